@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Blood cells (BCCD, 364 images, 3 classes) at 320 px: tuned on val, reported on test.
+#
+#   BCCD=folder WEIGHTS=yolov3-tiny.weights bash benchmarks/bccd.sh [OUT]      yolov3-tiny, official weights
+#   BCCD=folder NET=yolov3-nano bash benchmarks/bccd.sh [OUT]                  a residual network from scratch
+#
+# BCCD is the data set's folder in VOC layout (Annotations, ImageSets, JPEGImages). Finished stages are not repeated.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../scripts/venv.sh" requirements.txt
+
+net=${NET:-yolov3-tiny}
+out=${1:-$REPOSITORY/runs/bccd-$net}
+shared=${PRUNE_SHARED_DATA:-$REPOSITORY/../shared/data}
+bccd=$(cd "${BCCD:-$shared/bccd}" && pwd)
+mkdir -p "$out"
+
+printf 'RBC\nWBC\nPlatelets\n' >"$out/bccd.names"
+for split in val test; do
+    printf 'classes=3\ntrain=%s\nvalid=%s\nnames=%s\n' "$bccd/ImageSets/Main/train.txt" \
+        "$bccd/ImageSets/Main/$split.txt" bccd.names >"$out/$split.data"
+done
+[ -f "$out/net.cfg" ] || python -m prune.adapt "$REPOSITORY/cfg/$net.cfg" --classes 3 --out "$out/net.cfg"
+
+export ALL_ARGS="--img-size 320 --batch-size 8" TRAIN_ARGS="--cache-images"
+case $net in
+yolov3-tiny)
+    weights=${WEIGHTS:-$shared/weights/yolov3-tiny.weights} percent=0.8 shortcuts=0
+    export BASE_ARGS="--weights-cfg $REPOSITORY/cfg/yolov3-tiny.cfg --epochs 40"
+    export SPARSE_ARGS="--epochs 50 --s 0.04 --lr 0.02"
+    export FINETUNE_ARGS="--epochs 60 --lr 0.01" DISTILL_ARGS="--epochs 60 --lr 0.01"
+    ;;
+*)
+    weights=- percent=0.7 shortcuts=3
+    export BASE_ARGS="--epochs 80 --optimizer adamw --lr 0.003" SPARSE_ARGS="--epochs 50 --lr 0.02 --s 0.02"
+    export FINETUNE_ARGS="--epochs 60 --optimizer adamw --lr 0.002" DISTILL_ARGS="--epochs 60 --optimizer adamw --lr 0.002"
+    ;;
+esac
+bash "$REPOSITORY/scripts/compress.sh" "$out/net.cfg" "$out/val.data" "$weights" "$out" "$percent" "$shortcuts"
+
+printf '\nOn the test split (VOC 2010 AP50):\n'
+measure() { # STAGE CFG WEIGHTS
+    [ -f "$1/$2" ] || return 0
+    local result=$out/test/$(basename "$1")
+    results+=("$result")
+    [ -f "$result/summary.json" ] && return 0
+    python "$REPOSITORY/evaluate.py" --cfg "$1/$2" --weights "$1/$3" --data "$out/test.data" --ap voc10 --quiet \
+        --img-size 320 --out "$result"
+}
+results=()
+for stage in baseline sparse finetune distill; do measure "$out/$stage" model.cfg best.weights; done
+measure "$out/channels" pruned.cfg pruned.weights
+measure "$out/layers" pruned.cfg pruned.weights
+python -m prune.compare "${results[@]}"

@@ -1,0 +1,42 @@
+# Sourced by get_coco.sh and get_voc.sh: resumable, checked downloads. Needs bash, curl, python3.
+
+fetch_fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+fetch_md5() { # the MD5 sum of a file, in hex, with the tools of Linux or macOS
+    if [ ! -f "$1" ]; then return; fi
+    if command -v md5sum >/dev/null; then md5sum "$1" | cut -d' ' -f1; else md5 -q "$1"; fi
+}
+
+# fetch URL MD5 FILE: FILE is complete and right afterwards. A partial download goes on where it stopped;
+# one that turns out wrong is removed.
+fetch() {
+    local url=$1 md5=$2 file=$3
+    if [ ! -f "$file" ]; then
+        printf 'fetching %s\n' "$url" >&2
+        mkdir -p "$(dirname "$file")"
+        # A part that is complete already makes a server refuse to go on: the sum decides, not curl.
+        curl --fail --location --retry 5 --continue-at - --output "$file.part" "$url" ||
+            [ "$(fetch_md5 "$file.part")" = "$md5" ] ||
+            fetch_fail "could not fetch $url: run the same command again to go on"
+        [ "$(fetch_md5 "$file.part")" = "$md5" ] || {
+            rm -f "$file.part"
+            fetch_fail "$url is not what it should be (MD5 $md5): removed; run the same command again"
+        }
+        mv "$file.part" "$file"
+    fi
+}
+
+# unpack ARCHIVE FOLDER: the .zip or .tar into FOLDER, once: a mark remembers that it was done.
+unpack() {
+    local archive=$1 folder=$2 mark
+    mark=$folder/.unpacked-$(basename "$archive")
+    if [ -f "$mark" ]; then return; fi
+    printf 'unpacking %s\n' "$(basename "$archive")" >&2
+    mkdir -p "$folder"
+    case $archive in
+    *.zip) python3 -m zipfile -e "$archive" "$folder" ;;
+    *.tar) tar -xf "$archive" -C "$folder" ;;
+    *) fetch_fail "$archive is neither .zip nor .tar" ;;
+    esac || fetch_fail "could not unpack $archive"
+    touch "$mark"
+}

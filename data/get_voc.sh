@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Fetch Pascal VOC (2.7 GB: trainval of 2007 and 2012, test of 2007) into data/voc and make
+# data/voc.data ready:
+#
+#   bash data/get_voc.sh [--keep]         --keep: keep the archives after unpacking
+#
+# Both years are put into one VOC folder (their image names do not collide) with two more image sets:
+# trainval0712 (16,551 images), what the field trains on, and test2007 (4,952), what it measures on.
+# It can be stopped and started again at any time. VOC_URL changes where it is fetched from.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/fetch.sh"
+
+url=${VOC_URL:-http://host.robots.ox.ac.uk/pascal/VOC}
+out=$here/voc
+archives=$out/archives
+parts=$out/parts
+
+get() { # archive below $url, its MD5 sum, the part's name
+    local file
+    file=$archives/$(basename "$1")
+    [ -f "$parts/$3/.unpacked-$(basename "$1")" ] || fetch "$url/$1" "$2" "$file"
+    unpack "$file" "$parts/$3"
+}
+
+merge() { # year folder of a part: its images and annotations into the common folder
+    local kind
+    for kind in JPEGImages Annotations; do
+        mkdir -p "$out/$kind"
+        # Too many names for one command line; `mv -t` is not everywhere.
+        find "$1/$kind" -type f -exec sh -c 'to=$1; shift; mv -f "$@" "$to"' sh "$out/$kind" {} +
+    done
+}
+
+if [ ! -f "$out/.complete" ]; then
+    get voc2007/VOCtrainval_06-Nov-2007.tar "${VOC_MD5_TRAINVAL2007:-c52e279531787c972589f7e41ab4ae64}" trainval2007
+    get voc2007/VOCtest_06-Nov-2007.tar "${VOC_MD5_TEST2007:-b6e924de25625d8de591ea690078ad9f}" test2007
+    get voc2012/VOCtrainval_11-May-2012.tar "${VOC_MD5_TRAINVAL2012:-6cd6e144f989b92b3379bac3b3de84fd}" trainval2012
+    echo "putting the years together" >&2
+    merge "$parts/trainval2007/VOCdevkit/VOC2007"
+    merge "$parts/test2007/VOCdevkit/VOC2007"
+    merge "$parts/trainval2012/VOCdevkit/VOC2012"
+    sets=$out/ImageSets/Main
+    mkdir -p "$sets"
+    cat "$parts/trainval2007/VOCdevkit/VOC2007/ImageSets/Main/trainval.txt" \
+        "$parts/trainval2012/VOCdevkit/VOC2012/ImageSets/Main/trainval.txt" >"$sets/trainval0712.txt"
+    cp "$parts/test2007/VOCdevkit/VOC2007/ImageSets/Main/test.txt" "$sets/test2007.txt"
+    while read -r name; do
+        [ -f "$out/JPEGImages/$name.jpg" ] && [ -f "$out/Annotations/$name.xml" ] ||
+            fetch_fail "$name of an image set is missing: remove $out and start again"
+    done < <(cat "$sets/trainval0712.txt" "$sets/test2007.txt")
+    touch "$out/.complete"
+fi
+rm -rf "$parts"
+[ "${1:-}" = --keep ] || rm -rf "$archives"
+echo "ready: --data $here/voc.data"

@@ -1,0 +1,52 @@
+"""What every command shares: option groups, the out folder, the summary, exit codes. Nothing here imports
+torch.
+
+A command reads:
+
+    parser = Parser("what it does", "python command.py --cfg ...")
+    add_options(parser, NetworkArgs)
+    add_options(parser, RunArgs, required=["out"])
+    namespace = parser.parse_args()
+    network, run = take(namespace, NetworkArgs), take(namespace, RunArgs)
+    command = open_command(namespace, run, inputs=[network.cfg, network.weights], outputs=["pruned.cfg"])
+    ...                                    # import torch only from here on
+    write(command.path("pruned.cfg"))
+    command.finish({"before": before, "after": after})
+
+inside `main`, which `run_command(main)` runs.
+"""
+
+from __future__ import annotations
+
+from prune.cli.command import Command, exit_code, open_command, run_command, setup_logging
+from prune.cli.groups import (
+    DataArgs,
+    ImageArgs,
+    MaybeDataArgs,
+    NetworkArgs,
+    RunArgs,
+    StartArgs,
+    parse_size,
+    require,
+)
+from prune.cli.parser import Parser, add_options, parse_finite, take
+
+__all__ = [
+    "Command",
+    "DataArgs",
+    "ImageArgs",
+    "MaybeDataArgs",
+    "NetworkArgs",
+    "Parser",
+    "RunArgs",
+    "StartArgs",
+    "add_options",
+    "exit_code",
+    "open_command",
+    "parse_finite",
+    "parse_size",
+    "require",
+    "run_command",
+    "setup_logging",
+    "take",
+]

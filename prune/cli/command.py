@@ -1,0 +1,160 @@
+"""One run of a command: logging, the out folder that is never overwritten unasked, the summary, the exit
+code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from prune.cli.groups import RunArgs, require
+from prune.darknet.files import atomic_write, refuse_overwriting
+from prune.errors import PruneError, UsageError
+from prune.report.summary import FileRecord, build_summary, file_records, format_summary
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+def setup_logging(quiet: bool) -> None:
+    """Log lines of `prune` go to standard error, warnings marked as such."""
+    handler = _StderrHandler()
+    handler.setFormatter(_LineFormatter("%(message)s"))
+    logger = logging.getLogger("prune")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+class _StderrHandler(logging.Handler):
+    """Writes to what sys.stderr is at that moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
+class _LineFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        mark = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        return mark + super().format(record)
+
+
+@dataclass(slots=True)
+class Command:
+    """One run of a command, from its parsed arguments to its summary."""
+
+    name: str
+    arguments: dict[str, Any]
+    run: RunArgs
+    inputs: list[FileRecord]
+    started: float
+    written: list[Path] = field(default_factory=list)
+
+    @property
+    def out(self) -> Path:
+        """The out folder; raises UsageError where none was asked for."""
+        if self.run.out is None:
+            raise UsageError("--out DIR is missing: where should the results go?")
+        return self.run.out
+
+    def path(self, name: str) -> Path:
+        """`out/name`, which the summary will list among the outputs."""
+        path = self.out / name
+        if path not in self.written:
+            self.written.append(path)
+        return path
+
+    def echo(self, text: str) -> None:
+        """Show a table or a closing line: on standard output, or on standard error under `--json -`."""
+        if not self.run.quiet:
+            print(text, file=sys.stderr if self.run.json == "-" else sys.stdout, flush=True)
+
+    def finish(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Write `summary.json` (where there is an out folder) and `--json`; returns the summary.
+
+        `facts`: what CLI.md calls before/after, or the fields of a single network.
+        """
+        summary = build_summary(
+            command=self.name,
+            arguments=self.arguments,
+            seed=self.run.seed,
+            inputs=self.inputs,
+            outputs=file_records(path for path in self.written if path.is_file()),
+            wall_seconds=time.monotonic() - self.started,
+            facts=facts,
+        )
+        text = format_summary(summary)
+        if self.run.out is not None and self.written:
+            atomic_write(self.out / "summary.json", text)
+        if self.run.json == "-":
+            print(text, end="", flush=True)
+        elif self.run.json is not None:
+            atomic_write(Path(self.run.json), text)
+        return summary
+
+
+def open_command(
+    namespace: argparse.Namespace,
+    run: RunArgs,
+    *,
+    inputs: Sequence[Path | None],
+    outputs: Sequence[str] = (),
+    resume: Path | None = None,
+) -> Command:
+    """Begin a command: set up logging, hash the inputs, check that nothing of value would be overwritten.
+
+    `outputs`: names of the files it will write into `run.out` (`summary.json` is added). Raises UsageError
+    where one exists already (unless `--overwrite`) or is an input; OSError where an input is missing.
+    `resume`: the file that an interrupted run goes on from, an input that may lie among the outputs; the
+    run's earlier outputs may then be replaced if it is one of them (`last.pt`).
+    """
+    setup_logging(run.quiet)
+    given = [path for path in inputs if path is not None]
+    targets = [run.out / name for name in (*outputs, "summary.json")] if run.out is not None and outputs else []
+    if run.json not in (None, "-"):
+        refuse_overwriting([str(run.json)], given)
+    refuse_overwriting(targets, given)
+    if not (run.overwrite or resume in targets):
+        refuse_existing(targets)
+    records = file_records(given if resume is None else [*given, resume])
+    if run.out is not None and outputs:
+        run.out.mkdir(parents=True, exist_ok=True)
+    return Command(Path(sys.argv[0]).name, dict(vars(namespace)), run, records, time.monotonic())
+
+
+def refuse_existing(targets: Sequence[Path]) -> None:
+    """Raise UsageError if one of `targets` exists."""
+    for path in targets:
+        require(
+            not path.exists(),
+            f"{path} exists already: choose another --out, or pass --overwrite to replace it",
+        )
+
+
+def run_command(main: Callable[[], int | None]) -> NoReturn:
+    """Run `main` and leave with its exit code; mistakes become one line on standard error, see CLI.md."""
+    sys.exit(exit_code(main))
+
+
+def exit_code(main: Callable[[], int | None]) -> int:
+    """The exit code of `main`: 0, or that of the error it ended with (whose line was printed)."""
+    try:
+        return main() or 0
+    except PruneError as error:
+        return _fail(error.exit_code, str(error))
+    except KeyboardInterrupt:
+        return _fail(EXIT_INTERRUPTED, "interrupted")
+    except OSError as error:
+        usage = isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError))
+        where = f"{error.filename}: " if error.filename is not None else ""
+        reason = "no such file; check the path" if isinstance(error, FileNotFoundError) else error.strerror or error
+        return _fail(EXIT_USAGE if usage else EXIT_FAILED, f"{where}{reason}")
+
+
+def _fail(code: int, message: str) -> int:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    return code

@@ -1,0 +1,149 @@
+"""What the two pruning commands share: the pair they read, the gate, the files they write, the closing table."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prune.cli.command import Command, open_command
+from prune.cli.groups import ImageArgs, MaybeDataArgs, NetworkArgs, RunArgs, require
+from prune.cli.parser import Parser, add_options, take
+from prune.darknet.datafile import read_datafile
+from prune.darknet.files import atomic_write
+from prune.darknet.netdef import NetDef, format_netdef, read_netdef
+from prune.darknet.shapes import largest_stride
+from prune.darknet.weights import Weights, write_weights
+from prune.detect.sample import SampleSet
+from prune.detect.samples import read_samples
+from prune.detect.settings import EvaluateSettings, Protocol
+from prune.graph.cost import network_cost
+from prune.plan.types import PrunePlan, format_plan, read_plan
+from prune.report.tables import format_before_after
+
+if TYPE_CHECKING:
+    from prune.surgery.apply import Pruned
+
+CFG, WEIGHTS, PLAN = "pruned.cfg", "pruned.weights", "plan.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanArgs:
+    """What happens with the plan."""
+
+    plan: Path | None = field(
+        default=None,
+        metadata={"help": "replay this plan.json on the input it was made for", "metavar": "FILE"},
+    )
+    dry_run: bool = field(default=False, metadata={"help": "show the plan and write nothing"})
+    ap: Protocol | None = field(
+        default=None,
+        metadata={"help": "with --data: how average precision is measured (default: coco for COCO data, else voc10)"},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A network as both of its files say it, and the images to measure it on, if any."""
+
+    netdef: NetDef
+    weights: Weights
+    samples: SampleSet | None
+    settings: EvaluateSettings
+    device: str
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """The input size that costs and metrics are told for: (width, height) in pixels."""
+        return self.settings.img_size or (self.netdef.net.width, self.netdef.net.height)
+
+    def facts(self, netdef: NetDef, weights: Weights) -> dict[str, Any]:
+        """Cost and, where there are images, metrics of a network: the fields of before/after."""
+        found: dict[str, Any] = asdict(network_cost(netdef, *self.size_wh))
+        if self.samples is not None:
+            found |= _measure(netdef, weights, self.samples, self.settings, self.device)
+        return found
+
+
+def pruning_parser(description: str, example: str, policy: type[Any], omit: tuple[str, ...] = ()) -> Parser:
+    """A parser with the flags of both pruning commands and those of `policy`."""
+    parser = Parser(description, example)
+    groups: dict[str, type[Any]] = {"network": NetworkArgs, "what goes": policy, "plan": PlanArgs}
+    for title, group in groups.items():
+        add_options(parser, group, title=title, omit=omit)
+    for title, group in {"measuring": MaybeDataArgs, "images": ImageArgs, "run": RunArgs}.items():
+        add_options(parser, group, title=title)
+    return parser
+
+
+def open_pruning(namespace: argparse.Namespace, writes: bool) -> tuple[Pair, Command]:
+    """Reads what a pruning command was given; `writes` says whether it will leave files in --out."""
+    network, data, args = (
+        take(namespace, NetworkArgs),
+        take(namespace, MaybeDataArgs),
+        take(namespace, PlanArgs),
+    )
+    images, run = take(namespace, ImageArgs), take(namespace, RunArgs)
+    require(run.out is not None or not writes, "--out DIR is missing: where should the results go?")
+    inputs = [network.cfg, network.weights, data.data, args.plan]
+    command = open_command(namespace, run, inputs=inputs, outputs=[CFG, WEIGHTS, PLAN] if writes else [])
+    netdef = read_netdef(network.cfg)
+    _check_size(netdef, images.img_size)
+    samples = None if data.data is None else read_samples(read_datafile(data.data), "valid")
+
+    from prune.train.start import read_exact  # torch comes in here, after the arguments parsed
+
+    protocol = args.ap or ("coco" if samples is not None and samples.source == "coco" else "voc10")
+    settings = EvaluateSettings(
+        ap=protocol,
+        img_size=images.img_size,
+        letterbox=images.letterbox,
+        batch_size=images.batch_size,
+        workers=run.workers,
+        progress=not run.quiet,
+    )
+    return Pair(netdef, read_exact(network.weights, netdef), samples, settings, run.device), command
+
+
+def chosen_plan(namespace: argparse.Namespace, made: PrunePlan | None = None) -> PrunePlan | None:
+    """The plan of --plan, or the one made."""
+    args = take(namespace, PlanArgs)
+    return made if args.plan is None else read_plan(args.plan)
+
+
+def close_pruning(pair: Pair, pruned: Pruned, plan: PrunePlan, command: Command, facts: dict[str, Any]) -> None:
+    """Runs the gate, then writes the pruned pair, the plan and the summary, and shows before and after."""
+    from prune.verify import gate
+
+    deviation = gate(pruned)
+    atomic_write(command.path(CFG), format_netdef(pruned.netdef))
+    write_weights(command.path(WEIGHTS), pruned.weights)
+    noted = replace(plan, notes=pruned.notes)
+    atomic_write(command.path(PLAN), format_plan(noted, pruned.masked.graph))
+    before, after = pair.facts(pair.netdef, pair.weights), pair.facts(pruned.netdef, pruned.weights)
+    command.finish(facts | {"gate": deviation, "notes": list(pruned.notes), "before": before, "after": after})
+    command.echo(format_before_after(before, after))
+    command.echo(f"gate passed: the pruned network equals the masked original to {deviation:.0e} at its heads")
+    for note in pruned.notes:
+        command.echo(f"note: {note}")
+
+
+def _measure(
+    netdef: NetDef, weights: Weights, samples: SampleSet, settings: EvaluateSettings, device: str
+) -> dict[str, Any]:
+    from prune.detect.evaluate import evaluate
+    from prune.model.build import build
+    from prune.model.state import load_weights
+    from prune.train.device import select_device
+
+    model = build(netdef)
+    load_weights(model, weights)
+    return evaluate(model.to(select_device(device)), samples, settings).summary()
+
+
+def _check_size(netdef: NetDef, size: tuple[int, int] | None) -> None:
+    stride = largest_stride(netdef)
+    width, height = size or (netdef.net.width, netdef.net.height)
+    message = f"--img-size {width}x{height}: must be multiples of {stride}, the largest stride of {netdef.path}"
+    require(width % stride == 0 and height % stride == 0, message)

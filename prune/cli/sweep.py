@@ -1,0 +1,71 @@
+"""`--sweep 0.5:0.95:0.05`: one row per percent, so that the largest nearly lossless one can be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from tqdm import tqdm
+
+from prune.cli.command import Command
+from prune.cli.groups import require
+from prune.cli.pruning import Pair
+from prune.graph.channels import ChannelGraph
+from prune.plan.channel import ChannelPolicy, plan_channels, shares
+from prune.report.tables import format_table
+from prune.surgery.apply import apply
+
+COLUMNS = ("percent", "real share", "parameters", "BFLOPs", "ap", "ap50")
+
+
+def parse_sweep(text: str) -> tuple[float, ...]:
+    """`start:stop:step`, both ends included, as percents in [0, 1)."""
+    start, stop, step = (float(part) for part in text.split(":"))
+    if not (0 <= start <= stop < 1 and step > 0):
+        raise ValueError(text)
+    return tuple(round(start + i * step, 10) for i in range(int((stop - start) / step + 1e-9) + 1))
+
+
+def run_sweep(
+    pair: Pair, graph: ChannelGraph, policy: ChannelPolicy, percents: tuple[float, ...], command: Command
+) -> None:
+    """Shows the table of `percents`, uncut first, and writes nothing but the summary that was asked for."""
+    require(pair.samples is not None, "--sweep needs --data: it measures each percent")
+    rows = list(
+        tqdm(
+            _rows(pair, graph, policy, percents),
+            "sweep",
+            len(percents) + 1,
+            leave=False,
+            disable=_hidden(command),
+        )
+    )
+    command.finish({"sweep": rows})
+    command.echo(format_table(COLUMNS, [[row.get(name) for name in COLUMNS] for row in rows]))
+
+
+def _hidden(command: Command) -> bool | None:
+    """What tqdm's `disable` takes: None hides the bar where standard error is no terminal."""
+    return True if command.run.quiet else None
+
+
+def _rows(
+    pair: Pair, graph: ChannelGraph, policy: ChannelPolicy, percents: tuple[float, ...]
+) -> Iterator[Mapping[str, Any]]:
+    yield _row(0.0, 0.0, pair.facts(pair.netdef, pair.weights))
+    for percent in percents:
+        plan = plan_channels(graph, pair.weights, replace(policy, percent=percent))
+        pruned = apply(pair.netdef, pair.weights, plan)
+        real = shares(graph, plan, percent).of_all
+        yield _row(percent, real, pair.facts(pruned.netdef, pruned.weights))
+
+
+def _row(percent: float, real: float, facts: Mapping[str, Any]) -> dict[str, Any]:
+    found = {
+        "percent": percent,
+        "real share": real,
+        "parameters": facts["parameters"],
+        "BFLOPs": facts["bflops"],
+    }
+    return found | {name: facts[name] for name in ("ap", "ap50") if name in facts}

@@ -1,0 +1,1 @@
+"""Darknet's files: the network definition (`.cfg`), the weights and the data descriptors."""

@@ -1,0 +1,127 @@
+"""Cfg text ↔ sections, lossless: what is not changed is written back byte for byte.
+
+Read as Darknet reads it: every blank inside a line is dropped, comments stand at the start of a
+line, and of repeated keys the first counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from prune.errors import CfgError
+
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_OPTION = re.compile(r"(?P<head>[^=]*=[ \t]*)(?P<value>.*?)(?P<tail>[ \t]*(?:[#;].*?)?[ \t\r]*\n?)", re.DOTALL)
+_BLANKS = re.compile(r"[ \t\r\n]+")
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a cfg: its text with its line end, and key and value where it is an option."""
+
+    text: str
+    number: int
+    key: str | None = None
+    value: str = ""
+
+    def with_value(self, value: str) -> Line:
+        """The same line with another value; blanks, a comment behind it and the line end stay."""
+        parts = _OPTION.fullmatch(self.text)
+        assert parts is not None, "an option line always holds '='"
+        return replace(self, text=parts["head"] + value + parts["tail"], value=value)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A `[kind]` header and the lines up to the next one. `line` is the header's, from 1."""
+
+    kind: str
+    line: int
+    lines: tuple[Line, ...]
+
+    @property
+    def options(self) -> dict[str, Line]:
+        """The first line of each key, in order: the one Darknet takes."""
+        found: dict[str, Line] = {}
+        for line in self.lines:
+            if line.key is not None:
+                found.setdefault(line.key, line)
+        return found
+
+    def repeated(self) -> Iterator[Line]:
+        """Option lines that Darknet passes over because their key came before."""
+        counted = self.options
+        return (line for line in self.lines if line.key is not None and counted[line.key] is not line)
+
+    def with_option(self, key: str, value: str) -> Section:
+        """The section with `key` set to `value`: in place where it stands, else behind the last option."""
+        current = self.options.get(key)
+        if current is None:
+            return self._inserted(key, value)
+        if current.value == value:
+            return self
+        lines = tuple(line.with_value(value) if line is current else line for line in self.lines)
+        return replace(self, lines=lines)
+
+    def _inserted(self, key: str, value: str) -> Section:
+        last = max(i for i, line in enumerate(self.lines) if i == 0 or line.key is not None)
+        before = self.lines[last]
+        end = "\r\n" if before.text.endswith("\r\n") else "\n"
+        if not before.text.endswith("\n"):
+            before = replace(before, text=before.text + end)
+        new = Line(f"{key}={value}{end}", before.number, key, value)
+        return replace(self, lines=(*self.lines[:last], before, new, *self.lines[last + 1 :]))
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A whole cfg: what stands before the first section, and the sections."""
+
+    preamble: str
+    sections: tuple[Section, ...]
+
+
+def parse_document(text: str, path: Path | str = "<text>") -> Document:
+    """Splits cfg text into sections. Raises CfgError on a line that is neither section, option nor comment."""
+    mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
+    preamble, sections = [mark], list[Section]()
+    for number, match in enumerate(_LINE.finditer(text[len(mark) :]), start=1):
+        line = _parse_line(match.group(), number, path)
+        bare = _BLANKS.sub("", line.text)
+        if bare.startswith("["):
+            sections.append(Section(_section_kind(bare, number, path), number, (line,)))
+        elif sections:
+            sections[-1] = replace(sections[-1], lines=(*sections[-1].lines, line))
+        elif line.key is None:
+            preamble.append(line.text)
+        else:
+            raise CfgError(path, number, f"option '{line.key}' stands before the first [section]")
+    if not sections:
+        raise CfgError(path, None, "holds no [section]; is it a Darknet cfg?")
+    return Document("".join(preamble), tuple(sections))
+
+
+def format_document(document: Document) -> str:
+    """The cfg text; equals the parsed text where nothing was changed."""
+    return document.preamble + "".join(line.text for section in document.sections for line in section.lines)
+
+
+def _parse_line(text: str, number: int, path: Path | str) -> Line:
+    bare = _BLANKS.sub("", text)
+    if not bare or bare[0] in "#;[\0":
+        return Line(text, number)
+    key, equals, value = bare.partition("=")
+    if not equals or not key:
+        raise CfgError(path, number, f"'{text.strip()[:60]}' is no option (key=value), [section] or # comment")
+    return Line(text, number, key, value)
+
+
+def _section_kind(bare: str, number: int, path: Path | str) -> str:
+    kind, bracket, _ = bare[1:].partition("]")
+    if not bracket or not kind:
+        raise CfgError(path, number, f"'{bare[:60]}' is no section header; write [name]")
+    return kind

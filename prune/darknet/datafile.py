@@ -1,0 +1,165 @@
+"""Darknet's `.data` descriptors and `.names` lists."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prune.darknet.files import read_text
+from prune.errors import DataError
+
+_log = logging.getLogger(__name__)
+
+_KEYS = "classes train valid names difficult backup eval train_images valid_images"
+_DARKNET_KEYS = "results top labels test map leaves tree thresh"  # harmless here, so not worth a warning
+KNOWN_KEYS = frozenset(f"{_KEYS} {_DARKNET_KEYS}".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The value of one key and the line (from 1) it stands on."""
+
+    value: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A data set as a `.data` file describes it.
+
+    The paths are the file's own, found as `locate` says, or None where the file does not name them. They need
+    not exist (an evaluation does not need the training images): `require` insists.
+    """
+
+    path: Path
+    classes: int
+    names: tuple[str, ...]
+    train: Path | None = None
+    valid: Path | None = None
+    train_images: Path | None = None
+    valid_images: Path | None = None
+    difficult: Path | None = None
+    backup: Path | None = None
+    eval: str | None = None
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+
+    def require(self, key: str) -> Path:
+        """The existing file or folder under `key` (`train`, `valid_images` …).
+
+        Raises DataError with the key's line where it is absent or leads nowhere.
+        """
+        entry = self.entries.get(key)
+        if entry is None:
+            raise DataError(self.path, None, f"has no '{key} = ...' line; add one")
+        path = locate(entry.value, self.path)
+        if not path.exists():
+            raise DataError(self.path, entry.line, missing_message(key, entry.value, self.path))
+        return path
+
+    def line_of(self, key: str) -> int | None:
+        """The line (from 1) of `key`, None where the file does not hold it."""
+        entry = self.entries.get(key)
+        return entry.line if entry else None
+
+
+def read_datafile(path: Path | str) -> DataFile:
+    """Reads a `.data` file and the names it points to.
+
+    Lines are `key = value`; blank ones and those that begin with `#` or `;` are skipped; of a repeated key
+    the first counts, as in Darknet. Raises DataError where a line is not of that form, `classes` or `names`
+    is missing or wrong, or the number of names differs from `classes`.
+    """
+    path = Path(path)
+    entries = parse_entries(read_text(path, DataError), path)
+    classes = _classes(entries, path)
+    names = _names(entries, path, classes)
+    paths = {key: _optional_path(entries, key, path) for key in _PATH_KEYS}
+    evaluation = entries["eval"].value if "eval" in entries else None
+    return DataFile(path, classes, names, **paths, eval=evaluation, entries=entries)
+
+
+_PATH_KEYS = ("train", "valid", "train_images", "valid_images", "difficult", "backup")
+
+
+def parse_entries(text: str, path: Path) -> dict[str, Entry]:
+    """The `key = value` lines of a descriptor, in their order; raises DataError on any other line."""
+    entries: dict[str, Entry] = {}
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
+        stripped = line.strip()
+        if not stripped or stripped[0] in "#;":
+            continue
+        key, equals, value = (part.strip() for part in stripped.partition("="))
+        if not equals or not key or not value:
+            raise DataError(path, number, f"'{stripped}' is not 'key = value'; mend or remove the line")
+        _add_entry(entries, key, Entry(value, number), path)
+    return entries
+
+
+def _add_entry(entries: dict[str, Entry], key: str, entry: Entry, path: Path) -> None:
+    if key in entries:
+        first = entries[key].line
+        _log.warning("%s:%d: '%s' again; the first (line %d) counts", path, entry.line, key, first)
+        return
+    if key not in KNOWN_KEYS:
+        _log.warning("%s:%d: unknown key '%s' is ignored", path, entry.line, key)
+    entries[key] = entry
+
+
+def locate(value: str, data_path: Path) -> Path:
+    """The path that `value` means: relative to the working directory where it exists there (as Darknet has
+    it), else relative to the descriptor's own folder where it exists there, else as it stands."""
+    plain = Path(value).expanduser()
+    beside = data_path.parent / plain
+    return plain if plain.exists() or not beside.exists() else beside
+
+
+def missing_message(key: str, value: str, data_path: Path) -> str:
+    """What to say when `value` is found in neither place."""
+    if Path(value).expanduser().is_absolute():
+        return f"{key}: '{value}' does not exist; correct the path"
+    folder = data_path.parent
+    return f"{key}: '{value}' is neither in the working directory nor in {folder}; correct the path"
+
+
+def read_names(path: Path | str) -> tuple[str, ...]:
+    """Class names, one a line. Blank lines at the end are dropped; raises DataError for one in between
+    (Darknet would count it as a class) and for an empty file."""
+    path = Path(path)
+    text = read_text(path, DataError).removeprefix("\ufeff")
+    names = [line.strip() for line in text.rstrip().splitlines()]
+    if not names:
+        raise DataError(path, None, "holds no class name; write one a line")
+    for number, name in enumerate(names, start=1):
+        if not name:
+            raise DataError(path, number, "is blank, and Darknet would count it as a class; remove the line")
+    return tuple(names)
+
+
+def _classes(entries: Mapping[str, Entry], path: Path) -> int:
+    entry = entries.get("classes")
+    if entry is None:
+        raise DataError(path, None, "has no 'classes = N' line; add one")
+    if not (entry.value.isascii() and entry.value.isdigit()) or int(entry.value) < 1:
+        raise DataError(path, entry.line, f"classes = '{entry.value}' must be a whole number of at least 1")
+    return int(entry.value)
+
+
+def _names(entries: Mapping[str, Entry], path: Path, classes: int) -> tuple[str, ...]:
+    entry = entries.get("names")
+    if entry is None:
+        raise DataError(path, None, "has no 'names = FILE' line; add one")
+    names_path = locate(entry.value, path)
+    if not names_path.is_file():
+        raise DataError(path, entry.line, missing_message("names", entry.value, path))
+    names = read_names(names_path)
+    if len(names) != classes:
+        line = entries["classes"].line
+        found = f"but {names_path} holds {len(names)} names"
+        raise DataError(path, line, f"classes = {classes} {found}; make them agree")
+    return names
+
+
+def _optional_path(entries: Mapping[str, Entry], key: str, path: Path) -> Path | None:
+    return locate(entries[key].value, path) if key in entries else None

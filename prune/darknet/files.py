@@ -1,0 +1,88 @@
+"""Reading and writing whole files: never half-written, and with errors that name the file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from prune.errors import FileError, UsageError
+
+ErrorType = Callable[[Path, None, str], FileError]
+
+
+@contextmanager
+def atomic_file(path: Path | str) -> Iterator[BinaryIO]:
+    """A binary file that appears under `path` only when the block ended without an error."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def atomic_write(path: Path | str, content: bytes | str) -> None:
+    """Writes `content` (text as UTF-8) to `path` by way of a temporary file and a rename."""
+    with atomic_file(path) as file:
+        file.write(content if isinstance(content, bytes) else encode_text(content))
+
+
+def read_bytes(path: Path | str, error: ErrorType = FileError) -> bytes:
+    """The file's bytes. Raises `error` where it is missing, a folder or unreadable."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as cause:
+        raise error(Path(path), None, _reason(cause)) from cause
+
+
+def read_text(path: Path | str, error: ErrorType = FileError) -> str:
+    """The file's text with its line ends as they are; bytes that are not UTF-8 survive a rewrite."""
+    return read_bytes(path, error).decode("utf-8", errors="surrogateescape")
+
+
+def encode_text(text: str) -> bytes:
+    """The inverse of `read_text`, byte for byte."""
+    return text.encode("utf-8", errors="surrogateescape")
+
+
+def sha256(path: Path | str) -> str:
+    """Hex SHA-256 of a file, read in blocks."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def refuse_overwriting(outputs: Iterable[Path | str], inputs: Iterable[Path | str | None]) -> None:
+    """Raises UsageError where an output would replace one of the inputs."""
+    sources = {Path(source).resolve() for source in inputs if source is not None}
+    for output in outputs:
+        if Path(output).resolve() in sources:
+            raise UsageError(f"{output}: is an input of this command; choose another --out")
+
+
+def _reason(cause: OSError) -> str:
+    if isinstance(cause, FileNotFoundError):
+        return "no such file; check the path"
+    if isinstance(cause, IsADirectoryError):
+        return "is a folder, not a file"
+    return f"cannot be read ({cause.strerror})"
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

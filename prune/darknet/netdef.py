@@ -1,0 +1,99 @@
+"""`NetDef`: a whole network definition, typed, and equal to its cfg text byte for byte."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from prune.darknet.cfg import Document, Section, format_document, parse_document
+from prune.darknet.files import read_text
+from prune.darknet.layers import Convolutional, Layer, NetOptions, Yolo
+from prune.darknet.sections import read_layer, read_net
+from prune.errors import CfgError, PlanError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class NetDef:
+    """A cfg: its text as sections, the `[net]` options and the layers in order.
+
+    `remarks` are one-line warnings (`path:line: …`): unknown options, repeated keys, stray comments.
+    """
+
+    path: str
+    document: Document
+    net: NetOptions
+    layers: tuple[Layer, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def yolo_heads(self) -> tuple[Yolo, ...]:
+        """The `[yolo]` layers in the order of the cfg."""
+        return tuple(layer for layer in self.layers if isinstance(layer, Yolo))
+
+    @property
+    def convolutions(self) -> tuple[Convolutional, ...]:
+        """All convolutions in the order of the cfg, which is that of the weights file."""
+        return tuple(layer for layer in self.layers if isinstance(layer, Convolutional))
+
+    def convolution(self, index: int) -> Convolutional:
+        """The convolution at layer `index`. Raises PlanError where another kind stands there."""
+        layer = self.layers[index] if 0 <= index < len(self.layers) else None
+        if not isinstance(layer, Convolutional):
+            raise PlanError(f"{self.path}: layer {index} is not a convolution")
+        return layer
+
+    def consumers(self) -> tuple[tuple[int, ...], ...]:
+        """For each layer the indices of the layers that read it, ascending."""
+        readers: list[list[int]] = [[] for _ in self.layers]
+        for layer in self.layers:
+            for source in sorted(set(layer.inputs)):
+                if source >= 0:
+                    readers[source].append(layer.index)
+        return tuple(map(tuple, readers))
+
+    def error(self, layer: Layer, message: str) -> CfgError:
+        """An error that points to the layer's section."""
+        return CfgError(self.path, layer.section.line, f"[{layer.kind}] (layer {layer.index}) {message}")
+
+    def with_net_option(self, key: str, value: str) -> NetDef:
+        """The same network with an option of `[net]` set."""
+        net = self.net.section.with_option(key, value)
+        return from_sections(self.document.preamble, (net, *self.document.sections[1:]), self.path)
+
+
+def parse_netdef(text: str, path: Path | str = "<text>") -> NetDef:
+    """Cfg text → NetDef. Raises CfgError with file and line."""
+    return _from_document(parse_document(text, path), path)
+
+
+def read_netdef(path: Path | str) -> NetDef:
+    """Reads a cfg file; remarks go to the log as warnings. Raises CfgError."""
+    netdef = parse_netdef(read_text(path, CfgError), path)
+    for remark in netdef.remarks:
+        log.warning(remark)
+    return netdef
+
+
+def format_netdef(netdef: NetDef) -> str:
+    """The cfg text of a network."""
+    return format_document(netdef.document)
+
+
+def from_sections(preamble: str, sections: tuple[Section, ...], path: Path | str) -> NetDef:
+    """A NetDef of rewritten sections, checked and numbered as if it were read from a file."""
+    return parse_netdef(format_document(Document(preamble, sections)), path)
+
+
+def _from_document(document: Document, path: Path | str) -> NetDef:
+    first, *rest = document.sections
+    if first.kind not in ("net", "network"):
+        raise CfgError(path, first.line, f"the first section is [{first.kind}]; it must be [net]")
+    if not rest:
+        raise CfgError(path, first.line, "holds no layers behind [net]")
+    remarks: list[str] = []
+    net = read_net(first, path, remarks)
+    layers = tuple(read_layer(section, i, path, remarks) for i, section in enumerate(rest))
+    return NetDef(str(path), document, net, layers, tuple(remarks))

@@ -1,0 +1,99 @@
+"""One walk over the layers, many domains: shapes, channel ids, scores, constants, tensors.
+
+A `Domain` says what each kind of layer does to a value; `walk` hands every layer the values of the
+layers it reads. Nothing else in the project knows how layers are wired.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar
+
+from prune.darknet.layers import (
+    IMAGE,
+    Avgpool,
+    Convolutional,
+    Dropout,
+    Gate,
+    Layer,
+    Maxpool,
+    Route,
+    Shortcut,
+    Upsample,
+    Yolo,
+)
+from prune.darknet.netdef import NetDef
+
+T = TypeVar("T")
+Passing = Upsample | Maxpool | Avgpool | Dropout
+
+
+class Domain(ABC, Generic[T]):
+    """What each kind of layer does to a value of type T."""
+
+    @abstractmethod
+    def image(self) -> T:
+        """The network's input."""
+
+    @abstractmethod
+    def convolution(self, layer: Convolutional, x: T) -> T:
+        """A convolution with its batch norm and activation."""
+
+    @abstractmethod
+    def shortcut(self, layer: Shortcut, inputs: Sequence[T]) -> T:
+        """The sum of (the layer before, *from)."""
+
+    @abstractmethod
+    def route(self, layer: Route, inputs: Sequence[T]) -> T:
+        """The concatenation of this route's part of each input."""
+
+    @abstractmethod
+    def gate(self, layer: Gate, before: T, source: T) -> T:
+        """The product of the layer before and `from`."""
+
+    @abstractmethod
+    def passing(self, layer: Passing, x: T) -> T:
+        """Layers that keep their channels: upsample, pooling, dropout."""
+
+    def head(self, layer: Yolo, x: T) -> T:
+        """A detection head; by default its input passes."""
+        return x
+
+
+def walk(netdef: NetDef, domain: Domain[T]) -> list[T]:
+    """The values of all layers, in order."""
+    return [value for _, value in steps(netdef, domain, forget=False)]
+
+
+def steps(netdef: NetDef, domain: Domain[T], forget: bool = True) -> Iterator[tuple[Layer, T]]:
+    """Layer by layer (layer, value); with `forget` a value is dropped behind its last reader."""
+    last_reader = {source: layer.index for layer in netdef.layers for source in layer.inputs}
+    values: dict[int, T] = {IMAGE: domain.image()}
+    for layer in netdef.layers:
+        value = step(layer, domain, [values[source] for source in layer.inputs])
+        if forget:
+            for source in set(layer.inputs):
+                if last_reader[source] == layer.index:
+                    del values[source]
+        if not forget or layer.index in last_reader:
+            values[layer.index] = value
+        yield layer, value
+
+
+def step(layer: Layer, domain: Domain[T], inputs: Sequence[T]) -> T:
+    """What one layer makes of its inputs."""
+    match layer:
+        case Convolutional():
+            return domain.convolution(layer, inputs[0])
+        case Shortcut():
+            return domain.shortcut(layer, inputs)
+        case Route():
+            return domain.route(layer, inputs)
+        case Gate():
+            return domain.gate(layer, *inputs)
+        case Yolo():
+            return domain.head(layer, inputs[0])
+        case Upsample() | Maxpool() | Avgpool() | Dropout():
+            return domain.passing(layer, inputs[0])
+    raise TypeError(f"no domain knows {type(layer).__name__}")

@@ -1,0 +1,1 @@
+"""Detection: data sets, augmentation, boxes, loss, suppression and metrics."""

@@ -1,0 +1,97 @@
+"""Which anchor in which cell of which head learns which object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from prune.darknet.layers import Yolo
+from prune.detect.boxes import wh_iou
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What one head has to learn: P places, no two of them alike, and the object at each.
+
+    `image`, `anchor` (position in the head's mask), `row`, `column`, `classes`: (P,) int64, from 0.
+    `boxes`: (P, 4) float32 cxcywh, fractions of the network input.
+    """
+
+    image: Tensor
+    anchor: Tensor
+    row: Tensor
+    column: Tensor
+    classes: Tensor
+    boxes: Tensor
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    @property
+    def place(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Index of a (B, A, H, W) tensor: selects the P places."""
+        return self.image, self.anchor, self.row, self.column
+
+
+def assign(
+    targets: Tensor,
+    heads: Sequence[Yolo],
+    grids: Sequence[tuple[int, int]],
+    net_size_wh: tuple[int, int],
+    match_iou: float | None,
+) -> list[Assignment]:
+    """Distribute objects over the heads by shape: one Assignment per head.
+
+    targets (N, 6): image in the batch, class, cxcywh as fractions of the network input; grids: (rows,
+    columns) of each head. An object goes to the anchor of the likeliest shape of all heads together
+    (Redmon and Farhadi, "YOLOv3", 2018, section 2.1), and also to every anchor whose shape agrees with it
+    by an IoU above `match_iou` (AlexeyAB's Darknet, option `iou_thresh`, which None takes from each head):
+    that gives small data sets several times the positives. Where objects meet in one place, the one
+    whose shape fits best stays. Objects without area, and classes that a head does not know, are left out.
+    """
+    shape_iou = _shape_iou(targets, heads, net_size_wh)
+    best = shape_iou.argmax(1, keepdim=True)
+    thresholds = [match_iou if match_iou is not None else h.iou_thresh for h in heads for _ in h.mask]
+    chosen = shape_iou > torch.tensor(thresholds, device=targets.device)
+    chosen = chosen.scatter(1, best, value=True) & (shape_iou >= 0)
+    found, first = [], 0
+    for head, grid in zip(heads, grids, strict=True):
+        part = slice(first, first + len(head.mask))
+        found.append(_place(targets, shape_iou[:, part], chosen[:, part], grid))
+        first = part.stop
+    return found
+
+
+def _shape_iou(targets: Tensor, heads: Sequence[Yolo], net_size_wh: tuple[int, int]) -> Tensor:
+    """(N, K): how an object's shape agrees with each anchor of all heads; -1 where it may not go."""
+    device = targets.device
+    anchors = torch.tensor([a for h in heads for a in h.masked_anchors], dtype=torch.float32, device=device)
+    classes = torch.tensor([h.classes for h in heads for _ in h.mask], device=device)
+    sizes = targets[:, 4:6] * torch.tensor(net_size_wh, device=device)
+    allowed = (targets[:, 1:2] < classes) & (sizes > 0).all(1, keepdim=True)
+    return torch.where(allowed, wh_iou(sizes, anchors), -1.0)
+
+
+def _place(targets: Tensor, shape_iou: Tensor, chosen: Tensor, grid: tuple[int, int]) -> Assignment:
+    """The places of one head from the objects × anchors that were chosen (N, A)."""
+    rows, columns = grid
+    target, anchor = chosen.nonzero(as_tuple=True)
+    image, classes, boxes = targets[target, 0].long(), targets[target, 1].long(), targets[target, 2:6]
+    column = (boxes[:, 0] * columns).long().clamp(0, columns - 1)
+    row = (boxes[:, 1] * rows).long().clamp(0, rows - 1)
+    key = ((image * chosen.shape[1] + anchor) * rows + row) * columns + column
+    keep = _best_of_each(key, shape_iou[target, anchor])
+    return Assignment(image[keep], anchor[keep], row[keep], column[keep], classes[keep], boxes[keep])
+
+
+def _best_of_each(key: Tensor, value: Tensor) -> Tensor:
+    """Indices of the entries with the highest value among those of equal key (of equals, the first)."""
+    order = value.argsort(descending=True, stable=True)
+    order = order[key[order].argsort(stable=True)]
+    ordered = key[order]
+    first = torch.ones_like(ordered, dtype=torch.bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return order[first]

@@ -1,0 +1,97 @@
+"""From the raw numbers at the input of `[yolo]` heads to boxes, as Darknet reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from prune.darknet.layers import Yolo
+
+# exp() of a size logit is cut here: 22,000 anchors wide is beyond any image, and stays finite.
+MAX_SIZE_LOGIT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class HeadGeometry:
+    """What turns one head's numbers into boxes: anchors (A, 2) in pixels and how they are read."""
+
+    anchors: Tensor
+    scale_x_y: float
+    new_coords: bool
+
+
+def head_geometry(head: Yolo, like: Tensor) -> HeadGeometry:
+    """The geometry of a head, with its masked anchors in mask order, on the device of `like`, in float32."""
+    anchors = torch.tensor(head.masked_anchors, dtype=torch.float32, device=like.device)
+    return HeadGeometry(anchors, head.scale_x_y, head.new_coords)
+
+
+def split_head(raw: Tensor, head: Yolo) -> Tensor:
+    """View a head's raw input (B, A·(5+C), H, W) as (B, A, 5+C, H, W).
+
+    Raises ValueError if the channels do not fit the head's mask and classes.
+    """
+    batch, channels, height, width = raw.shape
+    if channels != head.channels:
+        raise ValueError(f"[yolo] layer {head.index} reads {head.channels} channels, not {channels}")
+    return raw.reshape(batch, len(head.mask), 5 + head.classes, height, width)
+
+
+def decode_xy(raw_xy: Tensor, geometry: HeadGeometry) -> Tensor:
+    """Offsets of a centre from its cell's corner, in cells: sigmoid(t)·s − (s−1)/2, s being `scale_x_y`."""
+    inner = raw_xy if geometry.new_coords else raw_xy.sigmoid()
+    return inner * geometry.scale_x_y - (geometry.scale_x_y - 1) / 2
+
+
+def decode_wh(raw_wh: Tensor, anchors: Tensor, new_coords: bool) -> Tensor:
+    """Sizes in pixels of the network input: exp(t)·anchor, or (2p)²·anchor under `new_coords`."""
+    factor = (2 * raw_wh).square() if new_coords else raw_wh.clamp_max(MAX_SIZE_LOGIT).exp()
+    return factor * anchors
+
+
+def probabilities(raw: Tensor, new_coords: bool) -> Tensor:
+    """Objectness or class probabilities; under `new_coords` the convolution's logistic already made them."""
+    return raw if new_coords else raw.sigmoid()
+
+
+def cell_corners(height: int, width: int, device: torch.device) -> Tensor:
+    """(2, H, W): column and row of each cell, from 0."""
+    rows, columns = torch.arange(height, device=device), torch.arange(width, device=device)
+    grid_rows, grid_columns = torch.meshgrid(rows, columns, indexing="ij")
+    return torch.stack((grid_columns, grid_rows)).float()
+
+
+def decode_boxes(values: Tensor, geometry: HeadGeometry, net_size_wh: tuple[int, int]) -> Tensor:
+    """Boxes of all cells: values (B, A, ≥4, H, W) → (B, A, 4, H, W) cxcywh, fractions of the input."""
+    height, width = values.shape[-2:]
+    cells = torch.tensor([width, height], device=values.device).view(2, 1, 1)
+    net = torch.tensor(net_size_wh, device=values.device).view(2, 1, 1)
+    xy = (decode_xy(values[:, :, :2], geometry) + cell_corners(height, width, values.device)) / cells
+    wh = decode_wh(values[:, :, 2:4], geometry.anchors[:, :, None, None], geometry.new_coords) / net
+    return torch.cat((xy, wh), dim=2)
+
+
+def decode_head(raw: Tensor, head: Yolo, net_size_wh: tuple[int, int]) -> Tensor:
+    """One head's raw input (B, A·(5+C), H, W) → (B, A·H·W, 5+C), anchor-major; columns as in `decode`."""
+    values = split_head(raw.float(), head)
+    boxes = decode_boxes(values, head_geometry(head, values), net_size_wh)
+    scores = probabilities(values[:, :, 4:], head.new_coords)
+    return torch.cat((boxes, scores), dim=2).permute(0, 1, 3, 4, 2).flatten(1, 3)
+
+
+def decode(raw: Sequence[Tensor], heads: Sequence[Yolo], net_size_wh: tuple[int, int]) -> Tensor:
+    """All heads' raw inputs → (B, N, 5+C): cxcywh as fractions of the network input, objectness, class
+    probabilities (not multiplied by objectness).
+
+    N runs head by head, in each head anchor by anchor, row by row. C is the largest class count of the
+    heads; classes that a head does not know have probability 0. `net_size_wh` is the size in pixels of
+    the images that were fed: anchors are in pixels. Source: Redmon and Farhadi, "YOLOv3", 2018, section
+    2.1; `scale_x_y` and `new_coords` as AlexeyAB's Darknet reads them (yolo_layer.c, get_yolo_box).
+    """
+    decoded = [decode_head(r, head, net_size_wh) for r, head in zip(raw, heads, strict=True)]
+    widest = max(d.shape[-1] for d in decoded)
+    return torch.cat([F.pad(d, (0, widest - d.shape[-1])) for d in decoded], dim=1)

@@ -1,0 +1,37 @@
+"""Boxes as numpy arrays: centre and size to edges and back, and what clipping leaves of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Boxes = NDArray[np.float64]
+
+
+def to_edges(cxcywh: NDArray[np.floating[Any]]) -> Boxes:
+    """(n, 4) centre and size → (n, 4) x0, y0, x1, y1 in float64, in the same unit."""
+    boxes = cxcywh.astype(np.float64)
+    half = boxes[:, 2:] / 2
+    return np.concatenate((boxes[:, :2] - half, boxes[:, :2] + half), axis=1)
+
+
+def to_centres(xyxy: NDArray[np.floating[Any]]) -> Boxes:
+    """(n, 4) x0, y0, x1, y1 → (n, 4) centre and size in float64, in the same unit."""
+    low, high = xyxy[:, :2].astype(np.float64), xyxy[:, 2:].astype(np.float64)
+    return np.concatenate(((low + high) / 2, high - low), axis=1)
+
+
+def clip_edges(xyxy: Boxes, size_wh: tuple[float, float]) -> Boxes:
+    """The part of each box that lies within [0, w] × [0, h]; inside out (negative size) for none."""
+    limit = np.array((*size_wh, *size_wh))
+    low = np.maximum(xyxy[:, :2], 0.0)
+    high = np.minimum(xyxy[:, 2:], limit[2:])
+    return np.concatenate((low, high), axis=1)
+
+
+def area(xyxy: Boxes) -> NDArray[np.float64]:
+    """(n,) areas; a box that is inside out has none."""
+    size = np.maximum(xyxy[:, 2:] - xyxy[:, :2], 0.0)
+    return np.asarray(size[:, 0] * size[:, 1])

@@ -1,0 +1,99 @@
+"""Fitting an image into the network's input, and its boxes there and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from prune.detect.edges import Boxes
+from prune.detect.images import Image
+
+FILL = 128
+"""The border's grey. Darknet fills with 0.5, which is 127.5 of 255: rounded half up, it is off by 0.002."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Where an image of `image_wh` lies in a network input of `net_wh`: `size_wh` pixels large, its left
+    upper corner at `offset_xy` (all in whole pixels)."""
+
+    image_wh: tuple[int, int]
+    net_wh: tuple[int, int]
+    size_wh: tuple[int, int]
+    offset_xy: tuple[int, int]
+
+    @property
+    def scale_xy(self) -> tuple[float, float]:
+        """Network pixels per image pixel."""
+        return self.size_wh[0] / self.image_wh[0], self.size_wh[1] / self.image_wh[1]
+
+    def to_network(self, boxes: NDArray[np.floating]) -> Boxes:
+        """(n, 4) cxcywh as fractions of the image → as fractions of the network input, float64."""
+        scale, offset = self._fractions()
+        return boxes.astype(np.float64) * scale + offset
+
+    def to_image(self, boxes: NDArray[np.floating]) -> Boxes:
+        """(n, 4) cxcywh as fractions of the network input → as fractions of the image (unclipped),
+        float64."""
+        scale, offset = self._fractions()
+        return (boxes.astype(np.float64) - offset) / scale
+
+    def to_pixels(self, xyxy: NDArray[np.floating], clip: bool = True) -> Boxes:
+        """(n, 4) x0, y0, x1, y1 as fractions of the network input → edges in pixels of the image, from 0."""
+        offset = np.array(self.offset_xy * 2, np.float64)
+        net, scale = np.array(self.net_wh * 2, np.float64), np.array(self.scale_xy * 2, np.float64)
+        edges = (xyxy.astype(np.float64) * net - offset) / scale
+        return np.clip(edges, 0.0, np.array(self.image_wh * 2, np.float64)) if clip else edges
+
+    def _fractions(self) -> tuple[Boxes, Boxes]:
+        """Factor and summand of cxcywh from fractions of the image to fractions of the network input."""
+        net = np.array(self.net_wh, np.float64)
+        scale, offset = np.array(self.size_wh) / net, np.array(self.offset_xy) / net
+        return np.concatenate((scale, scale)), np.concatenate((offset, np.zeros(2)))
+
+
+def fit_for(image_wh: tuple[int, int], net_wh: tuple[int, int], letterbox: bool) -> Fit:
+    """How an image of `image_wh` pixels is fitted into `net_wh`.
+
+    Letterbox, as Darknet's `letterbox_image`: scale = min(w/W, h/H), integer size `W·h//H` or `H·w//W` (at
+    least 1), centred with `//2`. Stretch: the whole input.
+    """
+    if not letterbox:
+        return Fit(image_wh, net_wh, net_wh, (0, 0))
+    (width, height), (net_w, net_h) = image_wh, net_wh
+    if net_w * height < net_h * width:
+        size = net_w, max(1, height * net_w // width)
+    else:
+        size = max(1, width * net_h // height), net_h
+    return Fit(image_wh, net_wh, size, ((net_w - size[0]) // 2, (net_h - size[1]) // 2))
+
+
+def fit_image(image: Image, fit: Fit) -> Image:
+    """(H, W, 3) uint8 → (h, w, 3) uint8 of the network's size: bilinear, the border filled with FILL."""
+    resized = resize(image, fit.size_wh)
+    if fit.size_wh == fit.net_wh:
+        return resized
+    canvas = grey(fit.net_wh)
+    (left, top), (width, height) = fit.offset_xy, fit.size_wh
+    canvas[top : top + height, left : left + width] = resized
+    return canvas
+
+
+def resize(image: Image, size_wh: tuple[int, int]) -> Image:
+    """Bilinear resize; the image itself where it has that size already."""
+    if size_wh == size_of(image):
+        return image
+    return np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def grey(size_wh: tuple[int, int]) -> Image:
+    """A (h, w, 3) image of FILL."""
+    return np.full((size_wh[1], size_wh[0], 3), FILL, np.uint8)
+
+
+def size_of(image: Image) -> tuple[int, int]:
+    """(width, height) of a (H, W, 3) image."""
+    return image.shape[1], image.shape[0]

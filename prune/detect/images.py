@@ -1,0 +1,90 @@
+"""Image files: which names mean one, how large it is, and its pixels."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+"""Image suffixes in lower case; where two files share a stem, the earlier suffix wins."""
+
+
+def is_image_name(name: str) -> bool:
+    """True for a name with an image's suffix, in any case."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def read_image(path: Path, size_wh: tuple[int, int] | None = None) -> Image | None:
+    """(H, W, 3) uint8 RGB; None where the file is missing or does not decode.
+
+    A camera's orientation flag is ignored, as in Darknet, unless the annotated `size_wh` is the image's size
+    transposed: then the annotation was made on the turned image.
+    """
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError:
+        return None
+    image = _decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is not None and size_wh is not None and size_wh != image.shape[1::-1] == size_wh[::-1]:
+        image = _decode(data, cv2.IMREAD_COLOR)
+    return None if image is None else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _decode(data: NDArray[np.uint8], flags: int) -> Image | None:
+    try:
+        image = cv2.imdecode(data, flags) if data.size else None
+    except cv2.error:  # larger than OpenCV's limit, or damaged beyond recognition
+        return None
+    return None if image is None else np.asarray(image, np.uint8)
+
+
+def image_size(path: Path) -> tuple[int, int] | None:
+    """(width, height) in pixels as stored, from the header alone for JPEG, PNG and BMP.
+
+    Other formats are decoded. None where the file is missing or is no image.
+    """
+    try:
+        with path.open("rb") as file:
+            size = _header_size(file)
+    except (OSError, struct.error):
+        return None
+    if size is None:
+        image = read_image(path)
+        size = None if image is None else (image.shape[1], image.shape[0])
+    return size if size and min(size) > 0 else None
+
+
+def _header_size(file: BinaryIO) -> tuple[int, int] | None:
+    start = file.read(26)
+    if start.startswith(b"\x89PNG\r\n\x1a\n"):
+        width, height = struct.unpack(">II", start[16:24])
+        return width, height
+    if start.startswith(b"BM"):
+        width, height = struct.unpack("<ii", start[18:26])
+        return width, abs(height)  # a negative height only means rows from the top
+    if start.startswith(b"\xff\xd8"):
+        file.seek(2)
+        return _jpeg_size(file)
+    return None
+
+
+def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
+    """Walks the segments up to the frame header (ITU-T T.81, B.2.2: markers C0 … CF but C4, C8, CC)."""
+    while True:
+        marker = file.read(2)
+        while marker[1:] == b"\xff":  # fill bytes may precede a marker
+            marker = b"\xff" + file.read(1)
+        if len(marker) < 2 or marker[0] != 0xFF:
+            return None
+        (length,) = struct.unpack(">H", file.read(2))
+        if 0xC0 <= marker[1] <= 0xCF and marker[1] not in (0xC4, 0xC8, 0xCC):
+            _, height, width = struct.unpack(">BHH", file.read(5))
+            return width, height
+        file.seek(length - 2, 1)

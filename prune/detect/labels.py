@@ -1,0 +1,115 @@
+"""Darknet's label files: where they lie and what their lines say."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prune.darknet.files import read_text
+from prune.detect.edges import clip_edges, to_centres, to_edges
+from prune.detect.faults import Faults
+from prune.errors import DataError
+
+TOLERANCE = 1e-3
+"""How far beyond [0, 1] a fraction may lie: labels are usually written with 4 to 6 digits."""
+SMALLEST = 1e-6
+"""A side below this fraction of the image is less than a pixel of any image: it has no area."""
+
+# Darknet's `replace_image_to_label`; JPEGImages is the VOC layout's.
+_COCO_FOLDERS = ("train2014", "val2014", "train2017", "val2017")
+_IMAGE_FOLDERS = ("images", "JPEGImages")
+
+
+def label_candidates(image: Path) -> tuple[Path, ...]:
+    """Where the label of `image` may lie, best first.
+
+    Darknet's own replacement (`/images/train2017/` and its kin by `/labels/train2017/`), then the *last*
+    folder named `images` or `JPEGImages` replaced by `labels` (replacing the text anywhere, as some tools
+    do, breaks `/data/images-v2/images/a.jpg`), then beside the image.
+    """
+    beside = image.with_suffix(".txt")
+    parts = beside.parts
+    swaps = [*_coco_positions(parts), *_last_position(parts)]
+    swapped = [Path(*parts[:at], "labels", *parts[at + 1 :]) for at in swaps]
+    return tuple(dict.fromkeys([*swapped, beside]))
+
+
+def _coco_positions(parts: tuple[str, ...]) -> list[int]:
+    pairs = enumerate(pairwise(parts[:-1]))
+    return [at for at, (a, b) in pairs if a == "images" and b in _COCO_FOLDERS][:1]
+
+
+def _last_position(parts: tuple[str, ...]) -> list[int]:
+    return [at for at, part in enumerate(parts[:-1]) if part in _IMAGE_FOLDERS][-1:]
+
+
+def find_label(image: Path) -> Path | None:
+    """The first of `label_candidates` that exists."""
+    return next((path for path in label_candidates(image) if path.is_file()), None)
+
+
+Labels = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+
+def no_labels() -> Labels:
+    """The labels of an image without objects."""
+    return np.zeros(0, np.int64), np.zeros((0, 4), np.float32)
+
+
+def read_labels(path: Path, classes: int, faults: Faults) -> Labels:
+    """Reads a label file; see `parse_labels`. A file that cannot be read raises DataError."""
+    return parse_labels(read_text(path, DataError), path, classes, faults)
+
+
+def parse_labels(text: str, path: Path, classes: int, faults: Faults) -> Labels:
+    """(n,) classes and (n, 4) cx, cy, w, h as fractions of the image from lines `class cx cy w h`.
+
+    Faulty lines are skipped and counted in `faults` under their `path:line`. Boxes are clipped to the image.
+    """
+    rows = []
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
+        words = line.split()
+        if not words:
+            continue
+        row = _parse_line(words)
+        fault = _line_fault(row, classes)
+        if fault:
+            faults.add(f"label line skipped, {fault}", f"{path}:{number}")
+        else:
+            rows.append(row)
+    if not rows:
+        return no_labels()
+    table = np.array(rows, np.float64)
+    boxes = to_centres(clip_edges(to_edges(table[:, 1:]), (1.0, 1.0)))
+    return table[:, 0].astype(np.int64), boxes.astype(np.float32)
+
+
+def _parse_line(words: list[str]) -> list[float]:
+    """The numbers of a line; empty where one of them is none."""
+    try:
+        return [float(word) for word in words]
+    except ValueError:
+        return []
+
+
+def _line_fault(row: list[float], classes: int) -> str | None:
+    if len(row) != 5:
+        return "not five numbers"
+    if not all(math.isfinite(value) for value in row):
+        return "a number is not finite"
+    if row[0] != int(row[0]) or not 0 <= row[0] < classes:
+        return f"class is not in 0 … {classes - 1}"
+    if not all(-TOLERANCE <= value <= 1 + TOLERANCE for value in row[1:]):
+        return "box is not in fractions of the image (0 … 1)"
+    if min(_visible(row[1], row[3]), _visible(row[2], row[4])) < SMALLEST:
+        return "box has no area"
+    return None
+
+
+def _visible(centre: float, size: float) -> float:
+    """How much of a side lies within the image; negative for none of it."""
+    return min(centre + size / 2, 1.0) - max(centre - size / 2, 0.0)

@@ -1,0 +1,137 @@
+"""The VOC source: image sets of ids, annotations in XML."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from prune.darknet.files import read_bytes
+from prune.detect.faults import Faults
+from prune.detect.image_list import list_lines
+from prune.detect.images import SUFFIXES, image_size
+from prune.detect.sample import Annotation, Sample, SampleSet, pixel_fault, sample_from_pixels
+from prune.errors import DataError
+
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+def voc_root(image_set: Path) -> Path | None:
+    """The nearest folder above an image-set list that holds `Annotations/` and `JPEGImages/`; None for
+    none."""
+    folders = list(image_set.absolute().parents)[:4]
+    return next((f for f in folders if (f / "Annotations").is_dir() and (f / "JPEGImages").is_dir()), None)
+
+
+def read_voc(image_set: Path, names: tuple[str, ...], root: Path) -> SampleSet:
+    """Reads the images whose ids (the first word of each line) `image_set` lists, from a VOC folder `root`.
+
+    The image is JPEGImages/ID.* whatever the XML's `filename` says. Pixels in the XML count from 1 and are
+    inclusive, as in the devkit: xmin … xmax covers the edges [xmin - 1, xmax]. `difficult` objects are kept
+    and marked; objects of unknown classes, faulty boxes, missing images and unreadable XML are skipped and
+    counted; an image without XML is one without objects. Raises DataError where no image or no annotation is
+    usable, or no object has a known name.
+    """
+    faults = Faults()
+    reader = _Reader(root, {name: index for index, name in enumerate(names)}, faults, Counter())
+    ids = [(number, line.split()[0]) for number, line in list_lines(image_set)]
+    samples = [s for number, stem in ids if (s := reader.read(stem, f"{image_set}:{number}")) is not None]
+    if not samples:
+        raise DataError(image_set, None, f"no usable image under {root}: {'; '.join(faults.lines())}")
+    if faults.counts.get(_NO_XML, 0) >= len(samples):
+        raise DataError(image_set, None, f"no image has its XML in {root / 'Annotations'}; put them there")
+    if reader.unknown and not any(len(sample.classes) for sample in samples):
+        found = ", ".join(name for name, _ in reader.unknown.most_common(5))
+        wanted = ", ".join(names[:5])
+        message = f"no object is of a class in 'names' ({wanted} …); the XML has: {found}"
+        raise DataError(image_set, None, f"{message}; correct 'names'")
+    return SampleSet(tuple(samples), names, "voc", faults)
+
+
+_NO_XML = "image without an XML file, taken as without objects"
+
+
+@dataclass(slots=True)
+class _Reader:
+    root: Path
+    class_ids: dict[str, int]
+    faults: Faults
+    unknown: Counter[str]
+    images: dict[str, Path] | None = None
+
+    def read(self, stem: str, place: str) -> Sample | None:
+        """The sample of one id; None, and counted, where it cannot be used."""
+        image = self._image(stem)
+        if image is None:
+            self.faults.add("listed image does not exist", place)
+            return None
+        xml = self.root / "Annotations" / f"{stem}.xml"
+        size = image_size(image)
+        if size is None:
+            self.faults.add("image does not decode", image)
+            return None
+        if not xml.is_file():
+            self.faults.add(_NO_XML, image)
+            return sample_from_pixels(image, stem, size, ())
+        return self._annotated(image, xml, size)
+
+    def _image(self, stem: str) -> Path | None:
+        if self.images is None:
+            self.images = _images_by_stem(self.root / "JPEGImages")
+        return self.images.get(stem)
+
+    def _annotated(self, image: Path, xml: Path, size: tuple[int, int]) -> Sample | None:
+        try:
+            tree = ET.fromstring(read_bytes(xml, DataError))
+        except ET.ParseError as cause:
+            self.faults.add("annotation is not XML, image skipped", f"{xml}:{cause.position[0]}")
+            return None
+        declared = _declared_size(tree)
+        if declared is not None and declared != size:
+            self.faults.add("XML gives another image size; the image's own is taken", xml)
+            # A camera's orientation flag: the annotator saw, and numbered, the turned image.
+            size = declared if declared == size[::-1] else size
+        objects = [a for node in tree.iter("object") if (a := self._object(node, xml, size)) is not None]
+        return sample_from_pixels(image, xml.stem, size, objects)
+
+    def _object(self, node: ET.Element, xml: Path, size: tuple[int, int]) -> Annotation | None:
+        name = (node.findtext("name") or "").strip()
+        if name not in self.class_ids:
+            self.unknown[name] += 1
+            self.faults.add(f"object of class '{name}', which is not in 'names'", xml)
+            return None
+        corners = _corners(node)
+        fault = pixel_fault(corners, size) if corners else "box is not four numbers"
+        if fault or corners is None:
+            self.faults.add(f"object skipped, {fault}", xml)
+            return None
+        difficult = (node.findtext("difficult") or "0").strip() not in ("0", "")
+        return Annotation(self.class_ids[name], corners, difficult=difficult)
+
+
+def _images_by_stem(folder: Path) -> dict[str, Path]:
+    """Every image of a folder by its stem; of two with one stem, the suffix that SUFFIXES names first."""
+    ranked = [(SUFFIXES.index(p.suffix.lower()), p) for p in folder.iterdir() if p.suffix.lower() in SUFFIXES]
+    return {path.stem: path for _, path in sorted(ranked, reverse=True)}
+
+
+def _declared_size(tree: ET.Element) -> tuple[int, int] | None:
+    try:
+        size = int(tree.findtext("size/width") or 0), int(tree.findtext("size/height") or 0)
+    except ValueError:
+        return None
+    return size if min(size) > 0 else None
+
+
+def _corners(node: ET.Element) -> tuple[float, float, float, float] | None:
+    """The box as edges from 0; a box of no width in the XML (xmax ≤ xmin) keeps none here. None: no
+    numbers."""
+    try:
+        xmin, ymin, xmax, ymax = (float(node.findtext(f"bndbox/{corner}") or "none") for corner in _CORNERS)
+    except ValueError:
+        return None
+    # Strictly, xmin = xmax is one pixel wide; in practice it is a slip of the annotator's mouse.
+    if xmax <= xmin or ymax <= ymin:
+        return xmin, ymin, xmin, ymin
+    return xmin - 1, ymin - 1, xmax, ymax

@@ -1,0 +1,169 @@
+"""`ChannelGraph`: prune groups (what must be cut together), why some may not be cut, and queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prune.darknet.layers import IMAGE
+from prune.darknet.netdef import NetDef
+from prune.errors import PlanError, UsageError
+from prune.graph.freeze import frozen_reasons
+from prune.graph.trace import EqualParts, Ids, Trace, linked_ids, tied_slots, trace_channels
+
+TIES = ("union", "first", "freeze")
+PROTECTIONS = ("upsample",)
+
+
+@dataclass(frozen=True, slots=True)
+class PruneGroup:
+    """Channels that must be cut together. A *slot* is one such channel of the group, 0 … width−1.
+
+    `members` maps each producing convolution to the slots of its channels (ascending channel).
+    `parts` are slot sets that must not become empty; of each tuple in `equal`, equal counts must be kept.
+    `shortcuts` are the layers that tie it. `frozen` says in words why it may not be cut, or is None.
+    """
+
+    id: int
+    width: int
+    members: Mapping[int, Ids]
+    parts: tuple[Ids, ...]
+    equal: tuple[tuple[Ids, ...], ...]
+    shortcuts: tuple[int, ...]
+    frozen: str | None
+
+    @property
+    def producers(self) -> tuple[int, ...]:
+        """The layer indices of the convolutions that write these channels, ascending."""
+        return tuple(self.members)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelGraph:
+    """The channels of a network. `slot_of` maps each id to the slot in its group, `group_of` to the group."""
+
+    netdef: NetDef
+    trace: Trace
+    groups: tuple[PruneGroup, ...]
+    group_of: Ids
+    slot_of: Ids
+
+    def group(self, producer: int) -> PruneGroup:
+        """The group a convolution's output belongs to."""
+        self.netdef.convolution(producer)
+        return self.groups[int(self.group_of[self.trace.starts[producer]])]
+
+    def kept_ids(self, keep: Mapping[int, NDArray[np.bool_]]) -> NDArray[np.bool_]:
+        """For every id whether it stays, from masks over the slots of groups (by group id)."""
+        kept = np.ones(self.trace.total, bool)
+        for group_id, mask in keep.items():
+            if not 0 <= group_id < len(self.groups) or len(mask) != self.groups[group_id].width:
+                raise PlanError(f"group {group_id} with {len(mask)} channels is not in {self.netdef.path}")
+            ids = np.flatnonzero(self.group_of == group_id)
+            kept[ids] = mask[self.slot_of[ids]]
+        return kept
+
+    @property
+    def cbl(self) -> tuple[int, ...]:
+        """Layer indices of the convolutions with batch norm, whatever their activation."""
+        return tuple(layer.index for layer in self.netdef.convolutions if layer.batch_normalize)
+
+    @property
+    def conv(self) -> tuple[int, ...]:
+        """Layer indices of the convolutions without batch norm."""
+        return tuple(layer.index for layer in self.netdef.convolutions if not layer.batch_normalize)
+
+    @property
+    def prune(self) -> tuple[int, ...]:
+        """Layer indices of the CBL whose channels may be cut."""
+        return tuple(index for index in self.cbl if self.group(index).frozen is None)
+
+    @property
+    def ignore(self) -> tuple[int, ...]:
+        """Layer indices of the CBL whose channels may not be cut."""
+        return tuple(index for index in self.cbl if self.group(index).frozen is not None)
+
+    def prunable(self) -> Iterator[PruneGroup]:
+        """The groups that may be cut."""
+        return (group for group in self.groups if group.frozen is None)
+
+    def channels(self, layers: tuple[int, ...]) -> int:
+        """The sum of the output channels of some convolutions."""
+        return sum(self.netdef.convolution(index).filters for index in layers)
+
+
+def trace_groups(netdef: NetDef, tie: str = "union", protect: tuple[str, ...] = PROTECTIONS) -> ChannelGraph:
+    """Follows the channels of a network and forms its prune groups.
+
+    `tie` is one of TIES, `protect` a subset of PROTECTIONS; raises UsageError otherwise,
+    CfgError where layers do not fit each other.
+    """
+    if tie not in TIES:
+        raise UsageError(f"--tie {tie}: choose one of {', '.join(TIES)}")
+    if unknown := set(protect) - set(PROTECTIONS):
+        raise UsageError(f"--protect {','.join(sorted(unknown))}: choose from {', '.join(PROTECTIONS)}, or ''")
+    trace = trace_channels(netdef)
+    labels = tied_slots(trace)
+    group_of = _component_of_ids(netdef, trace)
+    slot_of = np.zeros(trace.total, np.int64)
+    widths = []
+    for group in range(group_of.max() + 1):
+        ids = np.flatnonzero(group_of == group)
+        slots, slot_of[ids] = np.unique(labels[ids], return_inverse=True)
+        widths.append(len(slots))
+    reasons = frozen_reasons(netdef, trace, group_of, slot_of, tie, protect)
+    groups = tuple(
+        _group(netdef, trace, group_of, slot_of, number, width, reasons.get(number))
+        for number, width in enumerate(widths)
+    )
+    return ChannelGraph(netdef, trace, groups, group_of, slot_of)
+
+
+def _group(
+    netdef: NetDef, trace: Trace, group_of: Ids, slot_of: Ids, number: int, width: int, frozen: str | None
+) -> PruneGroup:
+    members = {
+        layer.index: slot_of[trace.born(layer.index, layer.filters)]
+        for layer in netdef.convolutions
+        if group_of[trace.starts[layer.index]] == number
+    }
+    slices = tuple(slot_of[ids] for ids in trace.slices if group_of[ids[0]] == number)
+    equal = tuple(tuple(slot_of[part] for part in found.parts) for found in _constraints(trace, group_of, number))
+    shortcuts = {t.layer for t in trace.ties if group_of[t.first[0]] == number and _is_shortcut(netdef, t.layer)}
+    parts = (*members.values(), *slices, *(part for parts in equal for part in parts))
+    return PruneGroup(number, width, members, parts, equal, tuple(sorted(shortcuts)), frozen)
+
+
+def _constraints(trace: Trace, group_of: Ids, number: int) -> list[EqualParts]:
+    """The different equal-count constraints of a group."""
+    found = [equal for equal in trace.equal if group_of[equal.parts[0][0]] == number]
+    distinct = {tuple(tuple(part) for part in equal.parts): equal for equal in found}
+    return list(distinct.values())
+
+
+def _is_shortcut(netdef: NetDef, layer: int) -> bool:
+    return netdef.layers[layer].kind == "shortcut"
+
+
+def _component_of_ids(netdef: NetDef, trace: Trace) -> Ids:
+    """For every id the number of its group: producers joined by ties and constraints, in cfg order."""
+    producers = [IMAGE, *(layer.index for layer in netdef.convolutions)]
+    widths = [netdef.net.channels, *(layer.filters for layer in netdef.convolutions)]
+    space_of = np.repeat(np.arange(len(producers)), widths)
+    parent = list(range(len(producers)))
+
+    def root(space: int) -> int:
+        while parent[space] != space:
+            parent[space] = space = parent[parent[space]]
+        return space
+
+    for ids in linked_ids(trace):
+        first, *others = sorted({root(int(space)) for space in np.unique(space_of[ids])})
+        for other in others:
+            parent[other] = first
+    roots = [root(space) for space in range(len(producers))]
+    numbers = {space: number for number, space in enumerate(sorted(set(roots)))}
+    return np.array([numbers[space] for space in roots])[space_of]

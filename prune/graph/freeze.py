@@ -1,0 +1,77 @@
+"""Why a prune group may not be cut, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from prune.darknet.layers import IMAGE, Layer, Yolo
+from prune.darknet.netdef import NetDef
+from prune.graph.trace import Ids, Trace
+
+
+def frozen_reasons(
+    netdef: NetDef, trace: Trace, group_of: Ids, slot_of: Ids, tie: str, protect: tuple[str, ...]
+) -> dict[int, str]:
+    """Group number → the first reason that holds for it; groups that may be cut are absent."""
+    reasons: dict[int, str] = {}
+    sources = (
+        _fixed(netdef, trace, group_of),
+        _without_gamma(netdef, trace, group_of),
+        _inexpressible(trace, group_of, slot_of),
+        _tied(netdef, trace, group_of) if tie == "freeze" else iter(()),
+        _protected(trace, group_of) if "upsample" in protect else iter(()),
+    )
+    for source in sources:
+        for group, reason in source:
+            reasons.setdefault(group, reason)
+    return reasons
+
+
+def _fixed(netdef: NetDef, trace: Trace, group_of: Ids) -> Iterator[tuple[int, str]]:
+    yield int(group_of[trace.starts[IMAGE]]), "is the network's image, or tied to it"
+    for head, ids in trace.heads:
+        for group in np.unique(group_of[ids]):
+            yield int(group), f"feeds the head at layer {head}"
+    for layer in unread_layers(netdef):
+        for group in np.unique(group_of[trace.outputs[layer.index]]):
+            yield int(group), f"is an output of the network (layer {layer.index})"
+
+
+def unread_layers(netdef: NetDef) -> list[Layer]:
+    """Layers that nothing reads and that are no head: outputs of the network."""
+    consumers = netdef.consumers()
+    return [layer for layer in netdef.layers if not consumers[layer.index] and not isinstance(layer, Yolo)]
+
+
+def _without_gamma(netdef: NetDef, trace: Trace, group_of: Ids) -> Iterator[tuple[int, str]]:
+    with_gamma = {int(group_of[trace.starts[c.index]]) for c in netdef.convolutions if c.batch_normalize}
+    for layer in netdef.convolutions:
+        if (group := int(group_of[trace.starts[layer.index]])) not in with_gamma:
+            yield group, "no member has a γ (no batch norm)"
+
+
+def _inexpressible(trace: Trace, group_of: Ids, slot_of: Ids) -> Iterator[tuple[int, str]]:
+    """Equal-count constraints that no cut can be sure to meet: overlapping parts, or two partitions."""
+    first: dict[int, tuple[tuple[int, ...], ...]] = {}
+    for equal in trace.equal:
+        group = int(group_of[equal.parts[0][0]])
+        slots = np.concatenate([slot_of[part] for part in equal.parts])
+        partition = tuple(tuple(map(int, slot_of[part])) for part in equal.parts)
+        if len(np.unique(slots)) < len(slots):
+            yield group, f"the parts that layer {equal.layer} needs in equal counts share channels"
+        if first.setdefault(group, partition) != partition:
+            yield group, f"layer {equal.layer} and another layer need different parts in equal counts"
+
+
+def _tied(netdef: NetDef, trace: Trace, group_of: Ids) -> Iterator[tuple[int, str]]:
+    for tie in trace.ties:
+        if netdef.layers[tie.layer].kind == "shortcut":
+            yield int(group_of[tie.first[0]]), f"tied by the shortcut at layer {tie.layer} (--tie freeze)"
+
+
+def _protected(trace: Trace, group_of: Ids) -> Iterator[tuple[int, str]]:
+    for upsample, ids in trace.upsamples:
+        for group in np.unique(group_of[ids]):
+            yield int(group), f"protected: feeds the upsample at layer {upsample} (--protect '' lifts it)"

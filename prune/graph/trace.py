@@ -1,0 +1,146 @@
+"""Following channels through a network: which ids each layer outputs, and what ties them.
+
+Every convolution gives birth to one id per output channel; the image's channels come first.
+Layers pass ids on, concatenate, slice or tie them; what may only be cut together or in equal
+counts is written down as it is met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prune.darknet.layers import IMAGE, Convolutional, Gate, Route, Shortcut, Upsample, Yolo
+from prune.darknet.netdef import NetDef
+from prune.darknet.walk import Domain, Passing, walk
+
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """Two id arrays of equal length that must be cut alike, because of `layer`."""
+
+    layer: int
+    first: Ids
+    second: Ids
+
+
+@dataclass(frozen=True, slots=True)
+class EqualParts:
+    """Arrays of ids of which as many must be kept in each, because of `layer`."""
+
+    layer: int
+    parts: tuple[Ids, ...]
+
+
+@dataclass(slots=True)
+class Trace:
+    """What a walk over the channels found. `outputs` holds each layer's ids in channel order."""
+
+    starts: dict[int, int]
+    total: int
+    outputs: list[Ids] = field(default_factory=list)
+    ties: list[Tie] = field(default_factory=list)
+    equal: list[EqualParts] = field(default_factory=list)
+    slices: list[Ids] = field(default_factory=list)
+    heads: list[tuple[int, Ids]] = field(default_factory=list)
+    upsamples: list[tuple[int, Ids]] = field(default_factory=list)
+
+    def born(self, producer: int, width: int) -> Ids:
+        """The ids of a producer's channels."""
+        return np.arange(self.starts[producer], self.starts[producer] + width)
+
+
+class _Tracing(Domain[Ids]):
+    def __init__(self, netdef: NetDef, trace: Trace) -> None:
+        self.netdef, self.trace = netdef, trace
+
+    def image(self) -> Ids:
+        return self.trace.born(IMAGE, self.netdef.net.channels)
+
+    def convolution(self, layer: Convolutional, x: Ids) -> Ids:
+        own = self.trace.born(layer.index, layer.filters)
+        if is_depthwise(layer, len(x)):
+            repeated = np.repeat(x, layer.filters // len(x))
+            self.trace.ties.append(Tie(layer.index, repeated, own))
+        elif layer.groups > 1:
+            self._equal_parts(layer.index, x, layer.groups)
+            self._equal_parts(layer.index, own, layer.groups)
+        return own
+
+    def shortcut(self, layer: Shortcut, inputs: Sequence[Ids]) -> Ids:
+        first = inputs[0]
+        for other in inputs[1:]:
+            common = min(len(first), len(other))
+            self.trace.ties.append(Tie(layer.index, first[:common], other[:common]))
+        return first
+
+    def route(self, layer: Route, inputs: Sequence[Ids]) -> Ids:
+        if layer.groups == 1:
+            return np.concatenate(inputs)
+        parts = [self._equal_parts(layer.index, x, layer.groups)[layer.group_id] for x in inputs]
+        self.trace.slices.extend(parts)
+        return np.concatenate(parts)
+
+    def gate(self, layer: Gate, before: Ids, source: Ids) -> Ids:
+        self.trace.ties.append(Tie(layer.index, before, source))
+        return source
+
+    def passing(self, layer: Passing, x: Ids) -> Ids:
+        if isinstance(layer, Upsample):
+            self.trace.upsamples.append((layer.index, x))
+        return x
+
+    def head(self, layer: Yolo, x: Ids) -> Ids:
+        self.trace.heads.append((layer.index, x))
+        return x
+
+    def _equal_parts(self, layer: int, ids: Ids, count: int) -> list[Ids]:
+        parts = list(np.split(ids, count))
+        self.trace.equal.append(EqualParts(layer, tuple(parts)))
+        return parts
+
+
+def trace_channels(netdef: NetDef) -> Trace:
+    """Walks the network once. Raises CfgError where layers do not fit each other."""
+    starts, total = {IMAGE: 0}, netdef.net.channels
+    for layer in netdef.convolutions:
+        starts[layer.index] = total
+        total += layer.filters
+    trace = Trace(starts, total)
+    trace.outputs = walk(netdef, _Tracing(netdef, trace))
+    return trace
+
+
+def is_depthwise(layer: Convolutional, in_channels: int) -> bool:
+    """True where each input channel has filters of its own: cutting it cuts them."""
+    return layer.groups > 1 and layer.groups == in_channels
+
+
+def tied_slots(trace: Trace) -> Ids:
+    """For every id the smallest id it must be cut with: connected components of the ties."""
+    labels = np.arange(trace.total)
+    if not trace.ties:
+        return labels
+    first = np.concatenate([tie.first for tie in trace.ties])
+    second = np.concatenate([tie.second for tie in trace.ties])
+    while True:
+        before = labels.copy()
+        low = np.minimum(labels[first], labels[second])
+        np.minimum.at(labels, labels[first], low)
+        np.minimum.at(labels, labels[second], low)
+        labels = labels[labels]
+        if np.array_equal(before, labels):
+            return labels
+
+
+def linked_ids(trace: Trace) -> Iterator[Ids]:
+    """Arrays of ids whose producers belong to one group: tied ones, and those that share a constraint."""
+    for tie in trace.ties:
+        yield np.concatenate([tie.first, tie.second])
+    for equal in trace.equal:
+        yield np.concatenate(equal.parts)

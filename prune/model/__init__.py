@@ -1,0 +1,1 @@
+"""`NetDef` → `torch.nn.Module`, and the way back."""

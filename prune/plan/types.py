@@ -1,0 +1,163 @@
+"""`PrunePlan`: an explicit, checked, storable list of what will be cut."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prune.darknet.files import encode_text, read_text
+from prune.darknet.netdef import NetDef, format_netdef
+from prune.darknet.weights import Weights
+from prune.errors import PlanError
+from prune.graph.blocks import ResidualBlock, find_blocks
+from prune.graph.channels import ChannelGraph
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChannelMask:
+    """Which slots of a prune group stay. keep (width,) bool."""
+
+    group: int
+    keep: NDArray[np.bool_]
+
+    @property
+    def cut(self) -> list[int]:
+        """The slots that go, ascending."""
+        return [int(slot) for slot in np.flatnonzero(~self.keep)]
+
+
+@dataclass(frozen=True, slots=True)
+class PrunePlan:
+    """What to cut from the network whose `source_digest` this is. An empty plan is the identity.
+
+    `removed` holds the shortcuts of the residual blocks that go. `policy` says how the plan came about;
+    `notes` name what could not be kept exact.
+    """
+
+    source_digest: str
+    masks: tuple[ChannelMask, ...] = ()
+    removed: tuple[int, ...] = ()
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def keep(self) -> dict[int, NDArray[np.bool_]]:
+        """Group id → mask over its slots."""
+        return {mask.group: mask.keep for mask in self.masks}
+
+    def validate(self, graph: ChannelGraph) -> None:
+        """Raises PlanError where the plan does not fit the network or breaks one of its constraints."""
+        if len(self.keep()) < len(self.masks) or len(set(self.removed)) < len(self.removed):
+            raise PlanError("the plan names a group or a block twice")
+        for mask in self.masks:
+            _validate_mask(mask, graph)
+        for shortcut in self.removed:
+            block_at(graph.netdef, shortcut)
+
+    def describe(self, graph: ChannelGraph) -> str:
+        """One line per group that loses channels, one per block that goes."""
+        lines = [_describe_mask(mask, graph) for mask in self.masks if not mask.keep.all()]
+        for shortcut in self.removed:
+            block = block_at(graph.netdef, shortcut)
+            lines.append(f"block {block.body[0]}-{shortcut}: {len(block.layers)} layers go")
+        return "\n".join([*lines, *self.notes]) or "nothing is cut"
+
+
+def block_at(netdef: NetDef, shortcut: int) -> ResidualBlock:
+    """The removable block of a shortcut layer. Raises PlanError where there is none, with the reason."""
+    for block in find_blocks(netdef):
+        if block.shortcut == shortcut:
+            if block.reason is not None:
+                raise PlanError(f"{netdef.path}: the block at shortcut {shortcut} must stay: {block.reason}")
+            return block
+    raise PlanError(f"{netdef.path}: no residual block ends at layer {shortcut}")
+
+
+def digest(netdef: NetDef, weights: Weights) -> str:
+    """Hex SHA-256 over the cfg's bytes and the weights' floats."""
+    total = hashlib.sha256(encode_text(format_netdef(netdef)))
+    for index in sorted(weights.records):
+        for array in weights.records[index].arrays():
+            total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
+
+
+def format_plan(plan: PrunePlan, graph: ChannelGraph) -> str:
+    """The plan as JSON: complete, so that it can be replayed on the same input."""
+    masks = [
+        {
+            "group": mask.group,
+            "producers": list(graph.groups[mask.group].producers),
+            "width": len(mask.keep),
+            "cut": mask.cut,
+        }
+        for mask in plan.masks
+    ]
+    document = {
+        "format": FORMAT,
+        "source_digest": plan.source_digest,
+        "policy": dict(plan.policy),
+        "removed_blocks": list(plan.removed),
+        "masks": masks,
+        "notes": list(plan.notes),
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
+def parse_plan(text: str, path: Path | str = "<plan>") -> PrunePlan:
+    """The inverse of `format_plan`. Raises PlanError on what is no plan."""
+    try:
+        document = json.loads(text)
+        if document["format"] != FORMAT:
+            raise PlanError(f"{path}: plan format {document['format']}, this version reads {FORMAT}")
+        masks = tuple(ChannelMask(int(m["group"]), _keep(m["width"], m["cut"])) for m in document["masks"])
+        removed = tuple(int(shortcut) for shortcut in document["removed_blocks"])
+        digest_, policy = str(document["source_digest"]), dict(document["policy"])
+        return PrunePlan(digest_, masks, removed, policy, tuple(map(str, document["notes"])))
+    except (ValueError, KeyError, TypeError, IndexError) as cause:
+        raise PlanError(f"{path}: is no plan of this project ({type(cause).__name__}: {cause})") from cause
+
+
+def read_plan(path: Path | str) -> PrunePlan:
+    """Reads a `plan.json`. Raises PlanError."""
+    return parse_plan(read_text(path), path)
+
+
+def _keep(width: int, cut: list[int]) -> NDArray[np.bool_]:
+    if any(not 0 <= slot < width for slot in cut):
+        raise ValueError(f"a cut channel lies outside 0 … {width - 1}")
+    keep = np.ones(width, bool)
+    keep[cut] = False
+    return keep
+
+
+def _validate_mask(mask: ChannelMask, graph: ChannelGraph) -> None:
+    if not 0 <= mask.group < len(graph.groups):
+        raise PlanError(f"group {mask.group}: {graph.netdef.path} has {len(graph.groups)} groups")
+    group = graph.groups[mask.group]
+    if len(mask.keep) != group.width:
+        raise PlanError(f"group {mask.group} is {group.width} channels wide, the mask {len(mask.keep)}")
+    if not mask.keep.all() and group.frozen is not None:
+        raise PlanError(f"group {mask.group} (layers {_list(group.producers)}) is frozen: {group.frozen}")
+    if any(not mask.keep[part].any() for part in group.parts):
+        raise PlanError(f"group {mask.group} (layers {_list(group.producers)}): nothing would be left of a layer")
+    for parts in group.equal:
+        if len({int(mask.keep[part].sum()) for part in parts}) > 1:
+            raise PlanError(f"group {mask.group}: its {len(parts)} parts must keep equal counts")
+
+
+def _describe_mask(mask: ChannelMask, graph: ChannelGraph) -> str:
+    producers = _list(graph.groups[mask.group].producers)
+    return f"group {mask.group} (layers {producers}): {len(mask.keep)} -> {int(mask.keep.sum())} channels"
+
+
+def _list(indices: tuple[int, ...]) -> str:
+    return ", ".join(map(str, indices))

@@ -1,0 +1,1 @@
+"""Carrying out a plan: a pure function from (NetDef, Weights, PrunePlan) to (NetDef, Weights)."""

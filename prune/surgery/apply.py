@@ -1,0 +1,67 @@
+"""(NetDef, Weights, PrunePlan) → the pruned pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prune.darknet.netdef import NetDef
+from prune.darknet.weights import Weights
+from prune.errors import PlanError
+from prune.graph.blocks import ResidualBlock
+from prune.graph.channels import ChannelGraph, trace_groups
+from prune.plan.types import PrunePlan, block_at, digest
+from prune.surgery.absorb import absorb_constants
+from prune.surgery.rewrite import rewrite
+from prune.surgery.slice import slice_record
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """The original network as the plan sees it: original shapes, constants absorbed, channels marked.
+
+    kept (ids,) bool over the channel ids of `graph`; `blocks` are those that go.
+    """
+
+    graph: ChannelGraph
+    weights: Weights
+    kept: NDArray[np.bool_]
+    blocks: tuple[ResidualBlock, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """The pruned pair, the masked original it must equal, and notes on what could not be kept exact.
+
+    `index_map` maps the old index of each layer that stayed to its new one.
+    """
+
+    netdef: NetDef
+    weights: Weights
+    index_map: dict[int, int]
+    masked: Masked
+    notes: tuple[str, ...]
+
+
+def apply(netdef: NetDef, weights: Weights, plan: PrunePlan, path: str | None = None) -> Pruned:
+    """Carries out a plan; `path` names the pruned cfg in its error messages.
+
+    Raises PlanError where the plan was made for another pair, or does not fit.
+    """
+    if plan.source_digest != digest(netdef, weights):
+        raise PlanError(f"the plan was made for another cfg or other weights than {netdef.path}")
+    graph = trace_groups(netdef, protect=())
+    plan.validate(graph)
+    kept = graph.kept_ids(plan.keep())
+    blocks = tuple(block_at(netdef, shortcut) for shortcut in plan.removed)
+    absorbed, notes = absorb_constants(graph, weights, kept, blocks)
+    rewritten = rewrite(graph, kept, blocks, path or netdef.path)
+    records = {
+        rewritten.index_map[layer.index]: slice_record(graph, layer, absorbed.records[layer.index], kept)
+        for layer in netdef.convolutions
+        if layer.index in rewritten.index_map
+    }
+    pruned = Weights(weights.header, records)
+    return Pruned(rewritten.netdef, pruned, rewritten.index_map, Masked(graph, absorbed, kept, blocks), notes)

@@ -1,0 +1,1 @@
+"""Training: one loop, with sparsity and distillation as hooks of it."""

@@ -1,0 +1,49 @@
+"""Batches as the network takes them, on its device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from prune.detect.augment import AugmentSettings
+from prune.detect.loaders import TrainLoader
+from prune.train.hooks import Batch
+
+
+class DetectionBatches:
+    """The batches of a loader; its epochs depend on its seed alone.
+
+    `calm_from`: the epoch (from 0) from which on there is no mosaic, so that the network ends on images like
+    those it will see.
+    """
+
+    def __init__(
+        self,
+        loader: TrainLoader,
+        augment: AugmentSettings,
+        calm_from: int,
+        *,
+        device: torch.device,
+        channels_last: bool = True,
+    ) -> None:
+        self.loader, self.augment, self.calm_from, self.device = loader, augment, calm_from, device
+        self.format = torch.channels_last if channels_last else torch.contiguous_format
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of `epoch`, on the device."""
+        calm = epoch >= self.calm_from
+        self.loader.set_epoch(epoch)
+        self.loader.set_augment(replace(self.augment, mosaic=0.0) if calm else self.augment)
+        for imgs, targets in self.loader:
+            yield self._batch(imgs, targets)
+
+    def _batch(self, imgs: Tensor, targets: Tensor) -> Batch:
+        height, width = imgs.shape[-2:]
+        imgs = imgs.to(self.device, non_blocking=True).float().div_(255).contiguous(memory_format=self.format)
+        return Batch(imgs, targets.to(self.device, non_blocking=True), (width, height))

@@ -1,0 +1,219 @@
+"""The training loop: one for training, sparse training, fine-tuning and distillation."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Protocol
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from prune.errors import TrainingError
+from prune.train.checkpoint import Checkpoint, restore_rng, rng_state
+from prune.train.ema import make_ema
+from prune.train.hooks import Batch, Hook
+from prune.train.keeper import Keeper
+from prune.train.optim import make_optimizer
+from prune.train.schedule import make_schedule
+from prune.train.settings import TrainSettings
+from prune.train.update import Criterion, Updater, Values
+
+logger = logging.getLogger(__name__)
+Validate = Callable[[nn.Module], Mapping[str, float]]
+
+
+class BatchSource(Protocol):
+    """Where batches come from."""
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        ...
+
+    def epoch(self, epoch: int) -> Iterable[Batch]:
+        """The batches of `epoch` (from 0), the same ones whenever it is asked, on the training device."""
+        ...
+
+
+class Sink(Protocol):
+    """Who is told about each epoch: results.csv, TensorBoard."""
+
+    def append(self, values: Mapping[str, float | int | None]) -> None:
+        """Take the values of an epoch; `epoch` is among them."""
+        ...
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run stands: `epoch` and `step` are the next to be done; `best` holds `epoch` and `ap50`."""
+
+    epoch: int = 0
+    step: int = 0
+    seen: int = 0
+    best: dict[str, float] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)
+
+
+class Trainer:
+    """Trains `model` in place; `averaged` holds the weights that are evaluated and kept.
+
+    `wrapped`: the model as it is called in training (DDP's), if it is another. `keeper` is None on
+    processes that write nothing.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batches: BatchSource,
+        criterion: Criterion,
+        settings: TrainSettings,
+        *,
+        device: torch.device,
+        hooks: Sequence[Hook] = (),
+        validate: Validate | None = None,
+        eval_interval: int = 1,
+        keeper: Keeper | None = None,
+        sinks: Sequence[Sink] = (),
+        cfg: str = "",
+        wrapped: nn.Module | None = None,
+        progress_bar: bool = False,
+    ) -> None:
+        self.model, self.batches, self.settings, self.hooks = model, batches, settings, hooks
+        self.validate, self.eval_interval, self.keeper, self.sinks = validate, eval_interval, keeper, sinks
+        self.cfg, self.progress_bar, self.progress = cfg, progress_bar, Progress()
+        steps_per_epoch = math.ceil(len(batches) / settings.accumulate)
+        self.schedule = make_schedule(settings, steps_per_epoch)
+        self.updater = Updater(
+            wrapped or model,
+            make_ema(model, settings.ema),
+            make_optimizer(model, settings),
+            self.schedule,
+            criterion,
+            hooks,
+            device=device,
+            clip=settings.clip,
+            amp=settings.amp,
+        )
+
+    @property
+    def averaged(self) -> nn.Module:
+        """The averaged network."""
+        module = self.updater.ema.module
+        assert isinstance(module, nn.Module)
+        return module
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go on where `checkpoint` was written.
+
+        Raises TrainingError where it belongs to another network or is done.
+        """
+        try:
+            self.model.load_state_dict(checkpoint.model)
+            self.averaged.load_state_dict(checkpoint.ema)
+            self.updater.optimizer.load_state_dict(checkpoint.optimizer)
+        except (RuntimeError, ValueError, KeyError) as cause:
+            reason = " ".join(str(cause).split())[:160]
+            raise TrainingError(f"the checkpoint does not fit this network and optimiser: {reason}") from cause
+        self.updater.ema.n_averaged.fill_(checkpoint.ema_updates)
+        if checkpoint.scaler:
+            self.updater.scaler.load_state_dict(checkpoint.scaler)
+        self.progress = Progress(checkpoint.epoch, checkpoint.step, checkpoint.seen, dict(checkpoint.best))
+        restore_rng(checkpoint.rng)
+
+    def fit(self) -> Progress:
+        """Train to the last epoch. Raises TrainingError where the loss is no longer finite."""
+        for epoch in range(self.progress.epoch, self.settings.epochs):
+            start = time.monotonic()
+            values = self._train_epoch(epoch)
+            self._check_weights(epoch)
+            for hook in self.hooks:
+                values |= hook.epoch_end(epoch)
+            trained = time.monotonic()
+            metrics = self._metrics(epoch)
+            self._keep(epoch, metrics)
+            seconds = {"train_seconds": trained - start, "seconds": time.monotonic() - start}
+            self._report(epoch, values | {"lr": self.schedule.lr_at(self.progress.step - 1)}, metrics, seconds)
+        return self.progress
+
+    def checkpoint(self) -> Checkpoint:
+        """The state of the run as it stands."""
+        state = self.progress
+        return Checkpoint(
+            cfg=self.cfg,
+            model=self.model.state_dict(),
+            ema=self.averaged.state_dict(),
+            ema_updates=int(self.updater.ema.n_averaged),
+            optimizer=self.updater.optimizer.state_dict(),
+            scaler=self.updater.scaler.state_dict(),
+            epoch=state.epoch,
+            step=state.step,
+            seen=state.seen,
+            best=dict(state.best),
+            rng=rng_state(),
+            settings=asdict(self.settings),
+        )
+
+    def _train_epoch(self, epoch: int) -> Values:
+        """One pass over the batches; returns the mean of the losses over the steps."""
+        self.updater.model.train()
+        for hook in self.hooks:
+            hook.epoch_start(epoch)
+        sums: Values = {}
+        steps = self.schedule.steps_per_epoch
+        groups = grouped(self.batches.epoch(epoch), self.settings.accumulate)
+        hidden = None if self.progress_bar else True  # None: tqdm hides itself where there is no terminal
+        with tqdm(groups, total=steps, desc=f"epoch {epoch}", disable=hidden, leave=False) as bar:
+            for group in bar:
+                for name, value in self.updater.update(group, epoch, self.progress.step).items():
+                    sums[name] = sums.get(name, 0.0) + value / steps
+                self.progress.step += 1
+                self.progress.seen += sum(len(batch.imgs) for batch in group)
+        return sums
+
+    def _check_weights(self, epoch: int) -> None:
+        """The last update of an epoch may break a network whose loss was finite: do not keep that."""
+        if not all(bool(torch.isfinite(value).all()) for value in self.model.state_dict().values()):
+            raise TrainingError(f"epoch {epoch}: a weight is no longer finite; lower --lr")
+
+    def _metrics(self, epoch: int) -> dict[str, float]:
+        due = (epoch + 1) % self.eval_interval == 0 or epoch + 1 == self.settings.epochs
+        return dict(self.validate(self.averaged.eval())) if self.validate and due else {}
+
+    def _keep(self, epoch: int, metrics: dict[str, float]) -> None:
+        """Write the checkpoints; without a validation set the last epoch is the best."""
+        self.progress.epoch = epoch + 1
+        self.progress.last = metrics
+        better = not self.validate or metrics.get("ap50", -1.0) > self.progress.best.get("ap50", -1.0)
+        if better:
+            self.progress.best = {"epoch": float(epoch), **metrics}
+        if self.keeper is None:
+            return
+        checkpoint = self.checkpoint()
+        self.keeper.keep("last", checkpoint, self.averaged)
+        if better:
+            self.keeper.keep_best(checkpoint, self.averaged)
+        for hook in self.hooks:
+            if name := hook.keep_copy(epoch):
+                self.keeper.copy(name, checkpoint)
+
+    def _report(self, epoch: int, values: Values, metrics: Values, seconds: Values) -> None:
+        for sink in self.sinks:
+            sink.append({"epoch": epoch, **values, **metrics, **seconds})
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in (values | metrics).items())
+        logger.info("epoch %d/%d  %s  %.1f s", epoch, self.settings.epochs, shown, seconds["seconds"])
+
+
+def grouped(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    """`size` batches at a time; the last group may be shorter."""
+    group: list[Batch] = []
+    for batch in batches:
+        group.append(batch)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group

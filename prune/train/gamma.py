@@ -1,0 +1,149 @@
+"""The gammas of batch norm seen together: shares, quantiles, histograms, and how far L1 can move them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from prune.darknet.files import atomic_write
+from prune.train.schedule import Schedule
+from prune.train.settings import SparsitySettings
+
+THRESHOLDS = (0.001, 0.01, 0.1)
+QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.8, 0.9, 1.0)
+BINS = 100
+Array = NDArray[np.float64]
+
+
+def magnitudes(gammas: Sequence[Tensor]) -> Array:
+    """|gamma| of all layers, one after the other, float64."""
+    return torch.cat([g.detach().abs().flatten() for g in gammas]).double().cpu().numpy()
+
+
+def shares_below(values: Array, thresholds: Sequence[float] = THRESHOLDS) -> dict[str, float]:
+    """The share of gammas below each threshold, keyed `gamma<0.01`."""
+    return {f"gamma<{t:g}": float((values < t).mean()) for t in thresholds}
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What L1 can do in the steps to come.
+
+    `travel`: how far a gamma moves for s = 1 under no other gradient.
+    """
+
+    s: float
+    travel: float
+    needed: float
+    percent: float
+    quantiles: dict[float, float]
+
+    @property
+    def distance(self) -> float:
+        """How far `s` can move a gamma in all."""
+        return self.s * self.travel
+
+    @property
+    def enough(self) -> bool:
+        """Whether the gamma at the asked percent can come to 0."""
+        return self.distance >= self.needed
+
+    @property
+    def sufficient_s(self) -> float:
+        """The least s whose reach covers the asked percent, rounded up to two digits."""
+        return _round_up(self.needed / self.travel) if self.travel > 0 else float("inf")
+
+    def lines(self) -> list[str]:
+        """What is printed before training starts."""
+        table = "  ".join(f"{100 * q:g}%: {value:.3g}" for q, value in self.quantiles.items())
+        return [
+            f"|gamma| quantiles  {table}",
+            f"reach: s = {self.s:g} can move a gamma by {self.distance:.3g} in the steps to come; "
+            f"{100 * self.percent:g} % of the gammas lie within {self.needed:.3g}",
+        ]
+
+    def warning(self) -> str:
+        """What is wrong where the reach is not enough, and the mend."""
+        return (
+            f"s = {self.s:g} cannot make {100 * self.percent:g} % of the gammas sparse: its reach is "
+            f"{self.distance:.3g}, needed is {self.needed:.3g}; use --s {self.sufficient_s:g}, more epochs "
+            f"or a higher --lr"
+        )
+
+
+def measure_reach(
+    values: Array,
+    schedule: Schedule,
+    settings: SparsitySettings,
+    *,
+    epochs: int,
+    first_step: int = 0,
+    adaptive: bool = False,
+) -> Reach:
+    """Reach = s * sum of lr/(1-momentum) over the steps to come, global decay included.
+
+    Under local decay the smallest gammas keep s, so theirs is the constant mode's. `adaptive`: the proximal
+    step of other optimisers moves by s*lr, without momentum.
+    """
+    total = 0.0
+    for step in range(first_step, schedule.steps):
+        travel = schedule.lr_at(step) if adaptive else schedule.travel(step)
+        decays = settings.sr_mode == "global-decay" and is_late(step // schedule.steps_per_epoch, epochs, settings)
+        total += travel * (settings.alpha if decays else 1.0)
+    quantiles = {q: float(np.quantile(values, q)) for q in QUANTILES}
+    needed = float(np.quantile(values, settings.target_percent))
+    return Reach(settings.s, total, needed, settings.target_percent, quantiles)
+
+
+def is_late(epoch: int, epochs: int, settings: SparsitySettings) -> bool:
+    """Whether `epoch` (from 0) comes after the decay point: epoch > decay_at * epochs."""
+    return epoch > settings.decay_at * epochs + 1e-9  # 0.29 * 100 is a little less than 29
+
+
+def _round_up(value: float) -> float:
+    if value <= 0:
+        return 0.0
+    scale = 10.0 ** (int(np.floor(np.log10(value))) - 1)
+    return float(f"{np.ceil(value / scale - 1e-9) * scale:.2g}")
+
+
+class GammaHistory:
+    """Histograms of |gamma| after each epoch, in gamma_history.npz: `epochs` (E,), `edges` (101,), `counts`
+    (E, 100).
+
+    The edges are set by the first histogram; what lies beyond the last edge counts in the last bin.
+    """
+
+    def __init__(self, path: Path, edges: Array | None = None, rows: Mapping[int, Array] | None = None) -> None:
+        self.path, self.edges, self.rows = path, edges, dict(rows or {})
+
+    def append(self, epoch: int, values: Array) -> None:
+        """Add the histogram after `epoch` and write the file."""
+        if self.edges is None:
+            self.edges = np.linspace(0.0, max(float(values.max(initial=0.0)), 1e-6) * 1.25, BINS + 1)
+        clipped = np.minimum(values, self.edges[-1])
+        self.rows[epoch] = np.histogram(clipped, self.edges)[0].astype(np.float64)
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            epochs=np.array(list(self.rows)),
+            edges=self.edges,
+            counts=np.stack(list(self.rows.values())).astype(np.int64),
+        )
+        atomic_write(self.path, buffer.getvalue())
+
+
+def resume_history(path: Path, epoch: int) -> GammaHistory:
+    """The history at `path` up to, not including, `epoch`; an empty one where there is no file."""
+    if epoch == 0 or not path.is_file():
+        return GammaHistory(path)
+    with np.load(path) as stored:
+        rows = {int(e): row.astype(np.float64) for e, row in zip(stored["epochs"], stored["counts"], strict=True)}
+        return GammaHistory(path, stored["edges"], {e: row for e, row in rows.items() if e < epoch})

@@ -1,0 +1,56 @@
+"""What sparsity and distillation may add to the one training loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """`imgs` (B, 3, H, W) in [0, 1];
+
+    `targets` (N, 6): image in the batch, class, cxcywh normalised; size in pixels.
+    """
+
+    imgs: Tensor
+    targets: Tensor
+    size_wh: tuple[int, int]
+
+
+@dataclass(slots=True)
+class StepInfo:
+    """Where training stands: `epoch` and `step` count from 0, `lr` is the rate of this step."""
+
+    epoch: int
+    step: int
+    lr: float
+    optimizer: Optimizer
+    extra: dict[str, float] = field(default_factory=dict)
+
+
+class Hook:
+    """Does nothing; override what is needed."""
+
+    def epoch_start(self, epoch: int) -> None:
+        """Before the first step of `epoch`."""
+
+    def loss(self, raw: list[Tensor], batch: Batch) -> Tensor | None:
+        """A term to add to the loss, a mean per image of the batch. `raw`: the student's head inputs."""
+        return None
+
+    def before_step(self, info: StepInfo) -> None:
+        """Change gradients: they are unscaled, clipped, and the mean per image of the effective batch."""
+
+    def after_step(self, info: StepInfo) -> None:
+        """Change weights after the optimiser has."""
+
+    def epoch_end(self, epoch: int) -> dict[str, float]:
+        """Values for the log line and results.csv; the same keys every epoch."""
+        return {}
+
+    def keep_copy(self, epoch: int) -> str | None:
+        """A name under which the checkpoint of this epoch is kept for good."""
+        return None

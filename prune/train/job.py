@@ -1,0 +1,47 @@
+"""What a training run is asked to do. Plain values, no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prune.detect.augment import AugmentSettings
+from prune.detect.settings import LossSettings, Protocol
+from prune.train.settings import TrainSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One run.
+
+    `img_size`: (width, height) in pixels, None: the cfg's. `ap`: None: coco for COCO data, else voc10.
+    `outputs`: names of all files that the command writes into `out`.
+    """
+
+    cfg: Path
+    data: Path
+    out: Path
+    weights: Path | None = None
+    weights_cfg: Path | None = None
+    img_size: tuple[int, int] | None = None
+    letterbox: bool = True
+    batch_size: int = 16
+    device: str = "auto"
+    workers: int = 0
+    seed: int = 0
+    quiet: bool = False
+    ap: Protocol | None = None
+    outputs: tuple[str, ...] = ()
+    train: TrainSettings = field(default_factory=TrainSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+
+    @property
+    def resume(self) -> Path | None:
+        """The checkpoint to go on from, if any."""
+        return self.train.resume_path(self.out)
+
+    @property
+    def continues(self) -> bool:
+        """Whether the run goes on in its own folder, so that what lies there is its own."""
+        return self.resume == self.out / "last.pt"

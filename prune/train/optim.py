@@ -1,0 +1,39 @@
+"""The optimiser and its parameter groups."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from prune.train.schedule import Schedule
+from prune.train.settings import TrainSettings
+
+
+def make_optimizer(model: nn.Module, settings: TrainSettings) -> Optimizer:
+    """SGD with Nesterov momentum, or AdamW; weight decay acts on convolution kernels only.
+
+    Decay on gamma, beta or biases would move exactly the values that pruning reads.
+    """
+    kernels = [m.weight for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    ids = {id(weight) for weight in kernels}
+    others = [p for p in model.parameters() if id(p) not in ids]
+    groups = [
+        {"params": kernels, "weight_decay": settings.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if settings.optimizer == "adamw":
+        return AdamW(groups, lr=settings.top_lr, betas=(settings.momentum, 0.999))
+    return SGD(groups, lr=settings.top_lr, momentum=settings.momentum, nesterov=settings.momentum > 0)
+
+
+def set_rates(optimizer: Optimizer, schedule: Schedule, step: int) -> float:
+    """Give every group the learning rate and momentum of `step`; returns the learning rate."""
+    lr, momentum = schedule.lr_at(step), schedule.momentum_at(step)
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+        if "betas" in group:
+            group["betas"] = (momentum, group["betas"][1])
+        else:
+            group["momentum"] = momentum
+    return lr

@@ -1,0 +1,210 @@
+"""A training run from files to files: what train.py, train_sparse.py, finetune.py and distill.py have in
+common.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from prune.darknet.files import atomic_write
+from prune.darknet.netdef import format_netdef, read_netdef
+from prune.darknet.shapes import largest_stride
+from prune.detect.dataset import TrainDataset
+from prune.detect.loaders import Shard, train_loader
+from prune.detect.loss import LossParts, YoloLoss
+from prune.graph.cost import network_cost
+from prune.model.build import DarknetModel
+from prune.train.batches import DetectionBatches
+from prune.train.board import find_board
+from prune.train.checkpoint import Checkpoint, read_checkpoint
+from prune.train.device import seed_everything, select_device
+from prune.train.distributed import device_of, join_world, leave_world, wrap
+from prune.train.engine import Progress, Sink, Trainer
+from prune.train.hooks import Batch, Hook
+from prune.train.inputs import check_classes, read_sets, trained_netdef
+from prune.train.job import Job
+from prune.train.keeper import Keeper, export_weights
+from prune.train.memory import keep_freed_memory
+from prune.train.results import resume_results
+from prune.train.sizes import scaled_sizes
+from prune.train.start import restore_network, start_network
+from prune.train.validator import Validator, evaluate_settings
+
+logger = logging.getLogger(__name__)
+EVALUATION_COST = 0.5
+"""What evaluating an image costs, compared with training on one (forward and suppression against forward,
+backward and augmentation)."""
+EVALUATION_SHARE = 0.1
+UNTOLD = ("resume", "eval_interval", "cache_images", "channels_last")
+"""Settings that may differ in a resumed run without a word."""
+
+
+class Session:
+    """Everything a run needs. `netdef` is the network as it is saved: with the input size and fit it is
+    trained for.
+
+    Raises the errors of the files it reads, and UsageError where they do not belong together.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        device = select_device(job.device)
+        self.world = join_world(device)
+        self.device = device_of(self.world, device)
+        if not self.world.writes:
+            logging.getLogger("prune").setLevel(logging.ERROR)
+        seed_everything(job.seed)
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        self.train_set, self.valid_set = read_sets(job)
+        self.netdef = trained_netdef(read_netdef(job.cfg), job, self.train_set)
+        check_classes(self.netdef, self.train_set)
+        self.resumed = read_checkpoint(job.resume) if job.resume else None
+        self.model, self.seen = self._network()
+        self.batches = self._batches()
+        self.validator = Validator(self.valid_set, evaluate_settings(job, self.valid_set)) if self.valid_set else None
+        self.progress = Progress()
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """The network's input in pixels: (width, height)."""
+        return self.netdef.net.width, self.netdef.net.height
+
+    @property
+    def first_epoch(self) -> int:
+        """The epoch that training begins with."""
+        return self.resumed.epoch if self.resumed else 0
+
+    def trainer(self, hooks: Sequence[Hook] = ()) -> Trainer:
+        """The loop over this session's data, resumed where that was asked for."""
+        job = self.job
+        keeper = Keeper(job.out, export_weights) if self.world.writes else None
+        trainer = Trainer(
+            self.model,
+            self.batches,
+            self._criterion(),
+            job.train,
+            device=self.device,
+            hooks=hooks,
+            validate=self.validator if self.world.writes else None,
+            eval_interval=self._eval_interval(),
+            keeper=keeper,
+            sinks=self._sinks(),
+            cfg=format_netdef(self.netdef),
+            wrapped=wrap(self.model, self.world, self.device),
+            progress_bar=not job.quiet and self.world.writes,
+        )
+        trainer.progress.seen = self.seen
+        if self.resumed:
+            self._tell_changes(self.resumed)
+            trainer.resume(self.resumed)
+        return trainer
+
+    def fit(self, hooks: Sequence[Hook] = ()) -> Progress:
+        """Train, and leave all files in `job.out` but the summary."""
+        trainer = self.trainer(hooks)
+        if trainer.keeper is not None:
+            if not self.job.continues:
+                trainer.keeper.clear((*self.job.outputs, "summary.json"), spare=self.job.resume)
+            atomic_write(self.job.out / "model.cfg", format_netdef(self.netdef))
+        self.progress = trainer.fit()
+        if self.validator and self.world.writes:
+            self._measure_best(trainer)
+        for faults in (
+            self.train_set.faults,
+            self.batches.loader.dataset.faults,
+            *([self.valid_set.faults] if self.valid_set else []),
+        ):
+            faults.log(logger)
+        leave_world(self.world)
+        return self.progress
+
+    def facts(self) -> dict[str, Any]:
+        """For summary.json: the network's cost and the metrics of best.weights, if there is a valid set."""
+        cost = asdict(network_cost(self.netdef))
+        metrics = self.validator.latest.summary() if self.validator and self.validator.latest else {}
+        counts = {
+            "epochs": self.job.train.epochs,
+            "best_epoch": int(self.progress.best.get("epoch", 0)),
+            "seen": self.progress.seen,
+            "train_images": len(self.train_set),
+        }
+        return cost | {"img_size": list(self.size_wh)} | metrics | counts | {"last": self.progress.last or None}
+
+    def _network(self) -> tuple[DarknetModel, int]:
+        job = self.job
+        if self.resumed:
+            model, seen = restore_network(self.netdef, self.resumed.model), self.resumed.seen
+        else:
+            model, seen = start_network(self.netdef, job.weights, job.weights_cfg)
+        memory = torch.channels_last if job.train.channels_last else torch.contiguous_format
+        return model.to(device=self.device, memory_format=memory), seen  # type: ignore[call-overload]
+
+    def _batches(self) -> DetectionBatches:
+        job, train = self.job, self.job.train
+        dataset = TrainDataset(self.train_set, job.augment, self.size_wh, job.letterbox, job.seed, train.cache_images)
+        loader = train_loader(
+            dataset,
+            job.batch_size,
+            job.workers,
+            job.seed,
+            Shard(self.world.rank, self.world.size),
+            pin_memory=self.device.type == "cuda",
+        )
+        if train.multi_scale:
+            loader.set_img_size(*scaled_sizes(self.size_wh, largest_stride(self.netdef)))
+        return DetectionBatches(
+            loader,
+            job.augment,
+            round(train.mosaic_until * train.epochs),
+            device=self.device,
+            channels_last=train.channels_last,
+        )
+
+    def _criterion(self) -> Any:
+        loss = YoloLoss(self.netdef.yolo_heads, self.job.loss, self.size_wh)
+
+        def criterion(raw: list[torch.Tensor], batch: Batch) -> LossParts:
+            return loss(raw, batch.targets, batch.size_wh)
+
+        return criterion
+
+    def _eval_interval(self) -> int:
+        """As asked, or so that evaluation takes no more than a tenth of the time; it depends on the counts of
+        images
+        alone, not on a clock, so that the same run keeps the same best epoch."""
+        if self.job.train.eval_interval or self.valid_set is None:
+            return max(1, self.job.train.eval_interval)
+        share = EVALUATION_COST * len(self.valid_set) / max(1, len(self.train_set))
+        return max(1, min(math.ceil(share / EVALUATION_SHARE), self.job.train.epochs))
+
+    def _sinks(self) -> list[Sink]:
+        if not self.world.writes:
+            return []
+        board = find_board(self.job.out / "tensorboard")
+        results = resume_results(self.job.out / "results.csv", self.first_epoch if self.job.continues else 0)
+        return [results, *([board] if board else [])]
+
+    def _tell_changes(self, checkpoint: Checkpoint) -> None:
+        for name, value in asdict(self.job.train).items():
+            before = checkpoint.settings.get(name, value)
+            if before != value and name not in UNTOLD:
+                logger.warning(
+                    "--%s was %s in %s and is %s now", name.replace("_", "-"), before, self.job.resume, value
+                )
+
+    def _measure_best(self, trainer: Trainer) -> None:
+        """Leave the validator with the metrics of best.pt."""
+        assert self.validator is not None
+        last = self.progress.best.get("epoch", -1) == self.job.train.epochs - 1
+        if not last or self.validator.latest is None:
+            best = self.job.out / "best.pt"
+            if best.is_file():
+                trainer.averaged.load_state_dict(read_checkpoint(best).ema)
+            self.validator(trainer.averaged.eval())

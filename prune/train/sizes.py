@@ -1,0 +1,54 @@
+"""The size of the network's input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from prune.darknet.netdef import NetDef
+from prune.darknet.shapes import largest_stride
+from prune.detect.images import image_size
+from prune.detect.sample import Sample
+from prune.errors import UsageError
+
+LOOKED_AT = 200
+"""How many images tell the shape of a data set."""
+
+
+def network_size(netdef: NetDef, asked: tuple[int, int] | None) -> tuple[int, int]:
+    """(width, height) in pixels:
+
+    `asked`, or the cfg's. Raises UsageError unless the largest stride divides both.
+    """
+    width, height = asked or (netdef.net.width, netdef.net.height)
+    stride = largest_stride(netdef)
+    if width % stride or height % stride:
+        near = max(stride, round(width / stride) * stride)
+        raise UsageError(f"--img-size {width}x{height}: must be multiples of {stride}, such as {near}")
+    return width, height
+
+
+def rectangular_size(size_wh: tuple[int, int], samples: Sequence[Sample], stride: int) -> tuple[int, int]:
+    """The longer side of `size_wh`, and the shorter one that the median shape of the images needs, rounded
+    up.
+    """
+    looked = samples[:: max(1, len(samples) // LOOKED_AT)]
+    found = [size for sample in looked if (size := sample.size_wh or image_size(sample.image))]
+    if not found:
+        return size_wh
+    aspect = median(width / height for width, height in found)
+    longest = max(size_wh)
+    width, height = (longest, longest / aspect) if aspect >= 1 else (longest * aspect, longest)
+    return _round_up(width, stride), _round_up(height, stride)
+
+
+def scaled_sizes(size_wh: tuple[int, int], stride: int) -> list[tuple[int, int]]:
+    """The sizes of multi-scale training: 0.67 to 1.33 times `size_wh`, in steps of `stride`."""
+    longest = max(size_wh)
+    sides = range(_round_up(0.67 * longest, stride), int(1.33 * longest) + 1, stride)
+    sizes = [tuple(max(stride, round(side * s / longest / stride) * stride) for s in size_wh) for side in sides]
+    return [(size[0], size[1]) for size in sizes] or [size_wh]
+
+
+def _round_up(length: float, stride: int) -> int:
+    return max(1, -int(-(length - 1e-6) // stride)) * stride

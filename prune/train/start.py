@@ -1,0 +1,116 @@
+"""The network that training starts from: fresh, or with weights from a file."""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from prune.darknet.layers import Convolutional
+from prune.darknet.netdef import NetDef, read_netdef
+from prune.darknet.transfer import transfer
+from prune.darknet.weights import Header, Weights, read_partial, read_weights
+from prune.errors import WeightsError
+from prune.model.build import DarknetModel, build
+from prune.model.state import load_weights, to_weights
+from prune.train.checkpoint import State, load_plain, pick_state
+
+logger = logging.getLogger(__name__)
+CHECKPOINT_SUFFIXES = (".pt", ".pth")
+OBJECT_PRIOR = 0.01
+"""Objectness of a fresh head: few cells hold an object, and a head that starts at 0.5 first spends its steps
+on
+saying no (Lin et al. 2017, "Focal Loss for Dense Object Detection", section 3.3)."""
+HEAD_STD = 0.01
+LEAKY_SLOPE = 0.1
+
+
+def read_exact(path: Path, netdef: NetDef) -> Weights:
+    """The weights of `netdef` from a .weights file or a .pt (ours: the averaged weights).
+
+    Raises WeightsError where they do not fit the cfg exactly.
+    """
+    return _read_checkpoint(path, netdef) if path.suffix in CHECKPOINT_SUFFIXES else read_weights(path, netdef)
+
+
+def start_network(
+    netdef: NetDef, weights: Path | None = None, weights_cfg: Path | None = None
+) -> tuple[DarknetModel, int]:
+    """A network ready to train and how many images it has `seen`.
+
+    `weights` may end on any layer boundary; with `weights_cfg` they are another network's, of which the
+    layers of equal shape are taken. What no file sets is fresh. Raises WeightsError, CfgError.
+    """
+    model = build(netdef)
+    initialize(model)
+    if weights is None:
+        return model, 0
+    found = _transferred(weights, weights_cfg, netdef) if weights_cfg else _read_start(weights, netdef)
+    load_weights(model, found)
+    fresh = [index for index, _ in model.convolutions() if index not in found.records]
+    if fresh:
+        logger.info("%s: layers %s start fresh", weights, ", ".join(map(str, fresh)))
+    return model, found.header.seen
+
+
+def restore_network(netdef: NetDef, state: State) -> DarknetModel:
+    """The network of a checkpoint. Raises WeightsError where `state` is another network's."""
+    model = build(netdef)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as cause:
+        raise WeightsError(netdef.path, f"is not the cfg of the checkpoint: {_brief(cause)}") from cause
+    return model
+
+
+def initialize(model: DarknetModel) -> None:
+    """Fresh weights: kernels by He et al. 2015 for the leaky slope, gamma 1, beta 0, heads that say no."""
+    for _, block in model.convolutions():
+        nn.init.kaiming_normal_(block.conv.weight, a=LEAKY_SLOPE, nonlinearity="leaky_relu")
+        if block.conv.bias is not None:
+            nn.init.zeros_(block.conv.bias)
+    for head in model.heads:
+        source = model.netdef.layers[head.inputs[0]]
+        if isinstance(source, Convolutional):
+            _initialize_head(model.block(source.index).conv, len(head.mask))
+
+
+@torch.no_grad()
+def _initialize_head(conv: nn.Conv2d, anchors: int) -> None:
+    """Small kernels, objectness at OBJECT_PRIOR; channels run anchor by anchor: x, y, w, h, objectness,
+    classes.
+    """
+    nn.init.normal_(conv.weight, std=HEAD_STD)
+    if conv.bias is not None:
+        conv.bias.view(anchors, -1)[:, 4] = -math.log((1 - OBJECT_PRIOR) / OBJECT_PRIOR)
+
+
+def _read_start(path: Path, netdef: NetDef) -> Weights:
+    return _read_checkpoint(path, netdef) if path.suffix in CHECKPOINT_SUFFIXES else read_partial(path, netdef)
+
+
+def _transferred(path: Path, source_cfg: Path, target: NetDef) -> Weights:
+    source = read_netdef(source_cfg)
+    weights = read_exact(path, source)
+    records, remarks = transfer(weights, source, target)
+    for remark in remarks:
+        logger.info("%s", remark)
+    return Weights(weights.header, records)
+
+
+def _read_checkpoint(path: Path, netdef: NetDef) -> Weights:
+    content = load_plain(path)
+    model = build(netdef)
+    try:
+        model.load_state_dict(pick_state(path, content))
+    except RuntimeError as cause:
+        raise WeightsError(path, f"does not fit {netdef.path}: {_brief(cause)}; is it of another cfg?") from cause
+    seen = content.get("seen", 0)
+    return to_weights(model, Header(seen=int(seen) if isinstance(seen, (int, float)) else 0))
+
+
+def _brief(cause: RuntimeError) -> str:
+    return " ".join(str(cause).split())[:160]

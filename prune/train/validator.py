@@ -1,0 +1,34 @@
+"""Measuring a network on the valid split while it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from prune.detect.evaluate import evaluate
+from prune.detect.metrics import Metrics
+from prune.detect.sample import SampleSet
+from prune.detect.settings import EvaluateSettings
+from prune.model.build import DarknetModel
+from prune.train.job import Job
+
+
+class Validator:
+    """Measures a network on the valid split and remembers the last metrics."""
+
+    def __init__(self, samples: SampleSet, settings: EvaluateSettings) -> None:
+        self.samples, self.settings = samples, settings
+        self.latest: Metrics | None = None
+
+    def __call__(self, model: nn.Module) -> Mapping[str, float]:
+        assert isinstance(model, DarknetModel)
+        self.latest = evaluate(model, self.samples, self.settings)
+        values = {"ap": self.latest.ap, "ap50": self.latest.ap50, "ap75": self.latest.ap75}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def evaluate_settings(job: Job, valid: SampleSet) -> EvaluateSettings:
+    """How the valid split is measured while training."""
+    protocol = job.ap or ("coco" if valid.source == "coco" else "voc10")
+    return EvaluateSettings(ap=protocol, letterbox=job.letterbox, batch_size=job.batch_size, workers=job.workers)

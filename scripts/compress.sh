@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# From a cfg, a data set and weights to a smaller network, one stage after the other:
+#
+#   bash scripts/compress.sh CFG DATA WEIGHTS OUT [percent] [shortcuts]
+#
+# WEIGHTS: where the baseline starts from; '' or - for a fresh network, or a weights file of CFG.
+# percent (default 0.8) and shortcuts (default 0) say how many channels and residual blocks go.
+# A finished stage (its summary.json is there) is not run again, an interrupted training goes on.
+#
+# Flags for single stages, in the environment:
+#   ALL_ARGS        for every stage that looks at images, e.g. "--img-size 320 --device cpu"
+#   TRAIN_ARGS      for every training, e.g. "--batch-size 8 --cache-images"
+#   BASE_ARGS SPARSE_ARGS CHANNEL_ARGS LAYER_ARGS FINETUNE_ARGS DISTILL_ARGS
+set -euo pipefail
+
+if [ $# -lt 4 ] || [ $# -gt 6 ]; then
+    sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}" >&2
+    exit 2
+fi
+source "$(dirname "${BASH_SOURCE[0]}")/venv.sh" requirements.txt
+
+cfg=$1 data=$2 weights=$3 out=$4 percent=${5:-0.8} shortcuts=${6:-0}
+read -ra all_args <<<"${ALL_ARGS:-}"
+read -ra train_args <<<"${TRAIN_ARGS:-}"
+read -ra base <<<"${BASE_ARGS:-}"
+read -ra sparse <<<"${SPARSE_ARGS:-}"
+read -ra channel <<<"${CHANNEL_ARGS:-}"
+read -ra layer <<<"${LAYER_ARGS:-}"
+read -ra finetune <<<"${FINETUNE_ARGS:-}"
+read -ra distill <<<"${DISTILL_ARGS:-}"
+started=$SECONDS
+
+run() { # NAME COMMAND...: runs a stage unless it is finished
+    local name=$1 begun=$SECONDS
+    shift
+    if [ -f "$out/$name/summary.json" ]; then
+        printf '== %s: finished before\n' "$name"
+        return
+    fi
+    printf '== %s: %s\n' "$name" "$*"
+    python "$REPOSITORY/$1" "${@:2}" --out "$out/$name" --data "$data" ${all_args[@]+"${all_args[@]}"}
+    printf '== %s: done in %d s\n' "$name" $((SECONDS - begun))
+}
+
+fit() { # NAME COMMAND FLAGS...: a training, which goes on where it was interrupted
+    local name=$1 resume=()
+    if [ -f "$out/$name/last.pt" ]; then resume=(--resume); fi
+    run "$@" ${train_args[@]+"${train_args[@]}"} ${resume[@]+"${resume[@]}"}
+}
+
+start=()
+if [ -n "$weights" ] && [ "$weights" != - ]; then start=(--weights "$weights"); fi
+
+stages=("$out/baseline" "$out/sparse" "$out/channels")
+fit baseline train.py --cfg "$cfg" ${start[@]+"${start[@]}"} ${base[@]+"${base[@]}"}
+fit sparse train_sparse.py --cfg "$out/baseline/model.cfg" --weights "$out/baseline/best.weights" \
+    --target-percent "$percent" ${sparse[@]+"${sparse[@]}"}
+run channels prune_channel.py --cfg "$out/sparse/model.cfg" --weights "$out/sparse/last.weights" \
+    --percent "$percent" ${channel[@]+"${channel[@]}"}
+pruned=$out/channels
+if [ "$shortcuts" -gt 0 ]; then
+    run layers prune_layer.py --cfg "$pruned/pruned.cfg" --weights "$pruned/pruned.weights" \
+        --shortcuts "$shortcuts" ${layer[@]+"${layer[@]}"}
+    pruned=$out/layers
+    stages+=("$pruned")
+fi
+fit finetune finetune.py --cfg "$pruned/pruned.cfg" --weights "$pruned/pruned.weights" ${finetune[@]+"${finetune[@]}"}
+stages+=("$out/finetune")
+final=$out/finetune
+if ! python -m prune.compare "$out/baseline" "$out/finetune" --behind 0.01 >/dev/null 2>&1; then
+    printf '== fine-tuning alone stays more than 0.01 AP50 behind the baseline: distilling from it\n'
+    fit distill distill.py --cfg "$pruned/pruned.cfg" --weights "$pruned/pruned.weights" \
+        --t-cfg "$out/baseline/model.cfg" --t-weights "$out/baseline/best.weights" ${distill[@]+"${distill[@]}"}
+    stages+=("$out/distill")
+    if python -m prune.compare "$out/finetune" "$out/distill" --behind 0 >/dev/null 2>&1; then final=$out/distill; fi
+fi
+
+printf '\n'
+python -m prune.compare "${stages[@]}"
+printf '\nthe smaller network: %s and %s (%d s in all)\n' "$final/model.cfg" "$final/best.weights" $((SECONDS - started))

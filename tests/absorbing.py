@@ -1,0 +1,86 @@
+"""Making a network's channels dead in earnest, so that the absorption oracle has something to say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from random import Random
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from prune.darknet.netdef import NetDef
+from prune.darknet.shapes import input_channels
+from prune.darknet.weights import ConvParams, Weights
+from prune.graph.channels import trace_groups
+from prune.plan.types import PrunePlan, block_at, digest
+from prune.surgery.apply import Pruned, apply
+from tests.cfg_writer import IMAGE_SIZE
+from tests.oracle import Array, deviation, forward
+from tests.strategies import doubles, pruning_tasks, randoms
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class DeadTask:
+    """A network in which everything that the plan cuts is dead; dead: convolution → its dead channels."""
+
+    netdef: NetDef
+    weights: Weights
+    plan: PrunePlan
+    dead: Mapping[int, Flags]
+
+    def pruned(self) -> Pruned:
+        """The pruned pair."""
+        return apply(self.netdef, self.weights, self.plan)
+
+    def deviation(self, pruned: Pruned, weights: Weights | None = None) -> float:
+        """The oracle's word: original with dead channels and their borders against the pruned network."""
+        image = random_image()
+        original = forward(self.netdef, self.weights, image, self.dead)
+        return deviation(original, forward(pruned.netdef, weights or pruned.weights, image))
+
+
+@st.composite
+def dead_tasks(draw: st.DrawFn, gates: bool = True) -> DeadTask:
+    """A random network with a random plan for channels, blocks or both, and γ = 0 where it cuts."""
+    netdef, weights, plan = draw(pruning_tasks(gates))
+    return deaden(netdef, weights, plan, draw(randoms))
+
+
+def deaden(netdef: NetDef, weights: Weights, plan: PrunePlan, random: Random | None = None) -> DeadTask:
+    """Sets γ = 0 where the plan cuts, or where a removed block ends; β stays (or is 0 throughout, by chance).
+
+    A cut depthwise channel may keep its γ: its input is dead already. Without batch norm nothing dies by itself.
+    """
+    graph, chance = trace_groups(netdef, protect=()), random or Random(0)
+    kept = graph.kept_ids(plan.keep())
+    ends = {index for shortcut in plan.removed for index in block_at(netdef, shortcut).dead}
+    channels, zero_beta = input_channels(netdef), random is not None and chance.random() < 0.3
+    records, dead = dict(weights.records), dict[int, Flags]()
+    for layer in netdef.convolutions:
+        flags = ~kept[graph.trace.born(layer.index, layer.filters)]
+        if layer.index in ends:
+            flags[:] = True
+        depthwise = layer.groups == channels[layer.index] > 1
+        if layer.batch_normalize or depthwise:
+            dead[layer.index] = flags
+        mortal = all(netdef.convolution(i).batch_normalize for i in graph.group(layer.index).producers)
+        killed_by_input = depthwise and mortal and layer.index not in ends and chance.random() < 0.5
+        if layer.batch_normalize and not killed_by_input:
+            records[layer.index] = _dead_record(records[layer.index], flags, zero_beta)
+    new = Weights(weights.header, records)
+    return DeadTask(netdef, new, replace(plan, source_digest=digest(netdef, new)), dead)
+
+
+def _dead_record(record: ConvParams, flags: Flags, zero_beta: bool) -> ConvParams:
+    beta = np.where(flags & zero_beta, 0.0, record.bias)
+    assert record.gamma is not None
+    return replace(record, gamma=doubles(np.where(flags, 0.0, record.gamma)), bias=doubles(beta))
+
+
+def random_image(seed: int = 0, side: int = IMAGE_SIZE) -> Array:
+    """(3, side, side), uniform in [0, 1)."""
+    return np.random.default_rng(seed).random((3, side, side))

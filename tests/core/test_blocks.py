@@ -1,0 +1,76 @@
+"""Residual blocks: found from who reads what, and only removable where the cfg can say so."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+
+from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
+from prune.graph.blocks import find_blocks, removable_blocks
+from tests.core.test_channels import NET, cbl, graph_of
+from tests.shared import REPOSITORY
+from tests.strategies import examples, netdefs
+
+ADD = "[shortcut]\nactivation=linear\n"
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("yolov3", 23), ("yolov3-spp", 23), ("yolov4", 23), ("yolov3-nano", 7)])
+def test_a_known_network_has_its_removable_blocks(name: str, blocks: int) -> None:
+    found = removable_blocks(read_netdef(REPOSITORY / "cfg" / f"{name}.cfg"))
+    assert len(found) == blocks
+    assert all(len(block.layers) == 3 and len(block.dead) == 1 for block in found)
+
+
+def test_a_block_reads_its_skip_alone() -> None:
+    (block,) = find_blocks(graph_of(cbl(4) + cbl(2) + cbl(4) + ADD + "from=-3\n").netdef)
+    assert (block.shortcut, block.skip, block.body, block.end, block.dead) == (3, 0, (1, 2), 2, (2,))
+    assert block.reason is None
+
+
+def test_nested_blocks_are_both_found() -> None:
+    layers = cbl(4) + cbl(4) + cbl(4) + ADD + "from=-2\n" + ADD + "from=0\n"
+    inner, outer = find_blocks(graph_of(layers).netdef)
+    assert (inner.skip, inner.body, inner.dead) == (1, (2,), (2,))
+    assert (outer.skip, outer.body, outer.dead) == (0, (1, 2, 3), (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("layers", "word"),
+    [
+        (cbl(4) + cbl(6) + ADD + "from=-2\n", "another shape"),
+        (cbl(4) + cbl(4) + "[shortcut]\nactivation=relu\nfrom=-2\n", "activation=relu"),
+        (cbl(4) + "[maxpool]\nsize=3\nstride=1\n" + ADD + "from=-2\n", "passes the skip"),
+    ],
+)
+def test_a_block_that_must_stay_says_why(layers: str, word: str) -> None:
+    (block,) = find_blocks(graph_of(layers).netdef)
+    assert word in (block.reason or "")
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        cbl(4) + cbl(2) + cbl(4) + ADD + "from=-3\n[route]\nlayers=1\n",  # the body is read elsewhere
+        cbl(4) + cbl(4) + cbl(4) + ADD + "from=-2,-3\n",  # two skips
+        cbl(4) + ADD + "from=-1\n",  # nothing between
+        cbl(4) + cbl(4) + "[route]\nlayers=0,1\n" + cbl(4) + ADD + "from=-3\n[route]\nlayers=-1,1\n",
+    ],
+)
+def test_what_is_no_block_is_not_taken_for_one(layers: str) -> None:
+    assert removable_blocks(graph_of(layers).netdef) == ()
+
+
+def test_a_shortcut_that_ends_the_network_stays() -> None:
+    (block,) = find_blocks(parse_netdef(NET + cbl(4) + cbl(4) + ADD + "from=-2\n"))
+    assert block.reason == "its shortcut is an output of the network"
+
+
+@given(netdefs())
+@examples(80)
+def test_only_the_shortcut_reads_a_body_and_a_body_reads_only_the_skip(netdef: NetDef) -> None:
+    consumers = netdef.consumers()
+    for block in find_blocks(netdef):
+        inside = set(block.layers)
+        assert all(set(consumers[index]) <= inside for index in block.body)
+        read = {source for index in block.body for source in netdef.layers[index].inputs}
+        assert read - inside == {block.skip}

@@ -1,0 +1,104 @@
+"""`.data` descriptors and `.names` lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prune.darknet.datafile import DataFile, read_datafile, read_names
+from prune.errors import DataError
+
+
+def write(folder: Path, data: str, names: str = "cat\ndog\n") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "set.names").write_text(names)
+    (folder / "train.txt").write_text("a.jpg\n")
+    path = folder / "set.data"
+    path.write_text(data)
+    return path
+
+
+def read(folder: Path, data: str, names: str = "cat\ndog\n") -> DataFile:
+    return read_datafile(write(folder, data, names))
+
+
+def test_keys_comments_blanks_and_line_ends_are_read(tmp_path: Path) -> None:
+    text = "\ufeff# a set\r\n\r\n classes=2\r\n; more\r\ntrain =train.txt\r\nnames = set.names\r\neval=coco\r\n"
+    data = read(tmp_path, text)
+    assert (data.classes, data.names, data.eval) == (2, ("cat", "dog"), "coco")
+    assert data.train == tmp_path / "train.txt"
+    assert data.valid is None
+    assert data.line_of("train") == 5
+
+
+def test_the_first_of_repeated_keys_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = read(tmp_path, "classes=2\nclasses=7\nnames=set.names\n")
+    assert data.classes == 2
+    assert "set.data:2" in caplog.text
+
+
+def test_an_unknown_key_is_ignored_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read(tmp_path, "classes=2\nnames=set.names\nvalld=x\n")
+    assert "'valld'" in caplog.text
+
+
+def test_the_working_directory_comes_before_the_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "own", "classes=2\nnames=set.names\ntrain=train.txt\n")
+    monkeypatch.chdir(tmp_path)
+    assert read_datafile(path).require("train") == tmp_path / "own" / "train.txt"
+    (tmp_path / "train.txt").write_text("b.jpg\n")
+    assert read_datafile(path).require("train") == Path("train.txt")
+
+
+def test_a_path_that_leads_nowhere_only_matters_when_it_is_needed(tmp_path: Path) -> None:
+    data = read(tmp_path, "classes=2\nnames=set.names\ntrain=gone.txt\n")
+    with pytest.raises(DataError, match=r"set\.data:3: train: 'gone\.txt' is neither in") as caught:
+        data.require("train")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(DataError, match="no 'valid"):
+        data.require("valid")
+
+
+def test_names_and_classes_must_agree(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"set\.data:2: classes = 3 but .*set\.names holds 2 names"):
+        read(tmp_path, "names=set.names\nclasses=3\n")
+
+
+@pytest.mark.parametrize("classes", ["0", "-1", "two", "2.5", "²"])
+def test_classes_must_be_a_whole_number(tmp_path: Path, classes: str) -> None:
+    with pytest.raises(DataError, match=r"set\.data:1: classes"):
+        read(tmp_path, f"classes={classes}\nnames=set.names\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("names=set.names\n", "no 'classes"),
+        ("classes=2\n", "no 'names"),
+        ("classes=2\nnames=no.names\n", "set.data:2: names"),
+        ("classes 2\n", "set.data:1: 'classes 2' is not"),
+        ("classes=\n", "set.data:1: "),
+    ],
+)
+def test_what_is_missing_or_malformed_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, text)
+    assert message in str(caught.value)
+
+
+def test_a_missing_descriptor_is_a_data_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no\.data: no such file"):
+        read_datafile(tmp_path / "no.data")
+
+
+def test_blank_lines_end_a_names_file_but_do_not_interrupt_it(tmp_path: Path) -> None:
+    path = tmp_path / "x.names"
+    path.write_text("traffic light\r\n dog \r\n\r\n\r\n")
+    assert read_names(path) == ("traffic light", "dog")
+    path.write_text("cat\n\ndog\n")
+    with pytest.raises(DataError, match=r"x\.names:2"):
+        read_names(path)
+    path.write_text("\n\n")
+    with pytest.raises(DataError, match="no class name"):
+        read_names(path)

@@ -1,0 +1,96 @@
+"""Scores: the largest γ where tensors add, the smallest along a chain."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import ArrayLike
+
+from prune.darknet.weights import Weights
+from prune.errors import PlanError
+from prune.graph.channels import ChannelGraph
+from prune.plan.score import block_scores, gammas, prunable_ids, slot_scores
+from tests.core.test_channels import cbl, graph_of
+from tests.strategies import tame_weights
+
+ADD = "[shortcut]\nactivation=linear\n"
+
+
+def with_gammas(graph: ChannelGraph, values: Mapping[int, ArrayLike]) -> Weights:
+    """Tame weights with the given γ at some layers."""
+    weights = tame_weights(graph.netdef, 0)
+    records = dict(weights.records)
+    for index, gamma in values.items():
+        records[index] = replace(records[index], gamma=np.array(gamma, np.float32))
+    return Weights(weights.header, records)
+
+
+def scores_of(layers: str, values: Mapping[int, ArrayLike], producer: int = 0, tie: str = "union") -> list[float]:
+    graph = graph_of(layers)
+    found = slot_scores(graph, gammas(graph, with_gammas(graph, values)), tie)
+    return [round(float(score), 6) for score in found[graph.group(producer).id]]
+
+
+def test_an_untied_channel_scores_its_gamma() -> None:
+    assert scores_of(cbl(3) + cbl(2), {0: [1, -2, 0.5]}) == [1, 2, 0.5]
+
+
+def test_a_shortcut_takes_the_largest_or_the_first() -> None:
+    layers, values = cbl(3) + cbl(3) + ADD + "from=-2\n" + cbl(2), {0: [1, 5, 1], 1: [2, 0, 1]}
+    assert scores_of(layers, values) == [2, 5, 1]
+    layers = cbl(3) + "[route]\nlayers=0\n" + cbl(3) + ADD + "from=0\n" + cbl(2)
+    assert scores_of(layers, {0: [1, 5, 1], 2: [2, 0, 1]}, tie="first") == [1, 5, 1]
+
+
+def test_channels_beyond_the_common_ones_score_for_themselves() -> None:
+    layers = cbl(4) + cbl(2) + "[route]\nlayers=0\n" + ADD + "from=1\n" + cbl(2)
+    assert scores_of(layers, {0: [1, 1, 3, 4], 1: [7, 0]}) == [7, 1, 3, 4]
+
+
+def test_a_depthwise_channel_is_dead_where_either_gamma_is() -> None:
+    layers = cbl(3) + cbl(6, groups=3) + cbl(2)
+    assert scores_of(layers, {0: [1, 2, 3], 1: [9, 0, 9, 1, 0, 0]}) == [1, 2, 0]
+
+
+def test_a_gate_without_gamma_leaves_the_score_of_its_features() -> None:
+    gate = "[avgpool]\n[convolutional]\nfilters=3\nactivation=logistic\n[scale_channels]\nfrom=-3\n"
+    assert scores_of(cbl(3) + gate + cbl(2), {0: [1, 2, 3]}) == [1, 2, 3]
+
+
+def test_a_channel_that_is_also_read_before_the_depthwise_lives_on() -> None:
+    layers = cbl(2) + cbl(2, groups=2) + cbl(2) + "[route]\nlayers=0\n" + cbl(2) + "[route]\nlayers=2,4\n" + cbl(2)
+    assert scores_of(layers, {0: [3, 2], 1: [0, 1]}) == [3, 2]
+
+
+def test_what_a_layer_without_gamma_is_read_for_is_never_dead() -> None:
+    bare = "[convolutional]\nfilters=2\nactivation=leaky\n"
+    layers = bare + cbl(2, groups=2) + cbl(2) + "[route]\nlayers=0\n" + cbl(2) + "[route]\nlayers=2,4\n" + cbl(2)
+    assert scores_of(layers, {1: [0, 1]}) == [math.inf, math.inf]
+
+
+def test_channels_that_nobody_reads_score_their_own_gamma() -> None:
+    layers = cbl(4) + "[route]\nlayers=-1\ngroups=2\ngroup_id=1\n" + cbl(2)
+    assert scores_of(layers, {0: [1, 2, 3, 4]}) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_gamma_that_is_not_finite_is_refused_by_layer(value: float) -> None:
+    graph = graph_of(cbl(2) + cbl(2))
+    with pytest.raises(PlanError, match="layer 1 has a γ that is not finite"):
+        gammas(graph, with_gammas(graph, {1: [1, value]}))
+
+
+def test_prunable_ids_leave_out_what_is_frozen_or_has_no_gamma() -> None:
+    graph = graph_of(cbl(3) + cbl(2))
+    assert [int(i) for i in prunable_ids(graph)] == [3, 4, 5, 6, 7]
+
+
+def test_a_block_scores_the_mean_of_what_ends_it() -> None:
+    graph = graph_of(cbl(2) + cbl(5) + cbl(2) + ADD + "from=0\n")
+    scores = block_scores(graph, with_gammas(graph, {2: [1, -4]}))
+    assert scores[2] == 2.5
+    assert math.isnan(scores[4])

@@ -1,0 +1,39 @@
+"""Weights of one network for another: what fits is taken over, the rest is listed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from prune.darknet.netdef import parse_netdef
+from prune.darknet.transfer import transfer
+from prune.darknet.weights import random_weights
+from tests.core.test_weights import CFG
+
+
+def test_equal_networks_take_everything() -> None:
+    netdef = parse_netdef(CFG)
+    weights = random_weights(netdef, np.random.default_rng(0))
+    taken, fresh = transfer(weights, netdef, netdef)
+    assert taken == dict(weights.records)
+    assert fresh == []
+
+
+def test_another_kernel_or_batch_norm_starts_fresh_and_is_listed() -> None:
+    source = parse_netdef(CFG, "source.cfg")
+    weights = random_weights(source, np.random.default_rng(0))
+    wider = parse_netdef(CFG.replace("filters=6", "filters=8"))
+    taken, fresh = transfer(weights, source, wider)
+    assert list(taken) == [0]
+    assert fresh == ["layer 1: kernel 6×2×1×1, here 8×2×1×1"]
+    bare = parse_netdef(CFG.replace("batch_normalize=1\n", ""))
+    taken, fresh = transfer(weights, source, bare)
+    assert list(taken) == [1]
+    assert fresh == ["layer 0: one has batch norm, the other has not"]
+
+
+def test_a_layer_the_source_lacks_is_listed() -> None:
+    source = parse_netdef(CFG, "source.cfg")
+    longer = parse_netdef(CFG + "[maxpool]\nsize=2\nstride=2\n[convolutional]\nactivation=linear\n")
+    taken, fresh = transfer(random_weights(source, np.random.default_rng(0)), source, longer)
+    assert list(taken) == [0, 1]
+    assert fresh == ["layer 3: source.cfg holds no convolution there"]

@@ -1,0 +1,160 @@
+"""The weights file: bit-exact both ways, and never taken for what it is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
+from prune.darknet.weights import Header, Weights, random_weights, read_partial, read_weights, write_weights
+from prune.errors import WeightsError
+from prune.graph.cost import network_cost
+from tests.shared import SHARED, needs_shared
+from tests.strategies import arrays_of, as_float32, examples, networks
+
+CFG = """[net]
+width=16
+height=16
+[convolutional]
+batch_normalize=1
+filters=4
+size=3
+pad=1
+activation=leaky
+[convolutional]
+filters=6
+groups=2
+activation=linear
+"""
+FLOATS = (4 * 4 + 4 * 3 * 9) + (6 + 6 * 2)
+
+
+def small() -> tuple[NetDef, Weights]:
+    netdef = parse_netdef(CFG, "small.cfg")
+    return netdef, random_weights(netdef, np.random.default_rng(0))
+
+
+def assert_same(a: Weights, b: Weights) -> None:
+    """Equal headers, layers and floats, bit for bit."""
+    assert a.header == b.header
+    pairs = list(zip(arrays_of(a), arrays_of(b), strict=True))
+    assert all(i == j and x.dtype == y.dtype and x.shape == y.shape for (i, x), (j, y) in pairs)
+    assert all(x.tobytes() == y.tobytes() for (_, x), (_, y) in pairs)
+
+
+@given(networks())
+@examples(40)
+def test_weights_are_read_as_they_were_written(network: tuple[NetDef, Weights]) -> None:
+    netdef, weights = network[0], as_float32(network[1])
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "a.weights"
+        write_weights(path, weights)
+        assert_same(read_weights(path, netdef), weights)
+        assert path.stat().st_size == network_cost(netdef).weights_bytes
+        assert [file.name for file in Path(folder).iterdir()] == ["a.weights"]
+
+
+@given(st.sampled_from([(0, 1), (0, 2), (0, 3), (1, 0), (2, 5)]), st.integers(0, 2**31 - 1), st.integers(0, 9))
+@examples(20)
+def test_every_header_version_keeps_its_width_of_seen(version: tuple[int, int], seen: int, revision: int) -> None:
+    netdef, weights = small()
+    header = Header(*version, revision, seen)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "a.weights"
+        write_weights(path, Weights(header, weights.records))
+        assert path.stat().st_size == (16 if version == (0, 1) else 20) + 4 * FLOATS
+        assert_same(read_weights(path, netdef), Weights(header, weights.records))
+
+
+def test_seen_beyond_32_bits_survives(tmp_path: Path) -> None:
+    netdef, weights = small()
+    write_weights(tmp_path / "a.weights", Weights(Header(seen=2**40), weights.records))
+    assert read_weights(tmp_path / "a.weights", netdef).header.seen == 2**40
+
+
+@pytest.mark.parametrize(
+    ("change", "word"), [(-1, "truncated"), (-FLOATS, "truncated"), (1, "over-long"), (99, "over-long")]
+)
+def test_a_file_of_another_length_names_both_lengths(tmp_path: Path, change: int, word: str) -> None:
+    netdef, weights = small()
+    path = tmp_path / "a.weights"
+    write_weights(path, weights)
+    content = path.read_bytes()
+    path.write_bytes(content[: 4 * change] if change < 0 else content + bytes(4 * change))
+    with pytest.raises(WeightsError, match=word) as caught:
+        read_weights(path, netdef)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert f"holds {FLOATS + change} floats" in message
+    assert f"small.cfg needs {FLOATS}" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "0 bytes long"),
+        (b"\x00" * 15, "15 bytes"),
+        (b"PK\x03\x04" * 8, "no Darknet weights file"),
+        (bytes([0, 0, 0, 0, 2, 0, 0, 0]) + bytes(8), "truncated"),
+        (bytes([0, 0, 0, 0, 2, 0, 0, 0]) + bytes(12 + 4 * FLOATS + 2), "no whole number of floats"),
+    ],
+)
+def test_what_is_no_weights_file_is_refused(tmp_path: Path, content: bytes, what: str) -> None:
+    path = tmp_path / "a.weights"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=what):
+        read_weights(path, small()[0])
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    for path, what in ((tmp_path / "none", "no such file"), (tmp_path, "folder")):
+        with pytest.raises(WeightsError, match=what) as caught:
+            read_weights(path, small()[0])
+        assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_weights_of_another_cfg_are_refused(tmp_path: Path) -> None:
+    _, weights = small()
+    write_weights(tmp_path / "a.weights", weights)
+    other = parse_netdef(CFG.replace("filters=6", "filters=8"), "other.cfg")
+    with pytest.raises(WeightsError, match=r"of another cfg"):
+        read_weights(tmp_path / "a.weights", other)
+
+
+def test_a_partial_file_ends_on_a_layer_boundary(tmp_path: Path) -> None:
+    netdef, weights = small()
+    path = tmp_path / "a.conv.1"
+    for layers in (0, 1, 2):
+        part = Weights(weights.header, {i: weights.records[i] for i in range(layers)})
+        write_weights(path, part)
+        assert_same(read_partial(path, netdef), part)
+    for floats in (3, FLOATS - 1, FLOATS + 1):
+        path.write_bytes(weights.header.to_bytes() + bytes(4 * floats))
+        with pytest.raises(WeightsError, match=r"no layer of small\.cfg ends there"):
+            read_partial(path, netdef)
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
+    _, weights = small()
+    path = tmp_path / "a.weights"
+    write_weights(path, weights)
+    before = path.read_bytes()
+    broken = Weights(weights.header, {**weights.records, 1: None})  # type: ignore[dict-item]
+    with pytest.raises(AttributeError):
+        write_weights(path, broken)
+    assert path.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["yolov3-tiny", "yolo-fastest-1.1"])
+def test_official_weights_are_written_back_bit_for_bit(tmp_path: Path, name: str) -> None:
+    path = SHARED / "weights" / f"{name}.weights"
+    netdef = read_netdef(path.with_suffix(".cfg"))
+    write_weights(tmp_path / "copy.weights", read_weights(path, netdef))
+    assert (tmp_path / "copy.weights").read_bytes() == path.read_bytes()

@@ -1,0 +1,109 @@
+"""COCO instances."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from prune.darknet.datafile import DataFile
+from prune.detect.samples import read_samples
+from prune.errors import DataError
+from tests.torch.sample_files import write_data, write_image
+
+
+def coco_annotation(image: int, category: int, box: object, **more: object) -> dict[str, Any]:
+    return {
+        "id": 7,
+        "image_id": image,
+        "category_id": category,
+        "bbox": box,
+        "iscrowd": 0,
+        "area": 5.0,
+        **more,
+    }
+
+
+class TestCoco:
+    CATEGORIES = ({"id": 18, "name": "hound"}, {"id": 3, "name": "puss"})
+
+    def write(
+        self,
+        folder: Path,
+        annotations: list[dict[str, Any]],
+        names: str = "cat dog",
+        categories: tuple[dict[str, object], ...] = CATEGORIES,
+    ) -> DataFile:
+        write_image(folder / "pics" / "a.jpg")
+        images = [{"id": 0, "file_name": "a.jpg", "width": 40, "height": 20}, {"id": 1, "file_name": "b.jpg"}]
+        content = {"images": images, "annotations": annotations, "categories": list(categories)}
+        (folder / "train.json").write_text(json.dumps(content))
+        return write_data(folder, "train.json", names, extra="train_images=pics\n")
+
+    def test_everything_an_evaluation_needs_is_kept(self, tmp_path: Path) -> None:
+        crowd = coco_annotation(0, 18, [0, 0, 40, 20], iscrowd=1, id=0, area=800)
+        found = read_samples(self.write(tmp_path, [crowd, coco_annotation(0, 3, [10, 5, 10.5, 5])]), "train")
+        (sample,) = found.samples
+        assert (found.source, found.category_ids) == ("coco", (3, 18))
+        assert found.annotations == tmp_path / "train.json"
+        assert sample.image_id == 0
+        assert sample.classes.tolist() == [1, 0]
+        assert sample.crowd.tolist() == [True, False]
+        np.testing.assert_array_equal(sample.pixel_edges((40, 20)), [[0, 0, 40, 20], [10, 5, 20.5, 10]])
+        assert sample.areas is not None
+        assert sample.areas.tolist() == [800, 5]
+        assert sample.annotation_ids is not None
+        assert sample.annotation_ids.tolist() == [0, 7]
+        assert "b.jpg" in found.faults.summary()
+
+    def test_faulty_annotations_are_skipped_and_counted(self, tmp_path: Path) -> None:
+        faulty = [
+            coco_annotation(0, 5, [0, 0, 4, 4]),
+            coco_annotation(0, 3, [0, 0, 0, 4]),
+            coco_annotation(0, 3, [0, 0, 4]),
+            coco_annotation(0, 3, None),
+            coco_annotation(0, 3, [float("nan"), 0, 4, 4]),
+            coco_annotation(99, 3, [0, 0, 4, 4]),
+        ]
+        found = read_samples(self.write(tmp_path, [*faulty, coco_annotation(0, 3, [0, 0, 4, 4])]), "train")
+        assert found.samples[0].classes.tolist() == [0]
+        assert found.faults.total == len(faulty) + 1  # and the missing b.jpg
+
+    def test_where_the_counts_differ_names_decide(self, tmp_path: Path) -> None:
+        box = [0, 0, 4, 4]
+        annotations = [coco_annotation(0, 3, box), coco_annotation(0, 18, box)]
+        found = read_samples(self.write(tmp_path, annotations, names="hound"), "train")
+        assert found.samples[0].classes.tolist() == [0]
+        assert found.category_ids == (18,)
+        found = read_samples(self.write(tmp_path, annotations, names="cow hound puss"), "train")
+        assert found.samples[0].classes.tolist() == [2, 1]
+        assert found.category_ids == (-1, 18, 3)
+
+    def test_the_same_names_in_another_order_decide_too(self, tmp_path: Path) -> None:
+        annotations = [coco_annotation(0, 3, [0, 0, 4, 4])]
+        found = read_samples(self.write(tmp_path, annotations, names="hound puss"), "train")
+        assert found.samples[0].classes.tolist() == [1]
+
+    def test_categories_that_do_not_map_are_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="2 categories but 'names' has 3, and 'cow'"):
+            read_samples(self.write(tmp_path, [], names="cow hound horse"), "train")
+
+    def test_the_image_folder_must_be_given(self, tmp_path: Path) -> None:
+        self.write(tmp_path, [])
+        with pytest.raises(DataError, match="no 'train_images"):
+            read_samples(write_data(tmp_path, "train.json"), "train")
+        with pytest.raises(DataError, match=r"set\.data:4: train_images: .* must be the folder"):
+            read_samples(write_data(tmp_path, "train.json", extra="train_images=train.json\n"), "train")
+
+    def test_what_is_no_instances_file_is_an_error(self, tmp_path: Path) -> None:
+        data = self.write(tmp_path, [])
+        (tmp_path / "train.json").write_text('{"images": [],\n oops')
+        with pytest.raises(DataError, match=r"train\.json:2: is not JSON"):
+            read_samples(data, "train")
+        for content in ("[]", '{"images": []}', '{"images": [1], "annotations": [], "categories": []}'):
+            (tmp_path / "train.json").write_text(content)
+            with pytest.raises(DataError, match="no list of objects under"):
+                read_samples(data, "train")

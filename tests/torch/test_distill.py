@@ -1,0 +1,167 @@
+"""What the student learns from the teacher, and when it is left alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from prune.darknet.layers import Yolo
+from prune.darknet.netdef import NetDef, parse_netdef
+from prune.errors import UsageError
+from prune.model.build import build
+from prune.train.distill import (
+    DistillHook,
+    binary_divergence,
+    bounded_boxes,
+    check_heads,
+    logits,
+    soft_target_loss,
+    task_loss,
+)
+from prune.train.hooks import Batch
+from prune.train.matching import matched_cells
+from prune.train.settings import DistillSettings
+
+SIZE = (64, 64)
+BATCH = Batch(torch.rand(2, 3, 64, 64), torch.tensor([[0, 1, 0.3, 0.6, 0.25, 0.2], [1, 0, 0.9, 0.1, 0.6, 0.7]]), SIZE)
+
+
+def network(width: int = 4, depth: int = 1, classes: int = 2, anchors: str = "10,10, 30,30") -> NetDef:
+    """A network with one head of stride 8, `depth` convolutions of `width` channels before it."""
+    down = "".join(
+        f"[convolutional]\nbatch_normalize=1\nfilters={width}\nsize=3\nstride=2\npad=1\nactivation=leaky\n"
+        for _ in range(3)
+    )
+    more = f"[convolutional]\nbatch_normalize=1\nfilters={width}\nsize=3\nstride=1\npad=1\nactivation=leaky\n" * depth
+    head = f"[convolutional]\nfilters={2 * (5 + classes)}\nsize=1\nstride=1\nactivation=linear\n"
+    yolo = f"[yolo]\nmask=0,1\nanchors={anchors}\nclasses={classes}\nnum=2\n"
+    return parse_netdef(f"[net]\nwidth=64\nheight=64\nchannels=3\n{down}{more}{head}{yolo}")
+
+
+HEADS = network().yolo_heads
+
+
+def raw(seed: int, scale: float = 1.0) -> list[Tensor]:
+    return [scale * torch.randn(2, 14, 8, 8, generator=torch.Generator().manual_seed(seed))]
+
+
+def strategy_loss(name: str, student: list[Tensor], teacher: list[Tensor]) -> Tensor:
+    if name == "task":
+        return task_loss(student, teacher, HEADS, BATCH, DistillSettings(strategy="task"))
+    return soft_target_loss(student, teacher, HEADS, 2.0)
+
+
+@pytest.mark.parametrize("name", ["soft-target", "task"])
+def test_a_student_that_equals_its_teacher_has_no_soft_loss(name: str) -> None:
+    settings = DistillSettings(strategy="task", box_weight=0.0)
+    same = (
+        task_loss(raw(0), raw(0), HEADS, BATCH, settings)
+        if name == "task"
+        else soft_target_loss(raw(0), raw(0), HEADS, 2.0)
+    )
+    assert float(same) == pytest.approx(0.0, abs=1e-6)
+    assert float(strategy_loss(name, raw(1), raw(0))) > 0.1
+
+
+@pytest.mark.parametrize("name", ["soft-target", "task"])
+def test_descending_the_loss_brings_the_student_to_the_teacher(name: str) -> None:
+    teacher, student = raw(0), [raw(1)[0].requires_grad_()]
+    optimizer = torch.optim.Adam(student, lr=0.05)
+    first = float(strategy_loss(name, student, teacher).detach())
+    for _ in range(100):
+        optimizer.zero_grad()
+        loss = strategy_loss(name, student, teacher)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert float(loss.detach()) < 0.2 * first
+
+
+def test_cells_the_teacher_calls_background_weigh_next_to_nothing() -> None:
+    teacher = raw(0)
+    teacher[0].view(2, 2, 7, 8, 8)[:, :, 4] = -12.0
+    teacher[0].view(2, 2, 7, 8, 8)[0, 1, 4, 3, 5] = 6.0
+    student = [teacher[0].clone()]
+    student[0].view(2, 2, 7, 8, 8)[1, :, 5:] += 3.0  # wrong classes, but only where nothing is
+    assert float(soft_target_loss(student, teacher, HEADS, 2.0)) < 0.05
+    student[0].view(2, 2, 7, 8, 8)[0, 1, 5:, 3, 5] += 3.0
+    assert float(soft_target_loss(student, teacher, HEADS, 2.0)) > 0.5
+
+
+def test_the_divergence_is_that_of_two_coins() -> None:
+    student, teacher = torch.tensor([0.3, -2.0]), torch.tensor([1.5, 4.0])
+    expected = torch.distributions.kl_divergence(
+        torch.distributions.Bernoulli(logits=teacher / 3), torch.distributions.Bernoulli(logits=student / 3)
+    )
+    torch.testing.assert_close(binary_divergence(student, teacher, 3.0), 9 * expected)
+
+
+def test_outputs_of_new_coords_are_probabilities_already() -> None:
+    values = torch.tensor([0.0, 0.25, 1.0])
+    assert logits(values, new_coords=True).sigmoid().tolist() == pytest.approx([0, 0.25, 1], abs=1e-5)
+    assert logits(values, new_coords=False) is values
+
+
+def exact(target: Tensor = BATCH.targets) -> list[Tensor]:
+    """Raw outputs whose matched cells hold the true boxes."""
+    values = torch.zeros(2, 2, 7, 8, 8)
+    (match,) = matched_cells(target, HEADS, [(8, 8)], SIZE)
+    anchors = torch.tensor(HEADS[0].masked_anchors)
+    for cell, box in zip(match.cells.tolist(), match.boxes, strict=True):
+        image, anchor, row, column = cell
+        values[image, anchor, 0:2, row, column] = torch.logit(box[:2])
+        values[image, anchor, 2:4, row, column] = (box[2:4] / anchors[anchor]).log()
+    return [values.view(2, 14, 8, 8)]
+
+
+def test_an_object_goes_to_the_cell_of_its_centre_and_the_anchor_of_its_shape() -> None:
+    (match,) = matched_cells(BATCH.targets, HEADS, [(8, 8)], SIZE)
+    assert match.cells.tolist() == [[0, 0, 4, 2], [1, 1, 0, 7]]
+    assert match.boxes[0].tolist() == pytest.approx([0.4, 0.8, 16, 12.8, 0], abs=1e-5)
+
+
+def test_a_box_nearer_than_the_teachers_costs_nothing() -> None:
+    assert float(bounded_boxes(exact(), raw(0), HEADS, BATCH, 0.0)) == 0
+    assert float(bounded_boxes(raw(0), exact(), HEADS, BATCH, 0.0)) > 0.1
+    with_margin = bounded_boxes(exact(), exact(), HEADS, BATCH, 0.5)
+    assert float(with_margin) == pytest.approx(0, abs=1e-5)
+
+
+def test_images_without_objects_have_a_finite_loss() -> None:
+    empty = Batch(BATCH.imgs, torch.zeros(0, 6), SIZE)
+    loss = task_loss(raw(0), raw(1), HEADS, empty, DistillSettings(strategy="task"))
+    assert torch.isfinite(loss)
+
+
+def test_teacher_and_student_may_differ_in_width_and_depth() -> None:
+    torch.manual_seed(0)
+    teacher, student = build(network(width=8, depth=3)), build(network(width=4))
+    hook = DistillHook(teacher, teacher.heads, student.heads, DistillSettings(distill_weight=2.0))
+    term = hook.loss(student(BATCH.imgs), BATCH)
+    assert term.requires_grad
+    assert not teacher.training
+    assert not any(p.requires_grad for p in teacher.parameters())
+    assert float(term.detach()) >= 0
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        (network(classes=3).yolo_heads, "classes is 3 in the teacher and 2"),
+        (network(anchors="12,10, 30,30").yolo_heads, "masked_anchors"),
+        ((), "the teacher has 0 .yolo. heads, the student 1"),
+    ],
+)
+def test_heads_that_differ_are_refused(other: tuple[Yolo, ...], what: str) -> None:
+    with pytest.raises(UsageError, match=what):
+        check_heads(HEADS, other)
+
+
+def test_outputs_of_another_stride_are_refused() -> None:
+    class Coarse(nn.Module):
+        def forward(self, imgs: Tensor) -> list[Tensor]:
+            return [torch.zeros(2, 14, 4, 4)]
+
+    hook = DistillHook(Coarse(), HEADS, HEADS, DistillSettings())
+    with pytest.raises(UsageError, match="strides must agree"):
+        hook.loss(raw(0), BATCH)

@@ -1,0 +1,172 @@
+"""The training loop on a toy: resuming, accumulation, averaging, what is kept, what stops it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from prune.errors import TrainingError
+from prune.train.checkpoint import read_checkpoint
+from prune.train.ema import decay_at, make_ema
+from prune.train.hooks import Batch, Hook, StepInfo
+from prune.train.optim import make_optimizer
+from prune.train.settings import TrainSettings
+from tests.torch.toy import toy_model, toy_trainer
+
+
+class StopAfter(Hook):
+    """An interruption at the start of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def epoch_start(self, epoch: int) -> None:
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+class Spoil(Hook):
+    """A loss term that is NaN from one epoch on."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch, self.now = epoch, 0
+
+    def epoch_start(self, epoch: int) -> None:
+        self.now = epoch
+
+    def loss(self, raw: list[Tensor], batch: Batch) -> Tensor | None:
+        return raw[0].sum() * float("nan") if self.now >= self.epoch else None
+
+
+class Gradients(Hook):
+    """Remembers the gradients of the first step."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.seen = model, list[Tensor]()
+
+    def before_step(self, info: StepInfo) -> None:
+        if info.step == 0:
+            self.seen = [p.grad.clone() for p in self.model.parameters() if p.grad is not None]
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_four_epochs_equal_two_and_two_after_an_interruption_bit_for_bit(tmp_path: Path, optimizer: str) -> None:
+    straight = toy_trainer(toy_model(), tmp_path / "a", optimizer=optimizer)
+    straight.fit()
+    broken = toy_trainer(toy_model(), tmp_path / "b", optimizer=optimizer, hooks=(StopAfter(2),))
+    with pytest.raises(KeyboardInterrupt):
+        broken.fit()
+    torch.manual_seed(99)  # dropout must go on from the stored state, not from this one
+    again = toy_trainer(toy_model(seed=5), tmp_path / "b", optimizer=optimizer)
+    again.resume(read_checkpoint(tmp_path / "b" / "last.pt"))
+    assert (again.progress.epoch, again.progress.step) == (2, 6)
+    again.fit()
+    assert same(straight.model.state_dict(), again.model.state_dict())
+    assert same(straight.averaged.state_dict(), again.averaged.state_dict())
+    assert straight.progress.seen == again.progress.seen == 48
+
+
+def test_accumulated_small_batches_give_the_gradient_of_the_large_one() -> None:
+    def first_gradient(batch_size: int, accumulate: int) -> list[Tensor]:
+        model = toy_model(dropout=0.0)
+        model.norm.eval()
+        model.train = lambda mode=True: model  # type: ignore[method-assign]  # batch statistics differ
+        watch = Gradients(model)
+        toy_trainer(
+            model,
+            hooks=(watch,),
+            batch_size=batch_size,
+            accumulate=accumulate,
+            shuffle=False,
+            epochs=1,
+            clip=0.0,
+        ).fit()
+        return watch.seen
+
+    for small, large in zip(first_gradient(4, 3), first_gradient(12, 1), strict=True):
+        torch.testing.assert_close(small, large)
+
+
+def test_a_short_last_group_is_still_a_mean_per_image() -> None:
+    trainer = toy_trainer(toy_model(), batch_size=3, accumulate=3, epochs=1)
+    trainer.fit()
+    assert trainer.schedule.steps_per_epoch == trainer.progress.step == 2
+    assert trainer.progress.seen == 12
+
+
+def test_training_lowers_the_loss_and_writes_one_line_per_epoch(tmp_path: Path) -> None:
+    toy_trainer(toy_model(), tmp_path, epochs=6).fit()
+    rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == list("012345")
+    assert float(rows[-1]["loss"]) < 0.5 * float(rows[0]["loss"])
+    assert {"loss", "box", "obj", "cls", "lr", "seconds"} <= rows[0].keys()
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"epoch 1, step 3: the loss is not finite.*lower --lr") as caught:
+        toy_trainer(toy_model(), tmp_path, hooks=(Spoil(1),)).fit()
+    assert caught.value.exit_code == 1
+    kept = read_checkpoint(tmp_path / "last.pt")
+    assert kept.epoch == 1
+    assert all(bool(torch.isfinite(value).all()) for value in kept.model.values())
+
+
+def test_the_best_checkpoint_is_that_of_the_highest_ap50(tmp_path: Path) -> None:
+    scores = iter([0.2, 0.7, 0.5, 0.6])
+    trainer = toy_trainer(toy_model(), tmp_path, validate=lambda model: {"ap50": next(scores)})
+    progress = trainer.fit()
+    assert progress.best == {"epoch": 1.0, "ap50": 0.7}
+    assert read_checkpoint(tmp_path / "best.pt").epoch == 2
+    assert read_checkpoint(tmp_path / "last.pt").epoch == 4
+
+
+def test_evaluation_follows_its_interval_and_always_closes_the_run(tmp_path: Path) -> None:
+    calls: list[nn.Module] = []
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        assert not model.training
+        calls.append(model)
+        return {"ap50": 0.1}
+
+    trainer = toy_trainer(toy_model(), tmp_path, validate=validate, epochs=5)
+    trainer.eval_interval = 2
+    trainer.fit()
+    assert len(calls) == 3
+    assert all(model is trainer.averaged for model in calls)
+
+
+def test_weight_decay_acts_on_convolution_kernels_only() -> None:
+    model = toy_model()
+    optimizer = make_optimizer(model, TrainSettings(weight_decay=0.1))
+    decayed = [p for g in optimizer.param_groups if g["weight_decay"] > 0 for p in g["params"]]
+    assert {id(p) for p in decayed} == {id(model.conv.weight), id(model.head.weight)}
+    assert sum(len(g["params"]) for g in optimizer.param_groups) == len(list(model.parameters()))
+
+
+def test_the_average_has_forgotten_the_start_after_a_hundred_steps() -> None:
+    model = toy_model()
+    ema = make_ema(model, 0.9998)
+    start = model.head.weight.detach().clone()
+    with torch.no_grad():
+        for step in range(100):
+            model.head.weight.copy_(start + min(step, 50))
+            ema.update_parameters(model)
+    averaged = dict(ema.module.named_parameters())["head.weight"]
+    assert float((averaged.detach() - start - 50).abs().max()) < 0.5
+    assert decay_at(0, 0.9998) == pytest.approx(0.1)
+    assert decay_at(10**6, 0.9998) == 0.9998
+
+
+def test_resuming_with_another_network_says_that_it_does_not_fit(tmp_path: Path) -> None:
+    toy_trainer(toy_model(), tmp_path, epochs=1).fit()
+    other = nn.Sequential(nn.Conv2d(3, 6, 1))
+    with pytest.raises(TrainingError, match="does not fit this network"):
+        toy_trainer(other).resume(read_checkpoint(tmp_path / "last.pt"))

@@ -1,0 +1,95 @@
+"""Letterbox and stretch, there and back."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prune.detect.edges import clip_edges, to_centres, to_edges
+from prune.detect.fit import FILL, fit_for, fit_image
+
+sides = st.integers(1, 3000)
+sizes = st.tuples(sides, sides)
+nets = st.tuples(st.integers(1, 20).map(lambda n: 32 * n), st.integers(1, 20).map(lambda n: 32 * n))
+fractions = st.floats(0, 1)
+boxes = st.lists(st.tuples(fractions, fractions, fractions, fractions), max_size=4)
+
+
+@pytest.mark.parametrize(
+    ("image", "net", "size", "offset"),
+    [
+        ((640, 480), (416, 416), (416, 312), (0, 52)),
+        ((480, 640), (416, 416), (312, 416), (52, 0)),
+        ((427, 640), (320, 320), (213, 320), (53, 0)),
+        ((500, 333), (416, 416), (416, 277), (0, 69)),
+        ((100, 100), (416, 320), (320, 320), (48, 0)),
+        ((5000, 2), (32, 32), (32, 1), (0, 15)),
+    ],
+)
+def test_letterbox_follows_darknets_integers(
+    image: tuple[int, int], net: tuple[int, int], size: tuple[int, int], offset: tuple[int, int]
+) -> None:
+    fit = fit_for(image, net, letterbox=True)
+    assert (fit.size_wh, fit.offset_xy) == (size, offset)
+
+
+@given(sizes, nets)
+def test_a_letterboxed_image_fills_one_side_and_fits_the_other(image: tuple[int, int], net: tuple[int, int]) -> None:
+    fit = fit_for(image, net, letterbox=True)
+    assert any(a == b for a, b in zip(fit.size_wh, net, strict=True))
+    for size, offset, side in zip(fit.size_wh, fit.offset_xy, net, strict=True):
+        assert 1 <= size <= side
+        assert offset == (side - size) // 2
+    exact = min(net[0] / image[0], net[1] / image[1])
+    assert all(abs(s - exact * side) <= 1 for s, side in zip(fit.size_wh, image, strict=True))
+
+
+@given(sizes, nets, st.booleans(), boxes)
+def test_boxes_come_back_from_the_network(
+    image: tuple[int, int], net: tuple[int, int], letterbox: bool, rows: list[tuple[float, ...]]
+) -> None:
+    fit = fit_for(image, net, letterbox)
+    original = np.array(rows, np.float64).reshape(-1, 4)
+    there = fit.to_network(original)
+    np.testing.assert_allclose(fit.to_image(there), original, atol=1e-9)
+    pixels = fit.to_pixels(to_edges(there), clip=False)
+    np.testing.assert_allclose(pixels, to_edges(original) * np.array(image * 2), atol=1e-6)
+
+
+@given(sizes, nets, st.booleans())
+def test_the_whole_image_is_its_place_in_the_network(
+    image: tuple[int, int], net: tuple[int, int], letterbox: bool
+) -> None:
+    fit = fit_for(image, net, letterbox)
+    whole = to_edges(fit.to_network(np.array([[0.5, 0.5, 1.0, 1.0]])))[0] * np.array(net * 2)
+    left, top = fit.offset_xy
+    expected = (left, top, left + fit.size_wh[0], top + fit.size_wh[1])
+    np.testing.assert_allclose(whole, expected, atol=1e-9)
+
+
+def test_pixels_are_clipped_to_the_image() -> None:
+    fit = fit_for((640, 480), (416, 416), letterbox=True)
+    np.testing.assert_allclose(fit.to_pixels(np.array([[0.0, 0.0, 1.0, 1.0]])), [[0, 0, 640, 480]])
+
+
+def test_the_border_is_grey_and_the_middle_is_opencvs_bilinear() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    fitted = fit_image(image, fit_for((64, 48), (32, 32), letterbox=True))
+    assert fitted.shape == (32, 32, 3)
+    assert (fitted[:4] == FILL).all()
+    assert (fitted[28:] == FILL).all()
+    np.testing.assert_array_equal(fitted[4:28], cv2.resize(image, (32, 24), interpolation=cv2.INTER_LINEAR))
+    stretched = fit_image(image, fit_for((64, 48), (32, 32), letterbox=False))
+    np.testing.assert_array_equal(stretched, cv2.resize(image, (32, 32), interpolation=cv2.INTER_LINEAR))
+
+
+@given(boxes)
+def test_edges_and_centres_are_two_spellings(rows: list[tuple[float, ...]]) -> None:
+    cxcywh = np.array(rows, np.float64).reshape(-1, 4)
+    np.testing.assert_allclose(to_centres(to_edges(cxcywh)), cxcywh, atol=1e-12)
+    clipped = clip_edges(to_edges(cxcywh), (1.0, 1.0))
+    assert (clipped >= 0).all()
+    assert (clipped <= 1).all()

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from prune.darknet.layers import Yolo
+from prune.darknet.netdef import NetDef
+from prune.detect.assign import assign
+from prune.detect.boxes import cxcywh_to_xyxy, pairwise_iou
+from prune.detect.decode import decode
+from prune.detect.loss import YoloLoss, padded_truths
+from prune.detect.nms import nms
+from prune.detect.settings import LossSettings, NmsSettings
+from prune.errors import UsageError
+from prune.model.build import DarknetModel, build
+from tests.torch.heads import random_raw, two_heads
+
+SIZE = (64, 64)
+GRIDS = [(4, 4), (8, 8)]
+TARGETS = torch.tensor(
+    [
+        [0, 0, 0.3, 0.3, 0.9, 1.7],  # 58×109 pixels: anchor 5
+        [0, 1, 0.7, 0.6, 0.16, 0.2],  # 10×13: anchor 0
+        [2, 1, 0.999, 0.0, 0.5, 0.4],  # 32×26: anchor 2
+    ]
+)
+
+
+def places(
+    head_index: int, targets: Tensor, netdef: NetDef | None = None, match_iou: float | None = 1.0
+) -> list[tuple[int, ...]]:
+    heads = (netdef or two_heads()).yolo_heads
+    found = assign(targets, heads, GRIDS, SIZE, match_iou)[head_index]
+    return [tuple(int(v) for v in row) for row in torch.stack((*found.place, found.classes), 1)]
+
+
+def test_each_object_goes_to_the_likeliest_anchor_of_all_heads() -> None:
+    assert places(0, TARGETS) == [(0, 2, 1, 1, 0)]
+    assert places(1, TARGETS) == [(0, 0, 4, 5, 1), (2, 2, 0, 7, 1)]
+
+
+def test_masks_out_of_order_are_followed() -> None:
+    netdef = two_heads(masks=("5,0,4", "2,3,1"))
+    assert places(0, TARGETS, netdef) == [(0, 0, 1, 1, 0), (0, 1, 2, 2, 1)]
+    assert places(1, TARGETS, netdef) == [(2, 0, 0, 7, 1)]
+
+
+def test_alike_anchors_learn_an_object_too() -> None:
+    one = TARGETS[2:]  # 32×26; anchors 16×30 (IoU 0.47), 33×23 (0.84), 30×61 (0.4), 62×45 (0.3)
+    assert places(0, one, match_iou=0.35) == [(2, 0, 0, 3, 1)]
+    assert places(1, one, match_iou=0.35) == [(2, 1, 0, 7, 1), (2, 2, 0, 7, 1)]
+    assert places(1, one, match_iou=None) == [(2, 2, 0, 7, 1)]  # the cfg's iou_thresh: 1
+
+
+def test_where_objects_meet_the_better_fitting_one_stays() -> None:
+    rival = torch.tensor([[0, 0, 0.71, 0.61, 0.17, 0.22]])
+    both = torch.cat((rival, TARGETS[1:2]))
+    assert places(1, both) == [(0, 0, 4, 5, 1)]
+    assert places(1, both.flip(0)) == [(0, 0, 4, 5, 1)]
+
+
+def test_objects_without_area_and_of_unknown_classes_are_left_out() -> None:
+    netdef = two_heads(3, second_classes=1)
+    small = torch.tensor([[0, 2, 0.5, 0.5, 0.16, 0.2], [0, 0, 0.5, 0.5, 0.0, 0.2]])
+    assert places(1, small, netdef) == []
+    assert places(0, small, netdef) == [(0, 0, 2, 2, 2)]  # the best anchor that knows class 2
+
+
+def reference(raw: list[Tensor], targets: Tensor, heads: tuple[Yolo, ...], settings: LossSettings) -> list[float]:
+    """The loss of `prune.detect.loss` written as loops, with IoU as box loss."""
+    batch, boxes = len(raw[0]), sum(r.shape[0] * r.shape[2] * r.shape[3] * 3 for r in raw)
+    box = obj = cls = 0.0
+    assigned = assign(targets, heads, GRIDS, SIZE, settings.match_iou)
+    counts = [sum(int((a.image == b).sum()) for a in assigned) for b in range(batch)]
+    for head, r, found in zip(heads, raw, assigned, strict=True):
+        decoded = decode([r], [head], SIZE)
+        _, _, rows, columns = r.shape
+        goals = {
+            (b, (a * rows + y) * columns + x): (c, t)
+            for b, a, y, x, c, t in zip(
+                *(v.tolist() for v in found.place), found.classes.tolist(), found.boxes, strict=True
+            )
+        }
+        for b in range(batch):
+            truths = cxcywh_to_xyxy(targets[targets[:, 0] == b, 2:])
+            for n, values in enumerate(decoded[b]):
+                corners = cxcywh_to_xyxy(values[None, :4])
+                if (b, n) in goals:
+                    label, truth = goals[b, n]
+                    iou = float(pairwise_iou(corners, cxcywh_to_xyxy(truth[None])))
+                    box += (1 - iou) / counts[b]
+                    obj -= math.log(values[4])
+                    cls -= sum(math.log(p if c == label else 1 - p) for c, p in enumerate(values[5:])) / counts[b]
+                elif not len(truths) or float(pairwise_iou(corners, truths).max()) <= head.ignore_thresh:
+                    obj -= math.log(1 - values[4])
+    return [settings.box_gain * box / batch, settings.obj_gain * obj / boxes, settings.cls_gain * cls / batch]
+
+
+@pytest.mark.parametrize("new_coords", [0, 1])
+def test_the_loss_is_that_of_its_formulas(new_coords: int) -> None:
+    heads = two_heads(new_coords=new_coords, scale=1.2).yolo_heads
+    raw = random_raw(heads, 3)
+    if new_coords:
+        raw = [r.sigmoid() for r in raw]
+    settings = LossSettings(box_loss="iou", match_iou=0.3)
+    parts = YoloLoss(heads, settings, SIZE)(raw, TARGETS)
+    found = [float(parts.box), float(parts.obj), float(parts.cls)]
+    assert found == pytest.approx(reference(raw, TARGETS, heads, settings), rel=1e-4)
+    assert float(parts.total) == pytest.approx(sum(found))
+
+
+def test_a_box_that_overlaps_an_object_well_is_no_background() -> None:
+    heads = two_heads().yolo_heads
+    raw = [torch.zeros(1, h.channels, *grid) for h, grid in zip(heads, GRIDS, strict=True)]
+    # Boxes at a cell's middle have the anchors' sizes: this object equals anchor 4 in cell (1, 1) of head 0.
+    target = torch.tensor([[0, 0, 1.5 / 4, 1.5 / 4, 62 / 64, 45 / 64]])
+    boxes = decode(raw, heads, SIZE)[0]
+    ignored = int((pairwise_iou(cxcywh_to_xyxy(boxes[:, :4]), cxcywh_to_xyxy(target[:, 2:])) > 0.5).sum()) - 1
+    assert ignored > 0
+    loss = YoloLoss(heads, LossSettings(match_iou=1.0, ignore_iou=0.5), SIZE)(raw, target)
+    total = len(boxes)
+    assert float(loss.obj) == pytest.approx(64 * math.log(2) * (total - ignored) / total, rel=1e-5)
+    everything = YoloLoss(heads, LossSettings(match_iou=1.0, ignore_iou=1.0), SIZE)(raw, target)
+    assert float(everything.obj) == pytest.approx(64 * math.log(2), rel=1e-5)
+
+
+def test_the_loss_of_a_batch_is_the_mean_of_the_losses_of_its_images() -> None:
+    heads = two_heads().yolo_heads
+    raw, loss = random_raw(heads, 3), YoloLoss(heads, LossSettings(), SIZE)
+    single = []
+    for b in range(3):
+        mine = TARGETS[TARGETS[:, 0] == b].clone()
+        mine[:, 0] = 0
+        single.append(float(loss([r[b : b + 1] for r in raw], mine).total))
+    assert float(loss(raw, TARGETS).total) == pytest.approx(sum(single) / 3, rel=1e-5)
+
+
+def test_images_without_objects_only_teach_background() -> None:
+    heads = two_heads().yolo_heads
+    for batch in (1, 2):
+        parts = YoloLoss(heads, LossSettings(), SIZE)(random_raw(heads, batch), torch.zeros(0, 6))
+        assert float(parts.box) == float(parts.cls) == 0
+        assert float(parts.obj) > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("new_coords", [0, 1])
+@pytest.mark.parametrize("box_loss", ["iou", "giou", "diou", "ciou"])
+def test_extreme_outputs_give_finite_losses_and_gradients(dtype: torch.dtype, new_coords: int, box_loss: str) -> None:
+    heads = two_heads(new_coords=new_coords).yolo_heads
+    for factor in (0.0, 1e2, 1e4):
+        raw = [(r * factor).sigmoid() if new_coords else r * factor for r in random_raw(heads, 3)]
+        raw = [r.to(dtype).requires_grad_() for r in raw]
+        settings = LossSettings(box_loss=box_loss, iou_objectness=0.5)  # type: ignore[arg-type]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            parts = YoloLoss(heads, settings, SIZE)(raw, TARGETS)
+        assert parts.total.dtype == torch.float32
+        assert parts.total.isfinite()
+        parts.total.backward()  # type: ignore[no-untyped-call]
+        assert all(r.grad is not None and r.grad.isfinite().all() for r in raw)
+
+
+def test_objectness_may_follow_the_iou_and_classes_may_be_smoothed() -> None:
+    heads = two_heads().yolo_heads
+    raw = random_raw(heads, 3)
+    plain = YoloLoss(heads, LossSettings(), SIZE)(raw, TARGETS)
+    other = YoloLoss(heads, LossSettings(iou_objectness=1.0, label_smoothing=0.2), SIZE)(raw, TARGETS)
+    assert float(other.box) == float(plain.box)
+    assert float(other.obj) != float(plain.obj)
+    assert float(other.cls) != float(plain.cls)
+
+
+def test_another_image_size_may_be_named_by_the_call() -> None:
+    heads = two_heads().yolo_heads
+    raw = random_raw(heads, 3)
+    called = YoloLoss(heads, LossSettings(), (32, 32))(raw, TARGETS, SIZE)
+    assert float(called.total) == float(YoloLoss(heads, LossSettings(), SIZE)(raw, TARGETS).total)
+
+
+def test_objects_are_gathered_by_image() -> None:
+    truths = padded_truths(TARGETS[[1, 2, 0]], 4)
+    assert truths.shape == (4, 2, 4)
+    assert torch.equal(truths[0], cxcywh_to_xyxy(TARGETS[[1, 0], 2:]))
+    assert torch.equal(truths[2, 0], cxcywh_to_xyxy(TARGETS[2, 2:]))
+    assert truths[[1, 3]].abs().sum() == 0
+
+
+@pytest.mark.parametrize("wrong", [{"box_gain": -1}, {"match_iou": 1.5}, {"label_smoothing": -0.1}])
+def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError):
+        LossSettings(**wrong)  # type: ignore[arg-type]
+
+
+def scenes(classes: int) -> tuple[Tensor, Tensor]:
+    """Four images (4, 3, 64, 64) of two bright rectangles each, whose colour is their class, and targets."""
+    generator = torch.Generator().manual_seed(3)
+    imgs = 0.2 * torch.rand(4, 3, 64, 64, generator=generator)
+    targets = []
+    for number in range(4):
+        for k in range(2):
+            w, h = (int(v) for v in torch.randint(12, 30, (2,), generator=generator))
+            left = int(torch.randint(0, 32 - w + 1, (1,), generator=generator)) + 32 * k
+            top = int(torch.randint(0, 64 - h, (1,), generator=generator))
+            label = (number + k) % classes
+            imgs[number, label, top : top + h, left : left + w] += 0.8
+            targets.append([number, label, (left + w / 2) / 64, (top + h / 2) / 64, w / 64, h / 64])
+    return imgs, torch.tensor(targets)
+
+
+def overfit(netdef: NetDef, imgs: Tensor, targets: Tensor, steps: int) -> DarknetModel:
+    torch.manual_seed(0)
+    model = build(netdef).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
+    loss = YoloLoss(model.heads, LossSettings(), SIZE)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss(model(imgs), targets).total.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return model
+
+
+@pytest.mark.parametrize("new_coords", [0, 1])
+@pytest.mark.parametrize("classes", [1, 2])
+def test_a_small_network_learns_four_images_by_heart(classes: int, new_coords: int) -> None:
+    imgs, targets = scenes(classes)
+    model = overfit(two_heads(classes, new_coords=new_coords, scale=2.0 if new_coords else 1.0), imgs, targets, 200)
+    with torch.inference_mode():  # in training mode: with the statistics of these four images
+        decoded = decode(model(imgs), model.heads, SIZE)
+    for number in range(4):
+        found = nms(decoded[number], NmsSettings(conf=0.25, iou=0.5))
+        truth = targets[targets[:, 0] == number]
+        overlap = pairwise_iou(cxcywh_to_xyxy(truth[:, 2:]), found[:, :4])
+        right = (overlap > 0.5) & (truth[:, 1:2] == found[:, 5])
+        assert right.any(1).all(), "an object is not found"
+        assert len(found) == len(truth)
+        assert found[:, 4].min() > 0.5
+        # Readers multiply by the class probability: it is learned for a single class as well.
+        assert decoded[number][decoded[number, :, 4] > 0.5, 5:].amax(1).min() > 0.5

@@ -1,0 +1,219 @@
+"""prune_channel.py, prune_layer.py and the commands of the package, run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from make_shapes import main as make_shapes
+
+import prune_channel
+import prune_layer
+from prune import adapt, compare, explain
+from prune.cli import exit_code
+from prune.darknet.netdef import read_netdef
+from prune.darknet.weights import random_weights, read_weights, write_weights
+from prune.errors import GateError
+from tests.shared import REPOSITORY
+
+Run = Callable[..., int]
+NANO = REPOSITORY / "cfg" / "yolov3-nano.cfg"
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """Random weights of yolov3-nano."""
+    path = tmp_path / "nano.weights"
+    write_weights(path, random_weights(read_netdef(NANO), np.random.default_rng(1)))
+    return path
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the main of a command with arguments; gives its exit code."""
+
+    def call(main: Callable[[], int], *arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["command.py", *map(str, arguments)])
+        try:
+            return exit_code(main)
+        except SystemExit as left:
+            return int(left.code or 0)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A handful of shapes."""
+    folder = tmp_path_factory.mktemp("data") / "shapes"
+    make_shapes(["--out", str(folder), "--train", "6", "--valid", "4", "--size", "64"])
+    return folder / "shapes.data"
+
+
+def test_channel_pruning_writes_a_pair_that_opencv_reads(run: Run, weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(prune_channel.main, "--cfg", NANO, "--weights", weights, "--percent", 0.5, "--out", out) == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "plan.json",
+        "pruned.cfg",
+        "pruned.weights",
+        "summary.json",
+    ]
+    netdef = read_netdef(out / "pruned.cfg")
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["after"]["parameters"] == read_weights(out / "pruned.weights", netdef).floats
+    assert summary["after"]["bflops"] < summary["before"]["bflops"]
+    assert "ap50" not in summary["before"], "a metric that was not computed is absent"
+    assert not cv2.dnn.readNetFromDarknet(str(out / "pruned.cfg"), str(out / "pruned.weights")).empty()
+
+
+def test_a_plan_replays_to_the_same_bytes(run: Run, weights: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    pair = ("--cfg", NANO, "--weights", weights)
+    assert run(prune_channel.main, *pair, "--percent", 0.6, "--rule", "share", "--out", first) == 0
+    assert run(prune_channel.main, *pair, "--plan", first / "plan.json", "--out", second) == 0
+    for name in ("pruned.cfg", "pruned.weights"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_a_plan_for_other_weights_is_refused(
+    run: Run, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(prune_channel.main, "--cfg", NANO, "--weights", weights, "--out", tmp_path / "a") == 0
+    other = tmp_path / "other.weights"
+    write_weights(other, random_weights(read_netdef(NANO), np.random.default_rng(2)))
+    plan = tmp_path / "a" / "plan.json"
+    assert run(prune_channel.main, "--cfg", NANO, "--weights", other, "--plan", plan, "--out", tmp_path / "b") == 2
+    assert "made for another cfg or other weights" in capsys.readouterr().err
+    assert not list((tmp_path / "b").iterdir())
+
+
+def test_layer_pruning_removes_the_asked_blocks(run: Run, weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(prune_layer.main, "--cfg", NANO, "--weights", weights, "--shortcuts", 3, "--out", out) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["before"]["layers"] - summary["after"]["layers"] == 9
+    assert len(summary["removed_layers"]) == 9
+
+
+@pytest.mark.parametrize(
+    ("main", "flags", "words"),
+    [
+        (prune_channel.main, ["--percent", "1"], "--percent 1: must be in [0, 1)"),
+        (prune_channel.main, ["--percent", "-0.1"], "must be in [0, 1)"),
+        (prune_channel.main, ["--layer-keep", "2"], "--layer-keep"),
+        (prune_channel.main, ["--protect", "nonsense"], "choose from upsample"),
+        (prune_channel.main, ["--img-size", "100"], "multiples of 16"),
+        (prune_channel.main, ["--sweep", "0.5:0.7:0.1"], "needs --data"),
+        (prune_layer.main, ["--shortcuts", "8"], "has 7 removable residual blocks"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_writes_nothing(
+    run: Run,
+    weights: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    main: Callable[[], int],
+    flags: list[str],
+    words: str,
+) -> None:
+    out = tmp_path / "out"
+    assert run(main, "--cfg", NANO, "--weights", weights, "--out", out, *flags) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert not out.exists() or not list(out.iterdir())
+
+
+def test_weights_of_another_cfg_name_both_lengths(
+    run: Run, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy = REPOSITORY / "cfg" / "toy.cfg"
+    assert run(prune_channel.main, "--cfg", toy, "--weights", weights, "--out", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert "1,004,256" in error
+    assert "13,748" in error
+
+
+def test_results_are_not_overwritten_unasked(
+    run: Run, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--cfg", NANO, "--weights", weights, "--out", tmp_path / "out")
+    assert run(prune_channel.main, *arguments) == 0
+    assert run(prune_channel.main, *arguments) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert run(prune_channel.main, *arguments, "--overwrite") == 0
+
+
+def test_a_failing_gate_ends_with_1_and_nothing_written(
+    run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(pruned: object) -> float:
+        raise GateError("gate: deviates")
+
+    monkeypatch.setattr("prune.verify.gate", fail)
+    assert run(prune_channel.main, "--cfg", NANO, "--weights", weights, "--out", tmp_path / "out") == 1
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_sweep_shows_each_percent_and_writes_nothing(
+    run: Run, weights: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--sweep", "0.2:0.4:0.2", "--data", data, "--img-size", 64, "--json", tmp_path / "sweep.json")
+    assert run(prune_channel.main, "--cfg", NANO, "--weights", weights, *flags) == 0
+    rows = json.loads((tmp_path / "sweep.json").read_text())["sweep"]
+    assert [row["percent"] for row in rows] == [0.0, 0.2, 0.4]
+    assert [row["parameters"] for row in rows] == sorted((row["parameters"] for row in rows), reverse=True)
+    assert all("ap50" in row for row in rows)
+    assert "percent" in capsys.readouterr().out
+
+
+def test_with_data_before_and_after_are_measured(run: Run, weights: Path, data: Path, tmp_path: Path) -> None:
+    flags = ("--percent", 0.3, "--data", data, "--img-size", 64, "--out", tmp_path / "out")
+    assert run(prune_channel.main, "--cfg", NANO, "--weights", weights, *flags) == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert 0 <= summary["after"]["ap50"] <= 1
+    assert summary["after"]["images"] == 4
+    assert summary["after"]["protocol"] == "voc10"
+
+
+def test_a_dry_run_writes_nothing(run: Run, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert run(prune_channel.main, "--cfg", NANO, "--weights", weights, "--dry-run", "--out", out) == 0
+    assert "channels" in capsys.readouterr().out
+    assert not out.exists()
+
+
+def test_explain_names_groups_blocks_and_lists(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(explain.main, REPOSITORY / "cfg" / "yolov3.cfg") == 0
+    shown = capsys.readouterr().out
+    assert "CBL (with batch norm): 72" in shown
+    assert "65.879 BFLOPs" in shown
+    assert "feeds the upsample at layer 85" in shown
+    assert shown.count("removable") == 23
+
+
+def test_adapt_changes_classes_and_filters_alone(run: Run, tmp_path: Path) -> None:
+    source, out = REPOSITORY / "cfg" / "yolov3-tiny.cfg", tmp_path / "new.cfg"
+    assert run(adapt.main, source, "--classes", 3, "--out", out) == 0
+    before, after = source.read_text().splitlines(), out.read_text().splitlines()
+    changed = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
+    assert changed == [("filters=255", "filters=24"), ("classes=80", "classes=3")] * 2
+    assert run(adapt.main, source, "--classes", 3, "--out", out) == 2, "it exists already"
+
+
+def test_compare_guards_the_last_stage(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, ap50 in (("base", 0.9), ("cut", 0.88)):
+        facts = {"parameters": 10, "bflops": 1.0, "weights_bytes": 40, "layers": 3, "ap50": ap50}
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "summary.json").write_text(json.dumps(facts))
+    stages = (tmp_path / "base", tmp_path / "cut")
+    assert run(compare.main, *stages, "--behind", 0.03) == 0
+    assert run(compare.main, *stages, "--behind", 0.01) == 3
+    assert "more than 0.01 behind" in capsys.readouterr().err
+    assert run(compare.main, tmp_path / "absent") == 2

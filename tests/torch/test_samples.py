@@ -1,0 +1,135 @@
+"""Image lists, what is skipped, and real data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prune.darknet.datafile import DataFile, read_datafile
+from prune.detect.faults import Faults
+from prune.detect.samples import SampleSet, Split, read_samples
+from prune.errors import DataError
+from tests.shared import SHARED, needs_shared
+from tests.torch.sample_files import write_data, write_image
+
+
+def write_list(folder: Path, labels: dict[str, str | None]) -> DataFile:
+    for stem, text in labels.items():
+        write_image(folder / "images" / f"{stem}.jpg")
+        (folder / "labels").mkdir(exist_ok=True)
+        if text is not None:
+            (folder / "labels" / f"{stem}.txt").write_text(text)
+    (folder / "train.txt").write_text("".join(f"images/{stem}.jpg\n" for stem in labels))
+    return write_data(folder, "train.txt")
+
+
+class TestImageList:
+    def test_images_and_labels_are_read(self, tmp_path: Path) -> None:
+        data = write_list(tmp_path, {"a": "1 .5 .5 .5 .5\n", "b": "", "c": "0 .5 .5 .1 .1\n1 9\n", "d": None})
+        found = read_samples(data, "train")
+        assert [sample.image_id for sample in found.samples] == ["a", "b", "c", "d"]
+        assert [len(sample.classes) for sample in found.samples] == [1, 0, 1, 0]
+        assert found.source == "list"
+        assert found.faults.total == 2
+        assert "c.txt:2" in found.faults.summary()
+        assert "without a label file" in found.faults.summary()
+
+    def test_a_missing_image_is_counted_with_its_line(self, tmp_path: Path) -> None:
+        data = write_list(tmp_path, {"a": ""})
+        (tmp_path / "train.txt").write_text("images/no.jpg\n\nimages/a.jpg\n")
+        found = read_samples(data, "train")
+        assert len(found) == 1
+        assert "train.txt:1" in found.faults.summary()
+
+    def test_no_image_at_all_is_an_error(self, tmp_path: Path) -> None:
+        data = write_list(tmp_path, {"a": ""})
+        (tmp_path / "train.txt").write_text("x.jpg\ny.jpg\n")
+        with pytest.raises(DataError, match=r"none of the 2 listed images exists \(first: 'x\.jpg'\)"):
+            read_samples(data, "train")
+        (tmp_path / "train.txt").write_text("\n \n")
+        with pytest.raises(DataError, match="is empty"):
+            read_samples(data, "train")
+
+    def test_no_label_at_all_is_an_error_that_names_where_it_looked(self, tmp_path: Path) -> None:
+        data = write_list(tmp_path, {"a": None, "b": None})
+        with pytest.raises(DataError, match=r"none of the 2 images has a label file .*labels.a\.txt"):
+            read_samples(data, "train")
+
+    def test_equal_stems_get_different_ids(self, tmp_path: Path) -> None:
+        for folder in ("p", "q"):
+            write_image(tmp_path / folder / "a.jpg")
+            (tmp_path / folder / "a.txt").write_text("0 .5 .5 .5 .5")
+        (tmp_path / "train.txt").write_text("p/a.jpg\nq/a.jpg\nq/a.jpg\n")
+        found = read_samples(write_data(tmp_path, "train.txt"), "train")
+        assert len({sample.image_id for sample in found.samples}) == 3
+
+    def test_darknets_difficult_list_marks_objects_of_the_validation_images(self, tmp_path: Path) -> None:
+        write_list(tmp_path, {"a": "0 .5 .5 .5 .5", "b": "1 .5 .5 .5 .5"})
+        for stem, text in (("a", "1 .2 .2 .1 .1"), ("b", "")):
+            write_image(tmp_path / "hard" / f"{stem}.jpg")
+            (tmp_path / "hard" / f"{stem}.txt").write_text(text)
+        (tmp_path / "hard.txt").write_text(f"{tmp_path}/hard/a.jpg\n{tmp_path}/hard/b.jpg\n")
+        data = write_data(tmp_path, "train.txt", extra="valid=train.txt\ndifficult=hard.txt\n")
+        a, b = read_samples(data, "valid").samples
+        assert a.difficult.tolist() == [False, True]
+        assert a.classes.tolist() == [0, 1]
+        assert b.difficult.tolist() == [False]
+        assert not any(sample.difficult.any() for sample in read_samples(data, "train").samples)
+
+    def test_a_list_that_is_neither_of_images_nor_of_voc_ids_is_explained(self, tmp_path: Path) -> None:
+        (tmp_path / "train.txt").write_text("\n000001\n")
+        data = write_data(tmp_path, "train.txt")
+        with pytest.raises(DataError, match=r"train\.txt:2: '000001' does not end like an image.*no VOC") as caught:
+            read_samples(data, "train")
+        assert "\n" not in str(caught.value)
+
+    def test_a_folder_is_no_list(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match=r"set\.data:3: train: .* is a folder"):
+            read_samples(write_data(tmp_path, "."), "train")
+
+
+class TestFaults:
+    def test_kinds_are_counted_and_the_first_places_named(self) -> None:
+        faults, more = Faults(named=2), Faults()
+        for line in range(1, 4):
+            faults.add("bad", f"a.txt:{line}")
+        more.add("bad", "b.txt:1")
+        more.add("worse", "c.txt")
+        faults.merge(more)
+        assert faults.counts == {"bad": 4, "worse": 1}
+        assert faults.summary() == "4 × bad: a.txt:1, a.txt:2, …\n1 × worse: c.txt"
+        assert faults.total == 5
+        assert not Faults()
+
+
+@needs_shared
+class TestRealData:
+    def read(self, folder: Path, text: str, split: Split) -> SampleSet:
+        (folder / "x.data").write_text(text)
+        return read_samples(read_datafile(folder / "x.data"), split)
+
+    def test_bccd_is_read_without_its_two_empty_boxes(self, tmp_path: Path) -> None:
+        (tmp_path / "b.names").write_text("RBC\nWBC\nPlatelets\n")
+        sets = SHARED / "bccd/ImageSets/Main"
+        text = f"classes=3\nnames=b.names\ntrain={sets}/trainval.txt\nvalid={sets}/test.txt\n"
+        train, test = self.read(tmp_path, text, "train"), self.read(tmp_path, text, "valid")
+        assert (len(train), len(test)) == (292, 72)
+        assert train.faults.counts == {"object skipped, box has no area": 2}
+        assert "BloodImage_00338" in train.faults.summary()
+        assert sum(len(sample.classes) for sample in (*train.samples, *test.samples)) == 4886
+        assert sum(int((sample.classes == 2).sum()) for sample in test.samples) == 69
+
+    def test_coco_mini_maps_by_order_and_keeps_its_crowds(self, tmp_path: Path) -> None:
+        coco = SHARED / "coco-mini"
+        text = (
+            f"classes=80\nnames={SHARED}/weights/coco.names\nvalid_images={coco}/val2017\n"
+            f"valid={coco}/annotations/instances_val2017.json\n"
+        )
+        found = self.read(tmp_path, text, "valid")
+        assert len(found) == 79
+        assert sum(len(sample.classes) for sample in found.samples) == 624
+        assert sum(int(sample.crowd.sum()) for sample in found.samples) == 5
+        assert found.category_ids is not None
+        assert found.category_ids[:3] + found.category_ids[-1:] == (1, 2, 3, 90)
+        assert not found.faults

@@ -1,0 +1,205 @@
+"""The three modes of sparsity, exactly, and what is told about the gammas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from prune.errors import UsageError
+from prune.train.checkpoint import read_checkpoint
+from prune.train.gamma import GammaHistory, magnitudes, measure_reach, resume_history, shares_below
+from prune.train.hooks import StepInfo
+from prune.train.schedule import Schedule
+from prune.train.settings import SparsitySettings, parse_mode
+from prune.train.sparsity import SparsityHook, strengths
+from tests.torch.toy import ToyModel, toy_model, toy_trainer
+
+FLAT = Schedule(steps=100, steps_per_epoch=10, warmup=0, lr=0.01, lr_final=1.0, momentum=0.9)
+
+
+def norms(*gammas: list[float]) -> list[nn.BatchNorm2d]:
+    found = []
+    for values in gammas:
+        norm = nn.BatchNorm2d(len(values))
+        norm.weight.data = torch.tensor(values)
+        found.append(norm)
+    return found
+
+
+def gammas_of(batch_norms: list[nn.BatchNorm2d]) -> list[torch.Tensor]:
+    return [norm.weight for norm in batch_norms]
+
+
+@pytest.mark.parametrize("epoch", [0, 5, 6, 9])
+def test_constant_keeps_s_throughout(epoch: int) -> None:
+    found = strengths(gammas_of(norms([1.0, -2.0], [0.1])), epoch, 10, SparsitySettings(s=0.5))
+    assert [t.tolist() for t in found] == [[0.5, 0.5], [0.5]]
+
+
+@pytest.mark.parametrize(("epoch", "s"), [(0, 0.5), (5, 0.5), (6, 0.05), (9, 0.05)])
+def test_global_decay_begins_after_the_epoch_of_the_decay_point(epoch: int, s: float) -> None:
+    settings = SparsitySettings(s=0.5, sr_mode="global-decay", decay_at=0.5, alpha=0.1)
+    found = strengths(gammas_of(norms([1.0, -2.0], [0.1])), epoch, 10, settings)
+    assert torch.cat(found).tolist() == pytest.approx([s] * 3)
+
+
+def test_local_decay_keeps_s_for_the_smallest_gammas_of_all_layers() -> None:
+    settings = SparsitySettings(s=1.0, sr_mode="local-decay", decay_at=0.5, alpha=0.01, local_percent=0.6)
+    layers = gammas_of(norms([0.9, -0.1, 0.5], [-0.2, 0.3]))
+    assert torch.cat(strengths(layers, 5, 10, settings)).tolist() == [1.0] * 5
+    assert torch.cat(strengths(layers, 6, 10, settings)).tolist() == pytest.approx([0.01, 1.0, 0.01, 1.0, 1.0])
+
+
+def test_equal_gammas_are_told_apart_by_their_order() -> None:
+    settings = SparsitySettings(s=1.0, sr_mode="local-decay", decay_at=0.0, alpha=0.0, local_percent=0.5)
+    assert torch.cat(strengths(gammas_of(norms([1.0, 1.0, -1.0, 1.0])), 1, 2, settings)).tolist() == [
+        1,
+        1,
+        0,
+        0,
+    ]
+
+
+@given(st.lists(st.floats(-3, 3, width=32), min_size=1, max_size=40), st.floats(0, 1))
+def test_the_local_share_is_met_to_the_channel(values: list[float], percent: float) -> None:
+    settings = SparsitySettings(s=1.0, sr_mode="local-decay", decay_at=0.0, alpha=0.0, local_percent=percent)
+    gamma = torch.tensor(values)
+    kept = strengths([gamma], 1, 2, settings)[0].bool()
+    assert int(kept.sum()) == int(percent * len(values) + 1e-9)
+    if kept.any() and not kept.all():
+        assert gamma[kept].abs().max() <= gamma[~kept].abs().min()
+
+
+def test_sgd_gets_s_times_the_sign_in_its_gradient_once_per_step() -> None:
+    (norm,) = norms([2.0, -3.0, 0.0])
+    norm.weight.grad = torch.tensor([0.1, 0.1, 0.1])
+    hook = SparsityHook([norm], SparsitySettings(s=0.01), epochs=1)
+    info = StepInfo(0, 0, 0.1, torch.optim.SGD([norm.weight], lr=0.1))
+    hook.before_step(info)
+    hook.after_step(info)
+    assert norm.weight.grad.tolist() == pytest.approx([0.11, 0.09, 0.1])
+    assert norm.weight.tolist() == [2.0, -3.0, 0.0]
+
+
+def test_other_optimisers_get_a_soft_threshold_instead() -> None:
+    (norm,) = norms([2.0, -3.0, 0.0005])
+    norm.weight.grad = torch.zeros(3)
+    hook = SparsityHook([norm], SparsitySettings(s=0.01), epochs=1)
+    info = StepInfo(0, 0, 0.1, torch.optim.AdamW([norm.weight], lr=0.1))
+    hook.before_step(info)
+    hook.after_step(info)
+    assert norm.weight.grad.tolist() == [0, 0, 0]
+    assert norm.weight.tolist() == pytest.approx([1.999, -2.999, 0.0])
+
+
+def first_gamma_gradient(s: float, batch_size: int, accumulate: int) -> torch.Tensor:
+    """The gradient of gamma in the first step, with batch statistics frozen so that splits do not matter."""
+    model = toy_model(dropout=0.0)
+    model.norm.eval()
+    model.train = lambda mode=True: model  # type: ignore[method-assign]
+    seen: list[torch.Tensor] = []
+
+    class Watch(SparsityHook):
+        def after_step(self, info: StepInfo) -> None:
+            seen.append(model.norm.weight.grad.clone())  # type: ignore[union-attr]
+
+    hook = Watch([model.norm], SparsitySettings(s=s), epochs=1)
+    toy_trainer(
+        model,
+        hooks=(hook,),
+        shuffle=False,
+        epochs=1,
+        clip=0.0,
+        batch_size=batch_size,
+        accumulate=accumulate,
+    ).fit()
+    return seen[0]
+
+
+@pytest.mark.parametrize(("batch_size", "accumulate"), [(12, 1), (4, 3), (2, 6)])
+def test_the_balance_of_s_and_loss_does_not_depend_on_batch_and_accumulation(batch_size: int, accumulate: int) -> None:
+    both = first_gamma_gradient(0.5, batch_size=batch_size, accumulate=accumulate)
+    loss = first_gamma_gradient(0.0, batch_size=12, accumulate=1)
+    torch.testing.assert_close(both - loss, torch.full((8,), 0.5))
+
+
+def test_a_sparse_run_keeps_mid_pt_at_the_decay_point_and_drives_gammas_down(tmp_path: Path) -> None:
+    model = toy_model()
+    settings = SparsitySettings(s=0.02, sr_mode="global-decay", decay_at=0.5)
+    hook = SparsityHook([model.norm], settings, 8, GammaHistory(tmp_path / "gamma_history.npz"))
+    toy_trainer(model, tmp_path, hooks=(hook,), epochs=8).fit()
+    assert read_checkpoint(tmp_path / "mid.pt").epoch == 5  # the next epoch is the first that decays
+    assert float(model.norm.weight.detach().abs().mean()) < 0.9
+    with np.load(tmp_path / "gamma_history.npz") as stored:
+        assert stored["epochs"].tolist() == list(range(8))
+        assert stored["counts"].sum(1).tolist() == [8] * 8
+
+
+def test_mid_pt_continues_in_local_decay(tmp_path: Path) -> None:
+    def trainer(mode: str, model: ToyModel, out: Path, s: float) -> tuple[SparsityHook, object]:
+        out.mkdir()
+        hook = SparsityHook([model.norm], SparsitySettings(s=s, sr_mode=mode), 4)  # type: ignore[arg-type]
+        return hook, toy_trainer(model, out, hooks=(hook,))
+
+    _, constant = trainer("constant", toy_model(), tmp_path / "a", 0.01)
+    constant.fit()  # type: ignore[attr-defined]
+    model = toy_model(seed=3)
+    hook, local = trainer("local-decay", model, tmp_path / "b", 0.02)
+    local.resume(read_checkpoint(tmp_path / "a" / "mid.pt"))  # type: ignore[attr-defined]
+    local.fit()  # type: ignore[attr-defined]
+    assert sorted(set(hook.strengths[0].tolist())) == pytest.approx([0.0002, 0.02])
+    assert sum(hook.strengths[0] > 0.01) == 6  # 85 % of 8 gammas, in whole gammas
+
+
+def test_reach_is_s_times_the_sum_of_rate_over_one_minus_momentum() -> None:
+    values = np.linspace(0.1, 2.0, 20)
+    reach = measure_reach(values, FLAT, SparsitySettings(s=0.001), epochs=10)
+    assert reach.travel == pytest.approx(100 * 0.01 / 0.1)
+    assert reach.distance == pytest.approx(0.01)
+    assert not reach.enough
+    assert reach.needed == pytest.approx(np.quantile(values, 0.8))
+    enough = measure_reach(values, FLAT, SparsitySettings(s=reach.sufficient_s), epochs=10)
+    assert enough.enough
+    assert f"--s {reach.sufficient_s:g}" in reach.warning()
+
+
+def test_reach_counts_the_decay_the_steps_done_and_the_optimiser() -> None:
+    values = np.ones(4)
+    half = SparsitySettings(s=1.0, sr_mode="global-decay", decay_at=0.5, alpha=0.0)
+    assert measure_reach(values, FLAT, half, epochs=10).travel == pytest.approx(60 * 0.1)  # epochs 0 to 5
+    constant = SparsitySettings(s=1.0)
+    assert measure_reach(values, FLAT, constant, epochs=10, first_step=90).travel == pytest.approx(1.0)
+    assert measure_reach(values, FLAT, constant, epochs=10, adaptive=True).travel == pytest.approx(1.0)
+
+
+def test_shares_count_magnitudes() -> None:
+    values = magnitudes(gammas_of(norms([0.0005, -0.005], [0.5, -2.0])))
+    assert shares_below(values) == {"gamma<0.001": 0.25, "gamma<0.01": 0.5, "gamma<0.1": 0.5}
+
+
+def test_a_resumed_history_drops_what_will_be_done_again(tmp_path: Path) -> None:
+    history = GammaHistory(tmp_path / "h.npz")
+    for epoch in range(3):
+        history.append(epoch, np.array([0.1, 1.0, 3.0]))
+    again = resume_history(tmp_path / "h.npz", 2)
+    assert list(again.rows) == [0, 1]
+    again.append(2, np.array([99.0, 0.0, 0.0]))  # beyond the last edge: in the last bin
+    assert again.rows[2].sum() == 3
+    assert again.rows[2][-1] == 1
+
+
+def test_modes_have_names_and_numbers() -> None:
+    assert [parse_mode(t) for t in ("1", "2", "3", "constant")] == [
+        "constant",
+        "global-decay",
+        "local-decay",
+        "constant",
+    ]
+    with pytest.raises(UsageError, match="--alpha"):
+        SparsitySettings(alpha=2)

@@ -1,0 +1,101 @@
+"""VOC image sets and their XML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from prune.darknet.datafile import DataFile
+from prune.detect.samples import read_samples
+from prune.errors import DataError
+from tests.torch.sample_files import write_data, write_image
+
+
+def voc_object(name: str, box: tuple[object, ...], more: str = "") -> str:
+    corners = "".join(
+        f"<{key}>{value}</{key}>" for key, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
+    )
+    return f"<object><name>{name}</name>{more}<bndbox>{corners}</bndbox></object>"
+
+
+class TestVoc:
+    def write(self, folder: Path, xml: dict[str, str], names: str = "cat dog") -> DataFile:
+        for sub in ("Annotations", "ImageSets/Main"):
+            (folder / sub).mkdir(parents=True, exist_ok=True)
+        for stem, text in xml.items():
+            write_image(folder / "JPEGImages" / f"{stem}.jpg")
+            if text:
+                (folder / "Annotations" / f"{stem}.xml").write_text(f"<annotation>{text}</annotation>")
+        (folder / "ImageSets/Main/train.txt").write_text("".join(f"{stem}\n" for stem in xml))
+        return write_data(folder, "ImageSets/Main/train.txt", names)
+
+    def test_boxes_count_from_one_and_include_their_ends(self, tmp_path: Path) -> None:
+        difficult = voc_object("cat", (1, 1, 40, 20), "<difficult>1</difficult>")
+        text = f"<filename>wrong.png</filename>{difficult}{voc_object('dog', (11, 6, 20, 10))}"
+        found = read_samples(self.write(tmp_path, {"a": text}), "train")
+        (sample,) = found.samples
+        assert found.source == "voc"
+        assert sample.image == tmp_path / "JPEGImages" / "a.jpg"
+        assert sample.size_wh == (40, 20)
+        np.testing.assert_allclose(sample.boxes, [[0.5, 0.5, 1, 1], [0.375, 0.375, 0.25, 0.25]])
+        assert sample.difficult.tolist() == [True, False]
+        np.testing.assert_array_equal(sample.pixel_edges((40, 20)), [[0, 0, 40, 20], [10, 5, 20, 10]])
+        np.testing.assert_array_equal(sample.pixel_boxes_xyxy((40, 20)), [[1, 1, 40, 20], [11, 6, 20, 10]])
+        assert not found.faults
+
+    def test_faulty_objects_are_skipped_and_counted(self, tmp_path: Path) -> None:
+        objects = (
+            voc_object("cat", (5, 5, 5, 5)),
+            voc_object("cat", (9, 5, 3, 8)),
+            voc_object("cow", (1, 1, 9, 9)),
+            voc_object("cat", ("x", 1, 9, 9)),
+            voc_object("cat", (90, 1, 99, 9)),
+            voc_object("cat", ("nan", 1, 9, 9)),
+            "<object><name>cat</name></object>",
+            voc_object("dog", (30, 10, 60, 30)),
+        )
+        found = read_samples(self.write(tmp_path, {"a": "".join(objects)}), "train")
+        (sample,) = found.samples
+        assert sample.classes.tolist() == [1]
+        np.testing.assert_allclose(sample.boxes, [[34.5 / 40, 14.5 / 20, 11 / 40, 11 / 20]], rtol=1e-6)
+        np.testing.assert_array_equal(sample.pixel_boxes_xyxy((40, 20)), [[30, 10, 60, 30]])
+        assert found.faults.total == 7
+        assert found.faults.counts["object skipped, box has no area"] == 2
+        assert "object of class 'cow'" in found.faults.summary()
+
+    def test_broken_or_missing_xml_and_images_do_not_stop_the_rest(self, tmp_path: Path) -> None:
+        good = voc_object("cat", (1, 1, 9, 9))
+        data = self.write(tmp_path, {"a": good, "b": "<object>", "c": "", "d": good, "e": good})
+        (tmp_path / "JPEGImages/d.jpg").unlink()
+        (tmp_path / "JPEGImages/e.jpg").write_bytes(b"no image")
+        found = read_samples(data, "train")
+        assert [(sample.image_id, len(sample.classes)) for sample in found.samples] == [("a", 1), ("c", 0)]
+        assert found.faults.total == 4
+
+    def test_the_images_own_size_counts(self, tmp_path: Path) -> None:
+        size = "<size><width>400</width><height>200</height></size>"
+        found = read_samples(self.write(tmp_path, {"a": size + voc_object("cat", (1, 1, 20, 10))}), "train")
+        np.testing.assert_allclose(found.samples[0].boxes, [[0.25, 0.25, 0.5, 0.5]])
+        assert "another image size" in found.faults.summary()
+
+    def test_an_annotation_of_the_turned_image_is_understood(self, tmp_path: Path) -> None:
+        size = "<size><width>20</width><height>40</height></size>"
+        found = read_samples(self.write(tmp_path, {"a": size + voc_object("cat", (1, 1, 10, 40))}), "train")
+        np.testing.assert_allclose(found.samples[0].boxes, [[0.25, 0.5, 0.5, 1]])
+        assert found.samples[0].size_wh == (20, 40)
+
+    def test_no_known_class_is_an_error_that_names_both_sides(self, tmp_path: Path) -> None:
+        data = self.write(tmp_path, {"a": voc_object("cow", (1, 1, 9, 9))})
+        with pytest.raises(DataError, match=r"'names' \(cat, dog …\); the XML has: cow"):
+            read_samples(data, "train")
+
+    def test_no_xml_or_no_image_at_all_is_an_error(self, tmp_path: Path) -> None:
+        data = self.write(tmp_path, {"a": "", "b": ""})
+        with pytest.raises(DataError, match="no image has its XML"):
+            read_samples(data, "train")
+        for stem in "ab":
+            (tmp_path / f"JPEGImages/{stem}.jpg").unlink()
+        with pytest.raises(DataError, match="no usable image"):
+            read_samples(data, "train")

@@ -1,0 +1,48 @@
+"""Train on with L1 on the γ of batch norm, so that channels which are not needed show by a small γ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prune.cli import Parser, run_command, take
+from prune.cli.training import close_training, open_training, training_parser
+from prune.graph.channels import trace_groups
+from prune.train.settings import SparsitySettings
+
+EXAMPLE = (
+    "python train_sparse.py --cfg runs/base/model.cfg --weights runs/base/best.weights "
+    "--data data/shapes/shapes.data --s 0.005 --epochs 40 --out runs/sparse"
+)
+OUTPUTS = ["mid.pt", "gamma_history.npz"]
+
+
+def sparse_parser() -> Parser:
+    parser = training_parser(
+        str(__doc__), EXAMPLE, groups={"sparsity": SparsitySettings}, defaults={"out": Path("runs/sparse")}
+    )
+    parser.add_argument(
+        "-sr",
+        "--sparsity-regularization",
+        action="store_true",
+        help="accepted for the habit's sake: this command always sparsifies",
+    )
+    return parser
+
+
+def main() -> int:
+    namespace = sparse_parser().parse_args()
+    settings = take(namespace, SparsitySettings)
+    job, command = open_training(namespace, outputs=OUTPUTS)
+
+    from prune.train.session import Session
+    from prune.train.sparsity import sparsify
+
+    session = Session(job)
+    layers = trace_groups(session.netdef, settings.tie, settings.protected).prune
+    session.fit([sparsify(session, layers, settings)])
+    close_training(command, session)
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)
