@@ -66,7 +66,7 @@ def format_stages(stages: Sequence[Stage]) -> str:
             _change(stage.facts["parameters"], first["parameters"]),
             stage.facts["bflops"],
             _change(stage.facts["bflops"], first["bflops"]),
-            round(stage.facts["weights_bytes"] / 1e6, 2),
+            f"{stage.facts['weights_bytes'] / 1e6:.2f}".rjust(6),
             stage.facts["layers"],
         ]
         for stage in stages

@@ -19,6 +19,7 @@ from prune.errors import PruneError, UsageError
 from prune.report.summary import FileRecord, build_summary, file_records, format_summary
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+PATH_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
 def setup_logging(quiet: bool) -> None:
@@ -109,16 +110,17 @@ def open_command(
 
     `outputs`: names of the files it will write into `run.out` (`summary.json` is added). Raises UsageError
     where one exists already (unless `--overwrite`) or is an input; OSError where an input is missing.
-    `resume`: the file that an interrupted run goes on from, an input that may lie among the outputs; the
-    run's earlier outputs may then be replaced if it is one of them (`last.pt`).
+    `resume`: the checkpoint that a run goes on from. If it is the out folder's own `last.pt`, the run goes on
+    in place and its earlier outputs may be replaced; any other is an input like the rest.
     """
     setup_logging(run.quiet)
     given = [path for path in inputs if path is not None]
     targets = [run.out / name for name in (*outputs, "summary.json")] if run.out is not None and outputs else []
     if run.json not in (None, "-"):
         refuse_overwriting([str(run.json)], given)
-    refuse_overwriting(targets, given)
-    if not (run.overwrite or resume in targets):
+    in_place = resume is not None and run.out is not None and resume.resolve() == (run.out / "last.pt").resolve()
+    refuse_overwriting(targets, given if in_place else [*given, resume])
+    if not (run.overwrite or in_place):
         refuse_existing(targets)
     records = file_records(given if resume is None else [*given, resume])
     if run.out is not None and outputs:
@@ -149,7 +151,7 @@ def exit_code(main: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         return _fail(EXIT_INTERRUPTED, "interrupted")
     except OSError as error:
-        usage = isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError))
+        usage = isinstance(error, PATH_ERRORS)
         where = f"{error.filename}: " if error.filename is not None else ""
         reason = "no such file; check the path" if isinstance(error, FileNotFoundError) else error.strerror or error
         return _fail(EXIT_USAGE if usage else EXIT_FAILED, f"{where}{reason}")

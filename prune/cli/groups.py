@@ -51,6 +51,9 @@ class StartArgs:
         },
     )
 
+    def __post_init__(self) -> None:
+        require(self.weights_cfg is None or self.weights is not None, "--weights-cfg needs --weights: it is their cfg")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataArgs:

@@ -44,7 +44,8 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(dashed(sys.argv[1:] if args is None else args), namespace)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_USAGE, f"{self.prog}: {' '.join(message.split())} (--help explains the flags)\n")
+        line = " ".join(message.split()).replace("invalid parse_", "invalid ")  # argparse names the function
+        self.exit(EXIT_USAGE, f"{self.prog}: {line} (--help explains the flags)\n")
 
 
 def dashed(args: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ from prune.darknet.files import atomic_write
 from prune.darknet.netdef import NetDef, format_netdef, read_netdef
 from prune.darknet.shapes import largest_stride
 from prune.darknet.weights import Weights, write_weights
+from prune.detect.faults import Faults
 from prune.detect.sample import SampleSet
 from prune.detect.samples import read_samples
 from prune.detect.settings import EvaluateSettings, Protocol
@@ -45,13 +46,17 @@ class PlanArgs:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A network as both of its files say it, and the images to measure it on, if any."""
+    """A network as both of its files say it, and the images to measure it on, if any.
+
+    `faults`: what was skipped in them, known once something was measured.
+    """
 
     netdef: NetDef
     weights: Weights
     samples: SampleSet | None
     settings: EvaluateSettings
     device: str
+    faults: Faults = field(default_factory=Faults)
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -62,7 +67,11 @@ class Pair:
         """Cost and, where there are images, metrics of a network: the fields of before/after."""
         found: dict[str, Any] = asdict(network_cost(netdef, *self.size_wh))
         if self.samples is not None:
-            found |= _measure(netdef, weights, self.samples, self.settings, self.device)
+            metrics, undecoded = _measure(netdef, weights, self.samples, self.settings, self.device)
+            found |= metrics
+            if not self.faults:  # the same images and labels in every measurement
+                self.faults.merge(self.samples.faults)
+                self.faults.merge(undecoded)
         return found
 
 
@@ -117,29 +126,31 @@ def close_pruning(pair: Pair, pruned: Pruned, plan: PrunePlan, command: Command,
     from prune.verify import gate
 
     deviation = gate(pruned)
+    before, after = pair.facts(pair.netdef, pair.weights), pair.facts(pruned.netdef, pruned.weights)
     atomic_write(command.path(CFG), format_netdef(pruned.netdef))
     write_weights(command.path(WEIGHTS), pruned.weights)
     noted = replace(plan, notes=pruned.notes)
     atomic_write(command.path(PLAN), format_plan(noted, pruned.masked.graph))
-    before, after = pair.facts(pair.netdef, pair.weights), pair.facts(pruned.netdef, pruned.weights)
     command.finish(facts | {"gate": deviation, "notes": list(pruned.notes), "before": before, "after": after})
     command.echo(format_before_after(before, after))
     command.echo(f"gate passed: the pruned network equals the masked original to {deviation:.0e} at its heads")
     for note in pruned.notes:
         command.echo(f"note: {note}")
+    pair.faults.log()
 
 
 def _measure(
     netdef: NetDef, weights: Weights, samples: SampleSet, settings: EvaluateSettings, device: str
-) -> dict[str, Any]:
-    from prune.detect.evaluate import evaluate
+) -> tuple[dict[str, Any], Faults]:
+    from prune.detect.evaluate import examine
     from prune.model.build import build
     from prune.model.state import load_weights
     from prune.train.device import select_device
 
     model = build(netdef)
     load_weights(model, weights)
-    return evaluate(model.to(select_device(device)), samples, settings).summary()
+    metrics, _, undecoded = examine(model.to(select_device(device)), samples, settings)
+    return metrics.summary(), undecoded
 
 
 def _check_size(netdef: NetDef, size: tuple[int, int] | None) -> None:

@@ -43,6 +43,7 @@ def run_sweep(
     )
     command.finish({"sweep": rows})
     command.echo(format_table(COLUMNS, [[row.get(name) for name in COLUMNS] for row in rows]))
+    pair.faults.log()
 
 
 def _hidden(command: Command) -> bool | None:

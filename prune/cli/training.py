@@ -20,8 +20,9 @@ from prune.train.settings import TrainSettings
 if TYPE_CHECKING:
     from prune.train.session import Session
 
-FINETUNE_DEFAULTS: dict[str, Any] = {"epochs": 50, "lr": 0.005, "warmup": 1.0}
+FINETUNE_DEFAULTS: dict[str, Any] = {"epochs": 50, "lr": 0.002, "warmup": 1.0}
 """For a network that has already learned: less far from where it stands, and soon."""
+SHARED_DEFAULTS: dict[str, Any] = {"batch_size": 8, "optimizer": "adamw"}
 OUTPUTS = ("last.pt", "best.pt", "last.weights", "best.weights", "model.cfg", "results.csv")
 
 
@@ -68,7 +69,7 @@ def training_parser(
         }
     )
     for title, group in titles.items():
-        add_options(parser, group, title=title, defaults={"batch_size": 8} | dict(defaults or {}))
+        add_options(parser, group, title=title, defaults=SHARED_DEFAULTS | dict(defaults or {}))
     return parser
 
 

@@ -108,6 +108,10 @@ class TrainDataset(Dataset[tuple[Tensor, Tensor]]):
         pixels = self._targets[index][1] * (fit.image_wh * 2)
         return augment.transform_edges(pixels, matrix)
 
+    def check_decodes(self) -> None:
+        """Raise DataError where no image decodes: here, since an error of ours does not leave a worker whole."""
+        self._load(0)
+
     def _load(self, index: int) -> tuple[Image, int]:
         """The pixels of image `index`, or of the next one that decodes, and that one's index."""
         for step in range(len(self)):

@@ -24,7 +24,7 @@ from prune.detect.nms import nms
 from prune.detect.sample import Sample, SampleSet
 from prune.detect.settings import EvaluateSettings, NmsSettings
 from prune.detect.voc import Points, VocTruth, mean_ap, voc_ap
-from prune.errors import UsageError
+from prune.errors import DataError, UsageError
 from prune.model.build import DarknetModel
 
 Floats = NDArray[np.float64]
@@ -46,7 +46,8 @@ def evaluate(model: DarknetModel, samples: SampleSet, settings: EvaluateSettings
     """Measure a network on a set of images; it is run in eval mode and left in the mode it was in.
 
     Images that do not decode are left out and counted. Raises UsageError where the network and the data
-    have different classes, or the input size is none the network can take.
+    have different classes, or the input size is none the network can take;
+    DataError where no image decodes.
     """
     return examine(model, samples, settings)[0]
 
@@ -58,6 +59,8 @@ def examine(
     settings = settings.for_source(samples.source)
     loader = make_loader(model, samples, settings)
     detected = detect(model, loader, settings.nms, settings.progress)
+    if not detected:
+        raise DataError(samples.samples[0].image, None, "does not decode, nor does any other; check the images")
     return measure(detected, samples, settings, loader.dataset), detected, loader.dataset.faults
 
 
@@ -77,7 +80,10 @@ def make_loader(
 
 
 def check_classes(model: DarknetModel, samples: SampleSet) -> None:
-    """Raise UsageError unless the network tells apart as many classes as the data has."""
+    """Raise UsageError unless the network reads RGB and tells apart as many classes as the data has."""
+    path, channels = model.netdef.path, model.netdef.net.channels
+    if channels != 3:
+        raise UsageError(f"{path}: channels={channels} in [net], but images are read as RGB: 3 channels")
     known = max((head.classes for head in model.heads), default=0)
     if known != len(samples.names):
         raise UsageError(

@@ -97,6 +97,7 @@ class TrainLoader:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         self.dataset.images.fill()
+        self.dataset.check_decodes()
         return iter(self._loader)
 
     def set_epoch(self, epoch: int) -> None:

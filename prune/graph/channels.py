@@ -130,10 +130,9 @@ def _group(
         for layer in netdef.convolutions
         if group_of[trace.starts[layer.index]] == number
     }
-    slices = tuple(slot_of[ids] for ids in trace.slices if group_of[ids[0]] == number)
     equal = tuple(tuple(slot_of[part] for part in found.parts) for found in _constraints(trace, group_of, number))
     shortcuts = {t.layer for t in trace.ties if group_of[t.first[0]] == number and _is_shortcut(netdef, t.layer)}
-    parts = (*members.values(), *slices, *(part for parts in equal for part in parts))
+    parts = (*members.values(), *(part for parts in equal for part in parts))
     return PruneGroup(number, width, members, parts, equal, tuple(sorted(shortcuts)), frozen)
 
 

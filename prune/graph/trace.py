@@ -46,7 +46,6 @@ class Trace:
     outputs: list[Ids] = field(default_factory=list)
     ties: list[Tie] = field(default_factory=list)
     equal: list[EqualParts] = field(default_factory=list)
-    slices: list[Ids] = field(default_factory=list)
     heads: list[tuple[int, Ids]] = field(default_factory=list)
     upsamples: list[tuple[int, Ids]] = field(default_factory=list)
 
@@ -83,7 +82,6 @@ class _Tracing(Domain[Ids]):
         if layer.groups == 1:
             return np.concatenate(inputs)
         parts = [self._equal_parts(layer.index, x, layer.groups)[layer.group_id] for x in inputs]
-        self.trace.slices.extend(parts)
         return np.concatenate(parts)
 
     def gate(self, layer: Gate, before: Ids, source: Ids) -> Ids:

@@ -73,9 +73,11 @@ def load_plain(path: Path) -> dict[str, Any]:
     try:
         with torch.serialization.safe_globals(NUMPY_SCALARS):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as cause:
-        reason = str(cause).splitlines()[0][:120] if str(cause) else type(cause).__name__
-        raise WeightsError(path, f"is not a readable .pt file of plain tensors ({reason})") from cause
+    except FileNotFoundError:
+        raise
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as cause:
+        message = "is not a readable .pt file of plain tensors: truncated, of another kind, or with code in it"
+        raise WeightsError(path, message) from cause
     if not isinstance(content, Mapping):
         raise WeightsError(path, f"holds a {type(content).__name__}, not a dict of weights")
     return dict(content)

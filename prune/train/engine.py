@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from prune.errors import TrainingError
+from prune.errors import TrainingError, UsageError
 from prune.train.checkpoint import Checkpoint, restore_rng, rng_state
 from prune.train.ema import make_ema
 from prune.train.hooks import Batch, Hook
@@ -109,19 +109,29 @@ class Trainer:
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on where `checkpoint` was written.
 
-        Raises TrainingError where it belongs to another network or is done.
+        The optimiser's state comes from it, the settings do not: --weight-decay counts as given now. Raises
+        UsageError where it belongs to another network or optimiser, or has no optimiser's state (best.pt).
         """
+        if not checkpoint.optimizer:
+            raise UsageError("--resume: the checkpoint is no last.pt or mid.pt: it cannot be resumed, only used")
+        kind = checkpoint.settings.get("optimizer", self.settings.optimizer)
+        if kind != self.settings.optimizer:
+            raise UsageError(f"--resume: the checkpoint was trained with --optimizer {kind}; pass that")
         try:
             self.model.load_state_dict(checkpoint.model)
             self.averaged.load_state_dict(checkpoint.ema)
+            decays = [group["weight_decay"] for group in self.updater.optimizer.param_groups]
             self.updater.optimizer.load_state_dict(checkpoint.optimizer)
         except (RuntimeError, ValueError, KeyError) as cause:
             reason = " ".join(str(cause).split())[:160]
-            raise TrainingError(f"the checkpoint does not fit this network and optimiser: {reason}") from cause
+            raise UsageError(f"--resume: the checkpoint does not fit this network and optimiser: {reason}") from cause
+        for group, decay in zip(self.updater.optimizer.param_groups, decays, strict=True):
+            group["weight_decay"] = decay
         self.updater.ema.n_averaged.fill_(checkpoint.ema_updates)
         if checkpoint.scaler:
             self.updater.scaler.load_state_dict(checkpoint.scaler)
-        self.progress = Progress(checkpoint.epoch, checkpoint.step, checkpoint.seen, dict(checkpoint.best))
+        step = checkpoint.epoch * self.schedule.steps_per_epoch  # not its own: the batch size may be another now
+        self.progress = Progress(checkpoint.epoch, step, checkpoint.seen, dict(checkpoint.best))
         restore_rng(checkpoint.rng)
 
     def fit(self) -> Progress:

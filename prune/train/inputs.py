@@ -37,7 +37,9 @@ def trained_netdef(netdef: NetDef, job: Job, samples: SampleSet) -> NetDef:
 
 
 def check_classes(netdef: NetDef, samples: SampleSet) -> None:
-    """Raise UsageError unless there is a head and every head has the data's classes."""
+    """Raise UsageError unless the network reads RGB, there is a head and every head has the data's classes."""
+    if netdef.net.channels != 3:
+        raise UsageError(f"{netdef.path}: channels={netdef.net.channels} in [net]; images are read as RGB: 3 channels")
     if not netdef.yolo_heads:
         raise UsageError(f"{netdef.path}: has no [yolo] head to train")
     for head in netdef.yolo_heads:

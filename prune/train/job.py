@@ -44,4 +44,4 @@ class Job:
     @property
     def continues(self) -> bool:
         """Whether the run goes on in its own folder, so that what lies there is its own."""
-        return self.resume == self.out / "last.pt"
+        return self.resume is not None and self.resume.resolve() == (self.out / "last.pt").resolve()

@@ -120,6 +120,7 @@ class Session:
             self.train_set.faults,
             self.batches.loader.dataset.faults,
             *([self.valid_set.faults] if self.valid_set else []),
+            *([self.validator.faults] if self.validator else []),
         ):
             faults.log(logger)
         leave_world(self.world)

@@ -23,7 +23,7 @@ class TrainSettings:
     lr: float | None = field(
         default=None,
         metadata={
-            "help": "highest learning rate (default: 0.01; with --optimizer adamw 0.001)",
+            "help": "highest learning rate; if not given 0.001 for adamw, 0.01 for sgd",
             "metavar": "X",
         },
     )
@@ -36,7 +36,7 @@ class TrainSettings:
         default=5e-4,
         metadata={"help": "on convolution weights only, never on gamma, beta or biases", "metavar": "X"},
     )
-    optimizer: Optimizer = field(default="sgd", metadata={"help": "sgd (Nesterov) or adamw"})
+    optimizer: Optimizer = field(default="sgd", metadata={"help": "adamw, or sgd (Nesterov)"})
     accumulate: int = field(
         default=1, metadata={"help": "batches per step; the loss stays a mean per image", "metavar": "N"}
     )
@@ -181,8 +181,9 @@ class DistillSettings:
     strategy: Strategy = field(
         default="soft-target",
         metadata={
+            "flags": ("--distill",),
             "help": "soft-target: the teacher's class and objectness outputs; "
-            "task: those, and boxes bounded by the teacher's"
+            "task: those, and boxes bounded by the teacher's",
         },
     )
     distill_weight: float = field(

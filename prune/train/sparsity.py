@@ -123,5 +123,5 @@ def tell_reach(session: Session, norms: Sequence[nn.BatchNorm2d], settings: Spar
     )
     for line in reach.lines():
         logger.info("%s", line)
-    if not reach.enough:
+    if reach.travel > 0 and not reach.enough:
         logger.warning("%s", reach.warning())

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from prune.detect.evaluate import evaluate
+from prune.detect.evaluate import examine
+from prune.detect.faults import Faults
 from prune.detect.metrics import Metrics
 from prune.detect.sample import SampleSet
 from prune.detect.settings import EvaluateSettings
@@ -15,15 +16,16 @@ from prune.train.job import Job
 
 
 class Validator:
-    """Measures a network on the valid split and remembers the last metrics."""
+    """Measures a network on the valid split and remembers the last metrics and the images that did not decode."""
 
     def __init__(self, samples: SampleSet, settings: EvaluateSettings) -> None:
         self.samples, self.settings = samples, settings
         self.latest: Metrics | None = None
+        self.faults = Faults()
 
     def __call__(self, model: nn.Module) -> Mapping[str, float]:
         assert isinstance(model, DarknetModel)
-        self.latest = evaluate(model, self.samples, self.settings)
+        self.latest, _, self.faults = examine(model, self.samples, self.settings)
         values = {"ap": self.latest.ap, "ap50": self.latest.ap50, "ap75": self.latest.ap75}
         return {name: value for name, value in values.items() if value is not None}
 

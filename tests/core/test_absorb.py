@@ -83,6 +83,7 @@ AGAIN = "[route]\nlayers=0\n"
         (WIDE + WIDE + WIDE + ADD + "from=0,1\n" + WIDE, {0: [1, 2]}, ()),
         (WIDE + WIDE + WIDE + ADD + "from=-2\n" + ADD + "from=0\n" + WIDE, {0: [1]}, (4,)),
         (WIDE + WIDE + WIDE + ADD + "from=-2\n" + ADD + "from=0\n" + WIDE, {}, (3, 4)),
+        (WIDE + WIDE + WIDE + "[shortcut]\nfrom=-2\nactivation=logistic\n" + ADD + "from=0\n" + WIDE, {}, (4,)),
         (WIDE + ADD + "from=-1\n" + "[route]\nlayers=-1,-1\n" + WIDE, {0: [1]}, ()),
         (WIDE + cbl(4, groups=4, size=3, pad=1) + ADD + "from=0\n" + WIDE, {}, (2,)),
         (WIDE + AGAIN + WIDE + AGAIN + WIDE + ADD + "from=0\n" + "[route]\nlayers=-1,2\n" + WIDE, {}, (5,)),
@@ -168,8 +169,10 @@ def test_what_cannot_be_absorbed_is_noted(
     assert any(word in note for note in notes), notes
 
 
-def test_behind_a_gate_a_constant_of_0_is_exact() -> None:
-    task = task_of(WIDE.replace("leaky", "relu") + GATE + WIDE, {0: [1, 2]})
+@pytest.mark.parametrize("activation", ["linear", "logistic"])
+def test_behind_a_gate_a_constant_of_0_is_exact(activation: str) -> None:
+    gate = f"{GATE}activation={activation}\n"
+    task = task_of(WIDE.replace("leaky", "relu") + gate + WIDE, {0: [1, 2]})
     record = task.weights.records[0]
     task = with_beta(task, 0, np.where([False, True, True, False], -1.0, record.bias))
     pruned = task.pruned()
@@ -188,6 +191,33 @@ def test_a_depthwise_channel_killed_by_its_own_gamma_is_its_own_beta() -> None:
     alive = with_alive_gamma(task, 0)
     pruned = apply(alive.netdef, alive.weights, alive.plan)
     assert alive.deviation(pruned) <= EXACT
+
+
+def test_of_a_depthwise_channel_and_its_input_the_smaller_gamma_counts_as_0() -> None:
+    """Neither is exactly 0: the constant is what the weaker of the two makes it."""
+    layers = WIDE + cbl(4, groups=4, size=3, pad=1) + WIDE
+    task = task_of(layers, {0: [1]})
+    for weaker, stronger in ((0, 1), (1, 0)):
+        means = [
+            apply(task.netdef, weights, plan_again(task, weights)).weights.records[2].mean
+            for weights in (with_gamma_at(task, {weaker: value, stronger: 0.5}) for value in (0.0, 0.01))
+        ]
+        assert means[0] is not None
+        np.testing.assert_array_equal(means[0], means[1])
+
+
+def with_gamma_at(task: DeadTask, values: dict[int, float]) -> Weights:
+    """γ of channel 1 of some layers."""
+    records = dict(task.weights.records)
+    for index, value in values.items():
+        gamma = records[index].gamma
+        assert gamma is not None
+        records[index] = replace(records[index], gamma=doubles(np.where(np.arange(4) == 1, value, gamma)))
+    return Weights(task.weights.header, records)
+
+
+def plan_again(task: DeadTask, weights: Weights) -> PrunePlan:
+    return replace(task.plan, source_digest=digest(task.netdef, weights))
 
 
 def with_alive_gamma(task: DeadTask, index: int) -> DeadTask:

@@ -230,6 +230,25 @@ def test_a_run_may_go_on_in_its_own_folder(tmp_path: Path) -> None:
         command_in(tmp_path, *args, outputs=("last.pt",), resume=str(tmp_path / "mid.pt"))
 
 
+def test_a_run_from_the_middle_does_not_replace_the_run_it_comes_from(tmp_path: Path) -> None:
+    (tmp_path / "mid.pt").write_text("x")
+    args, outputs = ("--out", str(tmp_path), "--overwrite"), ("last.pt", "mid.pt")
+    with pytest.raises(UsageError, match="input"):
+        command_in(tmp_path, *args, outputs=outputs, resume=str(tmp_path / "mid.pt"))
+
+
+def test_a_wrong_value_is_told_without_the_name_of_a_function(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        parser().parse_args([*BASE, "--percent", "nan"])
+    assert left.value.code == 2
+    assert "invalid finite value: 'nan'" in capsys.readouterr().err
+
+
+def test_a_file_in_the_place_of_the_out_folder_is_a_mistake_of_usage(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("x")
+    assert exit_code(lambda: (tmp_path / "out").mkdir()) == 2
+
+
 def test_a_missing_out_folder_is_asked_for_when_it_is_needed(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--out DIR is missing"):
         command_in(tmp_path).path("pruned.cfg")

@@ -50,6 +50,12 @@ def test_defaults_are_those_of_darknet() -> None:
     assert (head.classes, head.mask, head.ignore_thresh, head.nms_kind) == (20, (0,), 0.5, "default")
 
 
+def test_dilation_spreads_the_window_and_its_padding() -> None:
+    netdef = parse_netdef(NET + CONV + "dilation=2\n")
+    assert netdef.convolutions[0].pad == 2
+    assert shapes(netdef)[0] == Shape(4, 32, 32)
+
+
 def test_relative_and_absolute_references_name_the_same_layer() -> None:
     relative = parse_netdef(NET + CONV + CONV + "[route]\nlayers=-1,-2\n[shortcut]\nfrom=-3\n")
     absolute = parse_netdef(NET + CONV + CONV + "[route]\nlayers=1, 0\n[shortcut]\nfrom=0\n")

@@ -61,6 +61,13 @@ def test_a_gate_without_gamma_leaves_the_score_of_its_features() -> None:
     assert scores_of(cbl(3) + gate + cbl(2), {0: [1, 2, 3]}) == [1, 2, 3]
 
 
+def test_behind_a_gate_with_a_gamma_the_smaller_counts() -> None:
+    layers = cbl(3) + cbl(3) + "[sam]\nfrom=-2\n" + cbl(2)
+    assert scores_of(layers, {0: [1, 2, 0], 1: [3, 0, 0]}) == [1, 2, 0]  # the gate itself reads layer 0
+    layers = cbl(2) + cbl(3) + "[route]\nlayers=0\n" + cbl(3) + "[sam]\nfrom=1\n" + cbl(2)
+    assert scores_of(layers, {1: [1, 2, 3], 3: [3, 0, 9]}, producer=1) == [1, 0, 3]
+
+
 def test_a_channel_that_is_also_read_before_the_depthwise_lives_on() -> None:
     layers = cbl(2) + cbl(2, groups=2) + cbl(2) + "[route]\nlayers=0\n" + cbl(2) + "[route]\nlayers=2,4\n" + cbl(2)
     assert scores_of(layers, {0: [3, 2], 1: [0, 1]}) == [3, 2]

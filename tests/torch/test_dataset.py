@@ -155,6 +155,8 @@ def test_a_set_without_any_image_that_decodes_is_an_error(tmp_path: Path) -> Non
         dataset[0]
     with pytest.raises(DataError, match="no image"):
         TrainDataset([], NONE, NET)
+    with pytest.raises(DataError, match="nor does any other"):  # not from within a worker, which would garble it
+        next(iter(train_loader(dataset, 2, workers=1)))
 
 
 @pytest.mark.parametrize("workers", [0, 2])

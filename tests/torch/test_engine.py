@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from prune.errors import TrainingError
+from prune.errors import TrainingError, UsageError
 from prune.train.checkpoint import read_checkpoint
 from prune.train.ema import decay_at, make_ema
 from prune.train.hooks import Batch, Hook, StepInfo
@@ -168,5 +169,24 @@ def test_the_average_has_forgotten_the_start_after_a_hundred_steps() -> None:
 def test_resuming_with_another_network_says_that_it_does_not_fit(tmp_path: Path) -> None:
     toy_trainer(toy_model(), tmp_path, epochs=1).fit()
     other = nn.Sequential(nn.Conv2d(3, 6, 1))
-    with pytest.raises(TrainingError, match="does not fit this network"):
+    with pytest.raises(UsageError, match="does not fit this network"):
         toy_trainer(other).resume(read_checkpoint(tmp_path / "last.pt"))
+
+
+def test_resuming_keeps_the_weight_decay_given_now_and_refuses_another_optimiser(tmp_path: Path) -> None:
+    toy_trainer(toy_model(), tmp_path, epochs=1).fit()
+    checkpoint = read_checkpoint(tmp_path / "last.pt")
+    again = toy_trainer(toy_model(), epochs=2, weight_decay=0.25)
+    again.resume(checkpoint)
+    assert [group["weight_decay"] for group in again.updater.optimizer.param_groups] == [0.25, 0.0]
+    with pytest.raises(UsageError, match="--optimizer sgd"):
+        toy_trainer(toy_model(), epochs=2, optimizer="adamw").resume(checkpoint)
+    with pytest.raises(UsageError, match=r"no last\.pt or mid\.pt"):
+        toy_trainer(toy_model(), epochs=2).resume(replace(checkpoint, optimizer={}))
+
+
+def test_a_resumed_run_with_other_batches_stands_at_the_same_epoch_of_its_schedule(tmp_path: Path) -> None:
+    toy_trainer(toy_model(), tmp_path, epochs=1).fit()
+    again = toy_trainer(toy_model(), epochs=2, accumulate=2)
+    again.resume(read_checkpoint(tmp_path / "last.pt"))
+    assert again.progress.step == again.schedule.steps_per_epoch

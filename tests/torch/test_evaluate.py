@@ -20,7 +20,7 @@ from prune.detect.evaluate import evaluate, examine, write_detections
 from prune.detect.metrics import Metrics
 from prune.detect.sample import Annotation, Sample, SampleSet, sample_from_pixels
 from prune.detect.settings import EvaluateSettings, Protocol
-from prune.errors import UsageError
+from prune.errors import DataError, UsageError
 from prune.model.build import DarknetModel, build
 from prune.model.state import load_weights, to_weights
 from tests.shared import REPOSITORY, SHARED, needs_shared
@@ -158,6 +158,10 @@ def test_images_that_do_not_decode_are_left_out_and_named(tmp_path: Path) -> Non
     assert (metrics.images, metrics.skipped) == (2, 1)
     assert metrics.ap50 == pytest.approx(1.0)
     assert "1.png" in faults.summary()
+    for name in ("0.png", "2.png"):
+        (tmp_path / name).write_bytes(b"no image")
+    with pytest.raises(DataError, match="nor does any other"):
+        evaluate(Oracle(answers(False)), samples, EvaluateSettings())
 
 
 def test_other_classes_and_impossible_sizes_are_usage_errors(tmp_path: Path) -> None:

@@ -182,6 +182,28 @@ def test_with_data_before_and_after_are_measured(run: Run, weights: Path, data: 
     assert summary["after"]["protocol"] == "voc10"
 
 
+def test_data_of_other_classes_leave_nothing_behind(run: Run, data: Path, tmp_path: Path) -> None:
+    cfg, weights, out = tmp_path / "net.cfg", tmp_path / "net.weights", tmp_path / "out"
+    assert run(adapt.main, NANO, "--classes", 5, "--out", cfg) == 0
+    write_weights(weights, random_weights(read_netdef(cfg), np.random.default_rng(1)))
+    assert run(prune_channel.main, "--cfg", cfg, "--weights", weights, "--data", data, "--out", out) == 2
+    assert not list(out.iterdir())
+
+
+def test_skipped_labels_and_images_are_reported(
+    run: Run, weights: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken"
+    make_shapes(["--out", str(broken), "--train", "1", "--valid", "2", "--size", "64"])
+    (broken / "images/valid/valid-00000.jpg").write_text("no image")
+    (broken / "labels/valid/valid-00001.txt").write_text("7 0.5 0.5 0.1 0.1\n")
+    command = ("--cfg", NANO, "--weights", weights, "--data", broken / "shapes.data", "--img-size", 64)
+    assert run(prune_channel.main, *command, "--out", tmp_path / "out") == 0
+    told = capsys.readouterr().err
+    assert told.count("1 × image does not decode") == 1
+    assert told.count("1 × label line skipped, class") == 1
+
+
 def test_a_dry_run_writes_nothing(run: Run, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert run(prune_channel.main, "--cfg", NANO, "--weights", weights, "--dry-run", "--out", out) == 0

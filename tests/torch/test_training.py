@@ -197,7 +197,7 @@ def test_a_narrow_student_learns_from_a_wide_teacher(
     (folder / "t.cfg").write_text(cfg_text(16, shortcut=True))
     teacher = read_netdef(folder / "t.cfg")
     write_weights(folder / "t.weights", random_weights(teacher, np.random.default_rng(0)))
-    args = f"{BASE} out --t-cfg t.cfg --t-weights t.weights --strategy {strategy}"
+    args = f"{BASE} out --t-cfg t.cfg --t-weights t.weights --distill {strategy}"
     assert run(monkeypatch, distill, args) == 0
     rows = list(csv.DictReader((folder / "out/results.csv").read_text().splitlines()))
     assert float(rows[0]["distill"]) > 0
@@ -221,6 +221,7 @@ def test_fine_tuning_starts_from_a_checkpoint_and_counts_on(folder: Path, monkey
         ("--weights none.weights", "none.weights: no such file"),
         ("--lr 0", "--lr 0"),
         ("--resume none.pt", "none.pt: no such file"),
+        ("--weights-cfg a.cfg", "--weights-cfg needs --weights"),
         ("--epochs 2 --out .", "exists already"),
     ],
 )
@@ -241,6 +242,14 @@ def test_a_network_for_other_classes_is_refused_with_the_mend(
     (folder / "a.cfg").write_text(text)
     assert run(monkeypatch, train, f"{BASE} out") == 2
     assert "prune.adapt" in capsys.readouterr().err
+
+
+def test_a_network_for_grey_images_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "a.cfg").write_text(cfg_text().replace("[net]\n", "[net]\nchannels=1\n", 1))
+    assert run(monkeypatch, train, f"{BASE} out") == 2
+    assert "channels=1" in capsys.readouterr().err
 
 
 def test_a_diverging_run_ends_with_exit_1_and_keeps_what_was_good(
