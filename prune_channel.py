@@ -46,18 +46,20 @@ def main() -> int:
     if args.sweep is not None:
         run_sweep(pair, graph, policy, args.sweep, command)
         return 0
-    plan = chosen_plan(namespace) or plan_channels(graph, pair.weights, policy)
-    share = shares(graph, plan, policy.percent)
-    threshold = threshold_of(graph, pair.weights, policy.percent)
+    plan = chosen_plan(namespace, pair, lambda: plan_channels(graph, pair.weights, policy))
+    asked = float(plan.policy.get("percent", 0.0))
+    share, threshold = shares(graph, plan, asked), threshold_of(graph, pair.weights, asked)
     command.echo(
-        f"asked {share.asked:.1%} ({policy.rule}, |γ| ≤ {threshold:.4g}); really cut: "
+        f"asked {asked:.1%} ({plan.policy.get('rule')}, |γ| ≤ {threshold:.4g}); really cut: "
         f"{share.of_prunable:.1%} of the prunable channels, {share.of_all:.1%} of all with batch norm"
     )
+    facts = {"threshold": threshold, "share": asdict(share)}
     pruned = apply(pair.netdef, pair.weights, plan)
     if namespace.dry_run:
         command.echo(plan.describe(graph))
+        command.finish(facts)
         return 0
-    close_pruning(pair, pruned, plan, command, {"threshold": threshold, "share": asdict(share)})
+    close_pruning(pair, pruned, plan, command, facts)
     return 0
 
 

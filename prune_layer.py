@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prune.cli import run_command, take
 from prune.cli.pruning import chosen_plan, close_pruning, open_pruning, pruning_parser
 from prune.graph.channels import trace_groups
-from prune.plan.layer import LayerPolicy, plan_layers, rank_blocks
+from prune.plan.layer import LayerPolicy, RankedBlock, plan_layers, rank_blocks
 from prune.plan.types import block_at
 from prune.report.tables import format_table
 from prune.surgery.apply import apply
@@ -21,26 +23,25 @@ def main() -> int:
     policy = take(namespace, LayerPolicy)
     pair, command = open_pruning(namespace, writes=not namespace.dry_run)
     graph = trace_groups(pair.netdef)
-    plan = chosen_plan(namespace) or plan_layers(graph, pair.weights, policy)
-    ranked = rank_blocks(graph, pair.weights)
-    rows = [
-        [
-            entry.block.shortcut,
-            f"{entry.block.body[0]}-{entry.block.shortcut}",
-            entry.score,
-            entry.block.shortcut in plan.removed,
-        ]
-        for entry in ranked
-    ]
-    command.echo(
-        format_table(["shortcut", "layers", "mean |γ|", "goes"], [[*row[:3], "yes" if row[3] else ""] for row in rows])
-    )
+    plan = chosen_plan(namespace, pair, lambda: plan_layers(graph, pair.weights, policy))
+    command.echo(format_ranking(rank_blocks(graph, pair.weights), plan.removed))
     pruned = apply(pair.netdef, pair.weights, plan)
+    gone = {index for shortcut in plan.removed for index in block_at(pair.netdef, shortcut).layers}
+    facts = {"removed_layers": sorted(gone)}
     if namespace.dry_run:
+        command.finish(facts)
         return 0
-    gone = [index for shortcut in plan.removed for index in block_at(pair.netdef, shortcut).layers]
-    close_pruning(pair, pruned, plan, command, {"removed_layers": sorted(set(gone))})
+    close_pruning(pair, pruned, plan, command, facts)
     return 0
+
+
+def format_ranking(ranked: Sequence[RankedBlock], removed: Sequence[int]) -> str:
+    """The removable blocks, the least important first, and which of them go."""
+    rows = [
+        [shortcut, f"{block.body[0]}-{shortcut}", score, "yes" if shortcut in removed else ""]
+        for block, score, shortcut in ((entry.block, entry.score, entry.block.shortcut) for entry in ranked)
+    ]
+    return format_table(["shortcut", "layers", "mean |γ|", "goes"], rows)
 
 
 if __name__ == "__main__":

@@ -22,17 +22,16 @@ done
 [ -f "$out/net.cfg" ] || python -m prune.adapt "$REPOSITORY/cfg/$net.cfg" --classes 3 --out "$out/net.cfg"
 
 export ALL_ARGS="--img-size 320 --batch-size 8" TRAIN_ARGS="--cache-images"
+export FINETUNE_ARGS="--epochs 60 --lr 0.002" DISTILL_ARGS="--epochs 60 --lr 0.002"
 case $net in
 yolov3-tiny)
-    weights=${WEIGHTS:-$shared/weights/yolov3-tiny.weights} percent=0.8 shortcuts=0
-    export BASE_ARGS="--weights-cfg $REPOSITORY/cfg/yolov3-tiny.cfg --epochs 40"
-    export SPARSE_ARGS="--epochs 50 --s 0.04 --lr 0.02"
-    export FINETUNE_ARGS="--epochs 60 --lr 0.01" DISTILL_ARGS="--epochs 60 --lr 0.01"
+    weights=${WEIGHTS:-$shared/weights/yolov3-tiny.weights} percent=0.5 shortcuts=0
+    export BASE_ARGS="--weights-cfg $REPOSITORY/cfg/yolov3-tiny.cfg --epochs 40 --lr 0.001"
+    export SPARSE_ARGS="--epochs 40 --s 0.02 --lr 0.04"
     ;;
 *)
     weights=- percent=0.7 shortcuts=3
-    export BASE_ARGS="--epochs 80 --optimizer adamw --lr 0.003" SPARSE_ARGS="--epochs 50 --lr 0.02 --s 0.02"
-    export FINETUNE_ARGS="--epochs 60 --optimizer adamw --lr 0.002" DISTILL_ARGS="--epochs 60 --optimizer adamw --lr 0.002"
+    export BASE_ARGS="--epochs 80 --lr 0.003" SPARSE_ARGS="--epochs 50 --s 0.02 --lr 0.02"
     ;;
 esac
 bash "$REPOSITORY/scripts/compress.sh" "$out/net.cfg" "$out/val.data" "$weights" "$out" "$percent" "$shortcuts"

@@ -26,6 +26,10 @@ class FileError(PruneError):
         where = self.path if line is None else f"{self.path}:{line}"
         super().__init__(f"{where}: {message}")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Copies of an error come from its own arguments, so that it survives the way out of a worker process."""
+        return type(self), (self.path, self.line, self.message)
+
 
 class CfgError(FileError):
     """A network definition that cannot be read, or that Darknet would read as something else."""
@@ -36,6 +40,9 @@ class WeightsError(FileError):
 
     def __init__(self, path: Path, message: str) -> None:
         super().__init__(path, None, message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.path, self.message)
 
 
 class DataError(FileError):

@@ -30,7 +30,7 @@ read -ra finetune <<<"${FINETUNE_ARGS:-}"
 read -ra distill <<<"${DISTILL_ARGS:-}"
 started=$SECONDS
 
-run() { # NAME COMMAND...: runs a stage unless it is finished
+run() { # NAME COMMAND FLAGS...: runs a stage unless it is finished; what an interruption left behind is replaced
     local name=$1 begun=$SECONDS
     shift
     if [ -f "$out/$name/summary.json" ]; then
@@ -42,10 +42,25 @@ run() { # NAME COMMAND...: runs a stage unless it is finished
     printf '== %s: done in %d s\n' "$name" $((SECONDS - begun))
 }
 
-fit() { # NAME COMMAND FLAGS...: a training, which goes on where it was interrupted
-    local name=$1 resume=()
-    if [ -f "$out/$name/last.pt" ]; then resume=(--resume); fi
-    run "$@" ${train_args[@]+"${train_args[@]}"} ${resume[@]+"${resume[@]}"}
+cut() { run "$@" --overwrite; }
+
+fit() { # a training, which goes on where it was interrupted
+    local again=--overwrite
+    if [ -f "$out/$1/last.pt" ]; then again=--resume; fi
+    run "$@" ${train_args[@]+"${train_args[@]}"} "$again"
+}
+
+behind() { # STAGE REFERENCE X: is its AP50 more than X behind?
+    local code=0 message
+    message=$(python -m prune.compare "$2" "$1" --behind "$3" 2>&1 >/dev/null) || code=$?
+    case $code in
+    0) return 1 ;;
+    3) return 0 ;;
+    *)
+        printf '%s\n' "$message" >&2
+        exit "$code"
+        ;;
+    esac
 }
 
 start=()
@@ -55,11 +70,11 @@ stages=("$out/baseline" "$out/sparse" "$out/channels")
 fit baseline train.py --cfg "$cfg" ${start[@]+"${start[@]}"} ${base[@]+"${base[@]}"}
 fit sparse train_sparse.py --cfg "$out/baseline/model.cfg" --weights "$out/baseline/best.weights" \
     --target-percent "$percent" ${sparse[@]+"${sparse[@]}"}
-run channels prune_channel.py --cfg "$out/sparse/model.cfg" --weights "$out/sparse/last.weights" \
+cut channels prune_channel.py --cfg "$out/sparse/model.cfg" --weights "$out/sparse/last.weights" \
     --percent "$percent" ${channel[@]+"${channel[@]}"}
 pruned=$out/channels
 if [ "$shortcuts" -gt 0 ]; then
-    run layers prune_layer.py --cfg "$pruned/pruned.cfg" --weights "$pruned/pruned.weights" \
+    cut layers prune_layer.py --cfg "$pruned/pruned.cfg" --weights "$pruned/pruned.weights" \
         --shortcuts "$shortcuts" ${layer[@]+"${layer[@]}"}
     pruned=$out/layers
     stages+=("$pruned")
@@ -67,12 +82,12 @@ fi
 fit finetune finetune.py --cfg "$pruned/pruned.cfg" --weights "$pruned/pruned.weights" ${finetune[@]+"${finetune[@]}"}
 stages+=("$out/finetune")
 final=$out/finetune
-if ! python -m prune.compare "$out/baseline" "$out/finetune" --behind 0.01 >/dev/null 2>&1; then
+if behind "$out/finetune" "$out/baseline" 0.01; then
     printf '== fine-tuning alone stays more than 0.01 AP50 behind the baseline: distilling from it\n'
     fit distill distill.py --cfg "$pruned/pruned.cfg" --weights "$pruned/pruned.weights" \
         --t-cfg "$out/baseline/model.cfg" --t-weights "$out/baseline/best.weights" ${distill[@]+"${distill[@]}"}
     stages+=("$out/distill")
-    if python -m prune.compare "$out/finetune" "$out/distill" --behind 0 >/dev/null 2>&1; then final=$out/distill; fi
+    if ! behind "$out/distill" "$out/finetune" 0; then final=$out/distill; fi
 fi
 
 printf '\n'

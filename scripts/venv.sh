@@ -5,7 +5,7 @@
 # PYTHON=... chooses the interpreter that makes .venv (default: python3, which must be >= 3.11).
 # Packages are installed only when a requirements file has changed since the last time, so the second
 # run needs no network. pip's own settings (configuration file, PIP_* variables) are honoured.
-# Afterwards: REPOSITORY is the root of the checkout, `python` is that of .venv.
+# Afterwards: REPOSITORY is the root of the checkout, `python` is that of .venv and finds the package `prune`.
 
 REPOSITORY=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export REPOSITORY
@@ -72,3 +72,4 @@ venv_make "$REPOSITORY/.venv"
 venv_install "$REPOSITORY/.venv" "$REPOSITORY/$1"
 export VIRTUAL_ENV=$REPOSITORY/.venv
 export PATH=$VIRTUAL_ENV/bin:$PATH
+export PYTHONPATH=$REPOSITORY${PYTHONPATH:+:$PYTHONPATH}

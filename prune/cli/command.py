@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -94,8 +95,16 @@ class Command:
         if self.run.json == "-":
             print(text, end="", flush=True)
         elif self.run.json is not None:
-            atomic_write(Path(self.run.json), text)
+            _write_json(Path(self.run.json), text)
         return summary
+
+
+def _write_json(path: Path, text: str) -> None:
+    """Write the summary; to a pipe or a device as it is, which a rename would replace by a file."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_text(text, encoding="utf-8")
+    else:
+        atomic_write(path, text)
 
 
 def open_command(
@@ -145,11 +154,16 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
 def exit_code(main: Callable[[], int | None]) -> int:
     """The exit code of `main`: 0, or that of the error it ended with (whose line was printed)."""
     try:
-        return main() or 0
+        code = main() or 0
+        sys.stdout.flush()
+        return code
     except PruneError as error:
         return _fail(error.exit_code, str(error))
     except KeyboardInterrupt:
         return _fail(EXIT_INTERRUPTED, "interrupted")
+    except BrokenPipeError:  # whoever read our output has seen enough
+        sys.stdout = open(os.devnull, "w")
+        return EXIT_FAILED
     except OSError as error:
         usage = isinstance(error, PATH_ERRORS)
         where = f"{error.filename}: " if error.filename is not None else ""

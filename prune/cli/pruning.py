@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,10 +116,14 @@ def open_pruning(namespace: argparse.Namespace, writes: bool) -> tuple[Pair, Com
     return Pair(netdef, read_exact(network.weights, netdef), samples, settings, run.device), command
 
 
-def chosen_plan(namespace: argparse.Namespace, made: PrunePlan | None = None) -> PrunePlan | None:
-    """The plan of --plan, or the one made."""
+def chosen_plan(namespace: argparse.Namespace, pair: Pair, make: Callable[[], PrunePlan]) -> PrunePlan:
+    """The plan of --plan, or a new one. Raises PlanError where the stored one was made for another pair."""
     args = take(namespace, PlanArgs)
-    return made if args.plan is None else read_plan(args.plan)
+    if args.plan is None:
+        return make()
+    plan = read_plan(args.plan)
+    plan.check_source(pair.netdef, pair.weights)
+    return plan
 
 
 def close_pruning(pair: Pair, pruned: Pruned, plan: PrunePlan, command: Command, facts: dict[str, Any]) -> None:

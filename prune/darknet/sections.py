@@ -219,7 +219,8 @@ def _absolute(options: Options, key: str, index: int) -> tuple[int, ...]:
     sources = tuple(index + value if value < 0 else value for value in values)
     for value, source in zip(values, sources, strict=True):
         if not IMAGE < source < index:
-            raise options.error(key, f"{key}={value} points to layer {source}; it must be one of 0 … {index - 1}")
+            where = "before the first layer" if source < 0 else f"to layer {source}, which is not before it"
+            raise options.error(key, f"{key}={value} (layer {index}) points {where}; name one of 0 … {index - 1}")
     return sources
 
 

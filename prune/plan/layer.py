@@ -17,7 +17,7 @@ from prune.plan.types import PrunePlan, digest
 class LayerPolicy:
     """How many residual blocks go."""
 
-    shortcuts: int = field(metadata={"help": "how many residual blocks to remove", "metavar": "N"})
+    shortcuts: int = field(default=1, metadata={"help": "how many residual blocks to remove", "metavar": "N"})
 
     def __post_init__(self) -> None:
         if self.shortcuts < 0:

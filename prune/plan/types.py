@@ -62,6 +62,11 @@ class PrunePlan:
         for shortcut in self.removed:
             block_at(graph.netdef, shortcut)
 
+    def check_source(self, netdef: NetDef, weights: Weights) -> None:
+        """Raises PlanError where the plan was made for another pair."""
+        if self.source_digest != digest(netdef, weights):
+            raise PlanError(f"the plan was made for another cfg or other weights than {netdef.path}")
+
     def describe(self, graph: ChannelGraph) -> str:
         """One line per group that loses channels, one per block that goes."""
         lines = [_describe_mask(mask, graph) for mask in self.masks if not mask.keep.all()]
@@ -127,7 +132,7 @@ def parse_plan(text: str, path: Path | str = "<plan>") -> PrunePlan:
 
 
 def read_plan(path: Path | str) -> PrunePlan:
-    """Reads a `plan.json`. Raises PlanError."""
+    """Reads a `plan.json`. Raises PlanError, or FileError where it cannot be read."""
     return parse_plan(read_text(path), path)
 
 

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from prune.darknet.netdef import NetDef
 from prune.darknet.weights import Weights
-from prune.errors import PlanError
 from prune.graph.blocks import ResidualBlock
 from prune.graph.channels import ChannelGraph, trace_groups
-from prune.plan.types import PrunePlan, block_at, digest
+from prune.plan.types import PrunePlan, block_at
 from prune.surgery.absorb import absorb_constants
 from prune.surgery.rewrite import rewrite
 from prune.surgery.slice import slice_record
@@ -50,8 +49,7 @@ def apply(netdef: NetDef, weights: Weights, plan: PrunePlan, path: str | None = 
 
     Raises PlanError where the plan was made for another pair, or does not fit.
     """
-    if plan.source_digest != digest(netdef, weights):
-        raise PlanError(f"the plan was made for another cfg or other weights than {netdef.path}")
+    plan.check_source(netdef, weights)
     graph = trace_groups(netdef, protect=())
     plan.validate(graph)
     kept = graph.kept_ids(plan.keep())

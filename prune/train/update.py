@@ -73,13 +73,19 @@ class Updater:
         self._clip(info)
         for hook in self.hooks:
             hook.before_step(info)
+        if self._step():
+            for hook in self.hooks:
+                hook.after_step(info)
+            self.ema.update_parameters(getattr(self.model, "module", self.model))
+        self.optimizer.zero_grad(set_to_none=True)
+        return values
+
+    def _step(self) -> bool:
+        """Let the optimiser step; False where the scaler skipped it (a gradient overflowed in fp16)."""
+        scale = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        for hook in self.hooks:
-            hook.after_step(info)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.ema.update_parameters(getattr(self.model, "module", self.model))
-        return values
+        return not self.scaler.is_enabled() or self.scaler.get_scale() >= scale
 
     def _backward(self, batch: Batch, share: float, values: Values, info: StepInfo) -> None:
         """Add this batch's part of the gradient; `share`: of the images of the step that are in it."""

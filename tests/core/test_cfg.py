@@ -118,7 +118,7 @@ def test_an_unknown_key_is_kept_and_remarked() -> None:
         (NET + "[convolutional]\nactivation=lrelu\n", "net.cfg:5: ", "lrelu is unknown"),
         (NET + "[convolutional]\nxnor=1\n", "net.cfg:5: ", "not supported"),
         (NET + CONV + "[shortcut]\nactivation=linear\n", "net.cfg:9: ", "needs from="),
-        (NET + CONV + "[shortcut]\nfrom=-3\n", "net.cfg:10: ", "points to layer -2"),
+        (NET + CONV + "[shortcut]\nfrom=-3\n", "net.cfg:10: ", "points before the first layer"),
         (NET + CONV + "[shortcut]\nfrom=1\n", "net.cfg:10: ", "points to layer 1"),
         (NET + CONV + "[shortcut]\nfrom=\n", "net.cfg:10: ", "not a number"),
         (NET + CONV + "[shortcut]\nfrom=-1\nweights_type=per_channel\n", "net.cfg:11: ", "not supported"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from prune.cli import (
     take,
 )
 from prune.errors import GateError, PruneError, TargetError, UsageError
+from tests.shared import REPOSITORY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +143,7 @@ def failing(error: BaseException) -> int:
         (KeyboardInterrupt(), 130),
         (FileNotFoundError(2, "No such file", "a.cfg"), 2),
         (OSError(28, "No space left on device"), 1),
-        (BrokenPipeError(32, "Broken pipe"), 1),
+        (ConnectionResetError(104, "Connection reset"), 1),
     ],
 )
 def test_every_error_is_one_line_and_its_exit_code(
@@ -249,6 +251,18 @@ def test_a_file_in_the_place_of_the_out_folder_is_a_mistake_of_usage(tmp_path: P
     assert exit_code(lambda: (tmp_path / "out").mkdir()) == 2
 
 
+def test_json_to_a_pipe_leaves_it_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        command_in(tmp_path, "--json", str(pipe)).finish({"ap": 0.5})
+        assert json.loads(os.read(reader, 1 << 16))["ap"] == 0.5
+        assert pipe.is_fifo()
+    finally:
+        os.close(reader)
+
+
 def test_a_missing_out_folder_is_asked_for_when_it_is_needed(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--out DIR is missing"):
         command_in(tmp_path).path("pruned.cfg")
@@ -257,3 +271,9 @@ def test_a_missing_out_folder_is_asked_for_when_it_is_needed(tmp_path: Path) -> 
 def test_the_command_line_does_not_import_torch() -> None:
     code = "import sys, prune.cli, prune.train.settings; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_reader_that_has_seen_enough_is_no_error_to_tell() -> None:
+    command = f"'{sys.executable}' -m prune.explain cfg/yolov3.cfg | true"
+    left = subprocess.run(["bash", "-c", command], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert left.stderr == ""

@@ -90,6 +90,10 @@ def test_a_plan_for_other_weights_is_refused(
     plan = tmp_path / "a" / "plan.json"
     assert run(prune_channel.main, "--cfg", NANO, "--weights", other, "--plan", plan, "--out", tmp_path / "b") == 2
     assert "made for another cfg or other weights" in capsys.readouterr().err
+    toy = REPOSITORY / "cfg" / "toy.cfg"
+    write_weights(other, random_weights(read_netdef(toy), np.random.default_rng(2)))
+    assert run(prune_layer.main, "--cfg", toy, "--weights", other, "--plan", plan, "--out", tmp_path / "b") == 2
+    assert "made for another cfg or other weights" in capsys.readouterr().err
     assert not list((tmp_path / "b").iterdir())
 
 
@@ -206,8 +210,11 @@ def test_skipped_labels_and_images_are_reported(
 
 def test_a_dry_run_writes_nothing(run: Run, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    assert run(prune_channel.main, "--cfg", NANO, "--weights", weights, "--dry-run", "--out", out) == 0
+    arguments = ("--cfg", NANO, "--weights", weights, "--dry-run", "--out", out)
+    assert run(prune_channel.main, *arguments) == 0
     assert "channels" in capsys.readouterr().out
+    assert run(prune_channel.main, *arguments, "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out)["share"]["asked"] == 0.8
     assert not out.exists()
 
 
