@@ -162,7 +162,7 @@ def exit_code(main: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         return _fail(EXIT_INTERRUPTED, "interrupted")
     except BrokenPipeError:  # whoever read our output has seen enough
-        sys.stdout = open(os.devnull, "w")
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter flushes it on its way out
         return EXIT_FAILED
     except OSError as error:
         usage = isinstance(error, PATH_ERRORS)

@@ -148,7 +148,10 @@ def _read_stream(path: Path | str) -> tuple[Header, Floats]:
     if (len(data) - size) % 4 or len(data) < size:
         raise WeightsError(path, f"is {len(data):,} bytes long, no whole number of floats: truncated")
     seen = int(np.frombuffer(data, Header(major, minor).dtype, 1)["seen"][0])
-    return Header(major, minor, revision, seen), np.frombuffer(data, "<f4", offset=size)
+    floats = np.frombuffer(data, "<f4", offset=size)
+    if not np.isfinite(floats).all():
+        raise WeightsError(path, "holds values that are NaN or infinite: its training diverged; take an earlier file")
+    return Header(major, minor, revision, seen), floats
 
 
 def _sizes(netdef: NetDef) -> list[tuple[Convolutional, int]]:

@@ -158,3 +158,12 @@ def test_official_weights_are_written_back_bit_for_bit(tmp_path: Path, name: str
     netdef = read_netdef(path.with_suffix(".cfg"))
     write_weights(tmp_path / "copy.weights", read_weights(path, netdef))
     assert (tmp_path / "copy.weights").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_diverged_file_is_refused_by_name(tmp_path: Path, value: float) -> None:
+    netdef, weights = small()
+    weights.records[1].weight[2, 0] = value
+    write_weights(tmp_path / "a.weights", weights)
+    with pytest.raises(WeightsError, match=r"a\.weights: holds values that are NaN or infinite"):
+        read_weights(tmp_path / "a.weights", netdef)
