@@ -27,7 +27,8 @@ case $net in
 yolov3-tiny)
     weights=${WEIGHTS:-$shared/weights/yolov3-tiny.weights} percent=0.5 shortcuts=0
     export BASE_ARGS="--weights-cfg $REPOSITORY/cfg/yolov3-tiny.cfg --epochs 40 --lr 0.001"
-    export SPARSE_ARGS="--epochs 40 --s 0.02 --lr 0.04"
+    export SPARSE_ARGS="--epochs 40 --s 0.02 --lr 0.04 --sr-mode local-decay --local-percent 0.6"
+    export CHANNEL_ARGS="--layer-keep 0.075" FINETUNE_ARGS="--epochs 100 --lr 0.003" DISTILL_ARGS="--epochs 100 --lr 0.003"
     ;;
 *)
     weights=- percent=0.7 shortcuts=3
