@@ -47,7 +47,10 @@ measure() { # STAGE CFG WEIGHTS
         --img-size 320 --out "$result"
 }
 results=()
-for stage in baseline sparse finetune distill; do measure "$out/$stage" model.cfg best.weights; done
+measure "$out/baseline" model.cfg best.weights
+measure "$out/sparse" model.cfg last.weights # what is pruned: the best on val may be from before it was sparse
 measure "$out/channels" pruned.cfg pruned.weights
 measure "$out/layers" pruned.cfg pruned.weights
+measure "$out/finetune" model.cfg best.weights
+measure "$out/distill" model.cfg best.weights
 python -m prune.compare "${results[@]}"

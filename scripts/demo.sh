@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The main job on a data set made in seconds: train a small residual network, make it sparse, cut
-# channels and residual blocks, fine-tune, and compare before and after. About ten minutes on 2 cores.
+# channels and residual blocks, fine-tune, and compare before and after. About five minutes on 2 cores.
 #
 #   bash scripts/demo.sh [OUT]        (default: demo/ in the repository)
 #

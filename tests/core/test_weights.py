@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -167,3 +168,9 @@ def test_a_diverged_file_is_refused_by_name(tmp_path: Path, value: float) -> Non
     write_weights(tmp_path / "a.weights", weights)
     with pytest.raises(WeightsError, match=r"a\.weights: holds values that are NaN or infinite"):
         read_weights(tmp_path / "a.weights", netdef)
+
+
+def test_an_error_survives_the_way_out_of_a_worker_process() -> None:
+    error = pickle.loads(pickle.dumps(WeightsError("a.weights", "is truncated")))
+    assert isinstance(error, WeightsError)
+    assert str(error) == "a.weights: is truncated"
