@@ -31,9 +31,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="how often to run it (default: 3)")
     args = parser.parse_args()
     with TemporaryDirectory() as folder:
-        weights = random_weights(read_netdef(args.cfg), np.random.default_rng(0))
+        netdef = read_netdef(args.cfg)
+        weights = random_weights(netdef, np.random.default_rng(0))
         path = Path(folder) / "random.weights"
-        write_weights(path, weights)
+        write_weights(path, weights, netdef)
         reference = statistics.median(sliced_seconds(weights) for _ in range(args.runs))
         del weights
         runs = [pruned(args.cfg, path, args.percent, Path(folder) / f"out{i}") for i in range(args.runs)]
@@ -44,7 +45,7 @@ def sliced_seconds(weights: Weights) -> float:
     """Seconds for slicing every kernel (O, I, K, K) to (O/2, I/2, K, K), copies included."""
     start = time.perf_counter()
     halves = []
-    for record in weights.records.values():
+    for record in map(weights.conv, weights.records):
         outputs, inputs = (np.arange(0, length, 2) for length in record.weight.shape[:2])
         halves.append(record.weight[np.ix_(outputs, inputs)])
     return time.perf_counter() - start

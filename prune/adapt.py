@@ -48,7 +48,7 @@ def main() -> int:
     netdef = read_netdef(namespace.cfg)
     adapted = adapt_classes(netdef, args.classes, args.anchors, str(args.out))
     atomic_write(args.out, format_netdef(adapted))
-    heads = adapted.yolo_heads
+    heads = adapted.heads
     print(f"{args.out}: {args.classes} classes, {len(heads)} heads of {heads[0].channels} filters")
     return 0
 

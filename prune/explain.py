@@ -10,7 +10,7 @@ from typing import Literal
 from prune.cli import Parser, add_options, run_command, setup_logging, take
 from prune.darknet.layers import Convolutional, Layer, Maxpool, Upsample
 from prune.darknet.netdef import NetDef, read_netdef
-from prune.graph.blocks import find_blocks
+from prune.graph.blocks import ResidualBlock, find_blocks
 from prune.graph.channels import ChannelGraph, PruneGroup, trace_groups
 from prune.graph.cost import LayerCost, layer_costs, network_cost
 from prune.report.tables import format_table
@@ -105,19 +105,34 @@ def _about(group: PruneGroup) -> str:
     words = []
     if group.shortcuts:
         words.append("tied by shortcut " + ", ".join(map(str, group.shortcuts)))
-    if group.equal:
-        words.append(f"{len(group.equal[0])} parts must keep equal counts")
+    words += [f"{len(parts)} parts must keep equal counts" for parts in group.equal]
+    for producer, slots in group.members.items():
+        if len(set(slots.tolist())) < len(slots):
+            words.append(f"several channels of layer {producer} only go together")
     return "; ".join(words)
 
 
 def _blocks(netdef: NetDef) -> str:
     rows = [
-        [block.shortcut, f"{block.body[0]}-{block.body[-1]}", block.skip, block.reason or "removable"]
+        [
+            block.shortcut,
+            f"{block.body[0]}-{block.body[-1]}" if block.body else None,
+            ", ".join(map(str, block.skips)) if block.body else None,
+            _removable(block),
+        ]
         for block in find_blocks(netdef)
     ]
     if not rows:
         return "Residual blocks: none."
     return "Residual blocks: shortcut = skip + body.\n" + format_table(("shortcut", "body", "skip", ""), rows)
+
+
+def _removable(block: ResidualBlock) -> str:
+    if block.reason is not None:
+        return f"not removable: {block.reason}"
+    if block.replaced:
+        return "removable; a depthwise convolution takes the place of its shortcut"
+    return "removable; its shortcut stays" if block.stays else "removable"
 
 
 def _lists(graph: ChannelGraph) -> str:

@@ -12,14 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prune.darknet.layers import Convolutional, Gate, Layer, Shortcut, Yolo
+from prune.darknet.layers import Connected, Convolutional, Gate, Head, Layer, Shortcut
 from prune.darknet.netdef import NetDef
 from prune.darknet.shapes import largest_stride, shapes
 from prune.darknet.walk import Domain, steps
 from prune.darknet.weights import Weights
 from prune.errors import CfgError, GateError
 from prune.graph.freeze import unread_layers
-from prune.model.tensors import ACTIVATIONS, BATCH_NORM_EPSILON, TensorDomain
+from prune.model.activations import ACTIVATIONS
+from prune.model.tensors import BATCH_NORM_EPSILON, TensorDomain
 from prune.surgery.apply import Masked, Pruned
 
 TOLERANCE = 1e-9
@@ -30,11 +31,11 @@ class WeightsDomain(TensorDomain):
     """A forward pass straight from `Weights`, in the image's dtype."""
 
     def __init__(self, imgs: Tensor, weights: Weights) -> None:
-        super().__init__(imgs, self._convolve)
+        super().__init__(imgs)
         self.weights = weights
 
-    def _convolve(self, layer: Convolutional, x: Tensor) -> Tensor:
-        record = self.weights.records[layer.index]
+    def convolution(self, layer: Convolutional, x: Tensor) -> Tensor:
+        record = self.weights.conv(layer.index if layer.share is None else layer.share)
         bias, *normal, kernel = (torch.tensor(array, dtype=x.dtype) for array in record.arrays())
         stride = (layer.stride_y, layer.stride_x)
         y = F.conv2d(x, kernel, None, stride, layer.pad, layer.dilation, layer.groups)
@@ -45,14 +46,17 @@ class WeightsDomain(TensorDomain):
             y += bias.view(1, -1, 1, 1)
         return ACTIVATIONS[layer.activation](y)
 
+    def shortcut_weights(self, layer: Shortcut) -> Tensor:
+        return torch.tensor(self.weights.shortcut(layer.index).weights, dtype=self.imgs.dtype)
+
 
 class MaskedDomain(WeightsDomain):
-    """The masked original: cut channels give 0, a removed shortcut gives its skip, its body nothing."""
+    """The masked original: cut channels give 0, a removed block gives its skips, its body nothing."""
 
     def __init__(self, imgs: Tensor, masked: Masked) -> None:
         super().__init__(imgs, masked.weights)
         self.masked = masked
-        self.skips = {block.shortcut: block.skip for block in masked.blocks}
+        self.blocks = {block.shortcut: block for block in masked.blocks}
         self.bodies = {index for block in masked.blocks for index in block.body}
         self.shapes = shapes(masked.graph.netdef, imgs.shape[3], imgs.shape[2])
 
@@ -62,9 +66,19 @@ class MaskedDomain(WeightsDomain):
         return self._masked(layer, super().convolution(layer, x))
 
     def shortcut(self, layer: Shortcut, inputs: Sequence[Tensor]) -> Tensor:
-        if layer.index in self.skips:
-            return inputs[layer.inputs.index(self.skips[layer.index])]
-        return self._masked(layer, super().shortcut(layer, inputs))
+        block, value_of = self.blocks.get(layer.index), dict(zip(layer.inputs, inputs, strict=True))
+        if block is None:
+            return self._masked(layer, super().shortcut(layer, inputs))
+        left = [value_of[source] for source in block.skips]
+        if block.replaced:
+            return self._masked(layer, self._convolved_skip(layer, left[0]))
+        return self._masked(layer, super().shortcut(layer, left)) if block.stays else left[0]
+
+    def _convolved_skip(self, layer: Shortcut, skip: Tensor) -> Tensor:
+        """What the depthwise convolution in the place of a removed shortcut makes of the skip."""
+        record = self.masked.weights.conv(layer.index)
+        factor, shift = (torch.tensor(array, dtype=skip.dtype).view(1, -1, 1, 1) for array in record.arrays()[::-1])
+        return ACTIVATIONS[layer.activation](skip * factor + shift)
 
     def gate(self, layer: Gate, before: Tensor, source: Tensor) -> Tensor:
         return self._masked(layer, super().gate(layer, before, source))
@@ -99,7 +113,7 @@ def gate(pruned: Pruned, seed: int = 0) -> float:
 
 def outputs(netdef: NetDef, domain: Domain[Tensor]) -> list[Tensor]:
     """The head inputs, or where a network has no heads the outputs nobody reads."""
-    ends = {layer.index for layer in netdef.layers if isinstance(layer, Yolo)}
+    ends = {layer.index for layer in netdef.layers if isinstance(layer, Head)}
     ends |= {layer.index for layer in unread_layers(netdef)}
     with torch.inference_mode():
         return [value for layer, value in steps(netdef, domain) if layer.index in ends]
@@ -116,12 +130,14 @@ def relative_deviation(a: Tensor, b: Tensor) -> float:
 
 def _random_image(netdef: NetDef, seed: int) -> Tensor:
     """(1, C, H, W) float64 in [0, 1), the cfg's size or at most 128 px where its layers allow it."""
-    stride = largest_stride(netdef)
-    largest = max(stride, _LARGEST_SIDE // stride * stride)
-    size = (min(netdef.net.height, largest), min(netdef.net.width, largest))
+    width, height = netdef.net.width, netdef.net.height
+    if not any(isinstance(layer, Connected) for layer in netdef.layers):  # these take the cfg's size only
+        stride = largest_stride(netdef)
+        largest = max(stride, _LARGEST_SIDE // stride * stride)
+        width, height = min(width, largest), min(height, largest)
     try:
-        shapes(netdef, size[1], size[0])
+        shapes(netdef, width, height)
     except CfgError:  # a window as large as the whole map, say
-        size = (netdef.net.height, netdef.net.width)
+        width, height = netdef.net.width, netdef.net.height
     generator = torch.Generator().manual_seed(seed)
-    return torch.rand(1, netdef.net.channels, *size, generator=generator, dtype=torch.float64)
+    return torch.rand(1, netdef.net.channels, height, width, generator=generator, dtype=torch.float64)

@@ -39,7 +39,9 @@ class DeadTask:
     def deviation(self, pruned: Pruned, weights: Weights | None = None) -> float:
         """The oracle's word: original with dead channels and their borders against the pruned network."""
         image = random_image()
-        original = forward(self.netdef, self.weights, image, self.dead)
+        kinds = {s: pruned.netdef.layers[pruned.index_map[s]].kind for s in self.plan.removed if s in pruned.index_map}
+        whole = [shortcut for shortcut, kind in kinds.items() if kind == "convolutional"]
+        original = forward(self.netdef, self.weights, image, self.dead, whole)
         return deviation(original, forward(pruned.netdef, weights or pruned.weights, image))
 
 
@@ -60,6 +62,7 @@ def deaden(netdef: NetDef, weights: Weights, plan: PrunePlan, random: Random | N
     ends = {index for shortcut in plan.removed for index in block_at(netdef, shortcut).dead}
     channels, zero_beta = input_channels(netdef), random is not None and chance.random() < 0.3
     records, dead = dict(weights.records), dict[int, Flags]()
+    new = Weights(weights.header, records)
     for layer in netdef.convolutions:
         flags = ~kept[graph.trace.born(layer.index, layer.filters)]
         if layer.index in ends:
@@ -70,8 +73,7 @@ def deaden(netdef: NetDef, weights: Weights, plan: PrunePlan, random: Random | N
         mortal = all(netdef.convolution(i).batch_normalize for i in graph.group(layer.index).producers)
         killed_by_input = depthwise and mortal and layer.index not in ends and chance.random() < 0.5
         if layer.batch_normalize and not killed_by_input:
-            records[layer.index] = _dead_record(records[layer.index], flags, zero_beta)
-    new = Weights(weights.header, records)
+            records[layer.owner] = _dead_record(new.conv(layer.owner), flags, zero_beta)
     return DeadTask(netdef, new, replace(plan, source_digest=digest(netdef, new)), dead)
 
 

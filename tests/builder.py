@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from random import Random
 
-from tests.cfg_writer import CfgWriter
+from tests.rare_moves import RareMoves
 
 
-class Builder(CfgWriter):
+class Builder(RareMoves):
     """Grows a cfg by moves of a few layers each; without `gates` none of scale_channels and sam."""
 
     def __init__(self, random: Random, gates: bool = True) -> None:
@@ -15,10 +15,12 @@ class Builder(CfgWriter):
         self.moves = [
             self.plain, self.plain, self.plain_twice, self.residual, self.residual, self.neighbours, self.nested,
             self.depthwise, self.grouped, self.concatenation, self.split, self.pool, self.pyramid, self.jump,
-            self.several, self.dropout, self.upsample, self.spp_body, self.doubled,
+            self.several, self.dropout, self.upsample, self.spp_body, self.doubled, self.regroup, self.regroup_back,
+            self.depth_pool, self.local_average, self.classify, self.weighted, self.several_bodies, self.from_body,
+            self.twins, self.softmax,
         ]  # fmt: skip
         if gates:
-            self.moves += [self.squeeze, self.spatial, self.gated_body]
+            self.moves += [self.squeeze, self.spatial, self.gated_body, self.plane_gate]
 
     def network(self) -> str:
         """A whole cfg text with one or two heads, or none."""
@@ -96,7 +98,7 @@ class Builder(CfgWriter):
         others = self.random.sample(self.alike(), min(2, len(self.alike())))
         sources = [self.last, *others]
         self.random.shuffle(sources)
-        self.add("route", *sources, output=(self.total(sources), self.side), layers=None)
+        self.add("route", *sources, shape=(self.total(sources), self.side), layers=None)
         self.conv()
 
     def split(self) -> None:
@@ -106,20 +108,20 @@ class Builder(CfgWriter):
         whole, width = self.last, self.width
         half = (width // 2, self.side)
         first = self.some([0, 1])
-        self.add("route", whole, output=half, layers=None, groups=2, group_id=first)
+        self.add("route", whole, shape=half, layers=None, groups=2, group_id=first)
         if self.random.random() < 0.6:
             left = self.conv()
-            self.add("route", whole, output=half, layers=None, groups=2, group_id=1 - first)
+            self.add("route", whole, shape=half, layers=None, groups=2, group_id=1 - first)
             right = self.conv(self.outputs[left][0])
             if self.random.random() < 0.5:
                 self.shortcut(left)
             else:
-                self.add("route", right, left, output=(self.total([left, right]), self.side), layers=None)
+                self.add("route", right, left, shape=(self.total([left, right]), self.side), layers=None)
         self.conv()
 
     def pool(self) -> None:
         size, stride = self.some([(2, 1), (2, 2), (3, 1), (3, 2)]) if self.side > 4 else (2, 1)
-        self.add("maxpool", output=(self.width, self.slid(size, stride, size - 1)), size=size, stride=stride)
+        self.add("maxpool", shape=(self.width, self.slid(size, stride, size - 1)), size=size, stride=stride)
 
     def pyramid(self) -> None:
         """Spatial pyramid pooling."""
@@ -129,7 +131,7 @@ class Builder(CfgWriter):
             pools.append(self.add("maxpool", size=size, stride=1))
             self.add("route", start, layers=None)
         sources = [*pools, start]
-        self.add("route", *sources, output=(self.total(sources), self.side), layers=None)
+        self.add("route", *sources, shape=(self.total(sources), self.side), layers=None)
         self.conv(size=1)
 
     def spp_body(self) -> None:
@@ -138,7 +140,7 @@ class Builder(CfgWriter):
         pool = self.add("maxpool", size=3, stride=1)
         self.add("route", skip, layers=None)
         conv = self.conv()
-        self.add("route", pool, conv, output=(self.total([pool, conv]), self.side), layers=None)
+        self.add("route", pool, conv, shape=(self.total([pool, conv]), self.side), layers=None)
         self.conv(self.outputs[skip][0])
         self.shortcut(skip)
 
@@ -160,7 +162,7 @@ class Builder(CfgWriter):
             self.shortcut(self.last)
         else:
             sources = (self.last, self.last)
-            self.add("route", *sources, output=(2 * self.width, self.side), layers=None)
+            self.add("route", *sources, shape=(2 * self.width, self.side), layers=None)
             self.conv()
 
     def dropout(self) -> None:
@@ -169,19 +171,22 @@ class Builder(CfgWriter):
     def upsample(self) -> None:
         if self.side > 8:
             return self.plain()
-        self.add("upsample", output=(self.width, 2 * self.side), stride=2, **self.some([{}, {}, {"scale": 0.5}]))
+        self.add("upsample", shape=(self.width, 2 * self.side), stride=2, **self.some([{}, {}, {"scale": 0.5}]))
         self.conv()
 
     def squeeze(self) -> None:
         """Squeeze and excitation: features times a gate of one pixel."""
         features = self.conv()
         width, side = self.outputs[features]
-        self.add("avgpool", output=(width, 1))
+        self.add("avgpool", shape=(width, 1))
         if self.random.random() < 0.5:
             self.conv(size=1)
-        self.conv(width, 1, bn=self.random.random() < 0.3, activation="logistic")
+        if self.random.random() < 0.3:
+            self.connected(width, "logistic")
+        else:
+            self.conv(width, 1, bn=self.random.random() < 0.3, activation="logistic")
         activation = self.some(["linear", "linear", "relu", "logistic"])
-        self.add("scale_channels", features, output=(width, side), **{"from": None}, activation=activation)
+        self.add("scale_channels", features, shape=(width, side), **{"from": None}, activation=activation)
 
     def spatial(self) -> None:
         """A gate for every pixel."""

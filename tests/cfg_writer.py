@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from random import Random
 from typing import TypeVar
 
-ACTIVATIONS = ("leaky", "linear", "relu", "logistic", "mish", "swish", "relu6", "tanh", "elu", "selu", "hard_mish")
+ACTIVATIONS = (
+    "leaky", "linear", "relu", "logistic", "mish", "swish", "relu6", "tanh", "elu", "selu", "hard_mish", "revleaky",
+    "relie", "ramp", "hardtan", "lhtan", "plse", "stair", "gelu", "loggy", "normalize_channels",
+    "normalize_channels_softmax", "normalize_channels_softmax_maxval",
+)  # fmt: skip
 IMAGE_SIZE = 16
 T = TypeVar("T")
 
@@ -32,6 +36,7 @@ class CfgWriter:
         groups: int = 1,
         bn: bool | None = None,
         activation: str | None = None,
+        share: int | None = None,
     ) -> int:
         """A padded convolution on the last layer; what is not given is drawn. Returns its index."""
         filters = filters or self.random.randint(2, 10)
@@ -40,13 +45,22 @@ class CfgWriter:
         lines = ["[convolutional]"] + ["batch_normalize=1"] * normal
         lines += [f"filters={filters}", f"size={size}", f"stride={stride}", "pad=1"]
         lines += [f"groups={groups}"] * (groups > 1)
+        if share is not None:
+            lines.append(f"share_index={self.some([share, share - len(self.outputs)])}")
         if activation is None:
             activation = self.some(ACTIVATIONS) if normal else self.some(["leaky", "linear"])
         self.sections.append("\n".join([*lines, f"activation={activation}"]) + "\n")
         self.outputs.append((filters, self.slid(size, stride, 2 * (size // 2))))
         return self.last
 
-    def add(self, kind: str, *sources: int, output: tuple[int, int] | None = None, **options: object) -> int:
+    def connected(self, filters: int, activation: str | None = None) -> int:
+        """A fully connected layer on the last one, with or without batch norm."""
+        normal = self.random.random() < 0.6
+        activation = activation or self.some(["leaky", "relu", "linear"])
+        options = {"batch_normalize": int(normal), "output": filters, "activation": activation}
+        return self.add("connected", shape=(filters, 1), **options)
+
+    def add(self, kind: str, *sources: int, shape: tuple[int, int] | None = None, **options: object) -> int:
         """Any other layer; an option of value None takes the references to `sources`, relative or absolute."""
         here = len(self.outputs)
         lines = [f"[{kind}]"]
@@ -54,23 +68,31 @@ class CfgWriter:
             refs = [str(self.some([source, source - here])) for source in sources]
             lines.append(f"{key}={','.join(refs) if value is None else value}")
         self.sections.append("\n".join(lines) + "\n")
-        self.outputs.append(output or self.outputs[sources[0] if sources else self.last])
+        self.outputs.append(shape or self.outputs[sources[0] if sources else self.last])
         return self.last
 
-    def shortcut(self, *sources: int) -> int:
-        """Adds the last layer and `sources`."""
+    def shortcut(self, *sources: int, weighted: bool = False) -> int:
+        """Adds the last layer and `sources`, now and then with weights."""
         activation = self.some(["linear"] * 5 + ["leaky", "logistic"])
-        return self.add("shortcut", *sources, output=self.outputs[-1], **{"from": None}, activation=activation)
+        options: dict[str, object] = {"from": None, "activation": activation}
+        if weighted:
+            options["weights_type"] = self.some(["per_feature", "per_channel"])
+            options["weights_normalization"] = self.some(["none", "relu", "softmax"])
+        return self.add("shortcut", *sources, shape=self.outputs[-1], **options)
 
     def head(self) -> None:
         """The convolution before a head, and the head."""
         classes, anchors = self.some([1, 2]), self.some([1, 2])
+        kind, entries = self.some([("yolo", 5), ("yolo", 5), ("Gaussian_yolo", 9), ("region", 5)])
         if self.random.random() < 0.9:
-            self.conv(anchors * (5 + classes), 1, bn=False, activation="linear")
+            self.conv(anchors * (entries + classes), 1, bn=False, activation="linear")
         else:
-            self.conv(anchors * (5 + classes), 1, bn=True)
-        mask = ",".join(map(str, range(anchors)))
-        self.add("yolo", mask=mask, anchors="4,4, 8,8", classes=classes, num=2)
+            self.conv(anchors * (entries + classes), 1, bn=True)
+        if kind == "region":
+            self.add("region", anchors=", ".join(["1,2"] * anchors), classes=classes, num=anchors, softmax=1)
+        else:
+            mask = ",".join(map(str, range(anchors)))
+            self.add(kind, mask=mask, anchors="4,4, 8,8", classes=classes, num=2)
 
     @property
     def last(self) -> int:
@@ -93,8 +115,9 @@ class CfgWriter:
 
     def alike(self) -> list[int]:
         """All layers with maps of the last one's size, which are no heads."""
+        heads = ("[yolo", "[Gaussian_yolo", "[region")
         kinds = [section.split("]")[0] for section in self.sections]
-        return [i for i, (_, side) in enumerate(self.outputs) if side == self.side and kinds[i] != "[yolo"]
+        return [i for i, (_, side) in enumerate(self.outputs) if side == self.side and kinds[i] not in heads]
 
     def total(self, sources: Sequence[int]) -> int:
         """The channels of some layers together."""

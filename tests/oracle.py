@@ -9,51 +9,46 @@ A *kept* channel can carry an offset: what a dead residual body adds to its skip
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
 from prune.darknet.layers import (
     Avgpool,
+    Connected,
     Convolutional,
     Dropout,
     Gate,
+    Head,
     Layer,
+    LocalAvgpool,
     Maxpool,
+    Reorg,
     Route,
     Shortcut,
+    Softmax,
     Upsample,
-    Yolo,
 )
 from prune.darknet.netdef import NetDef
 from prune.darknet.weights import ConvParams, Weights
+from tests.oracle_maps import Array, Flags, Maps, NotConstantError, activated, largest, pooled, reordered
 
-Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-
-
-class NotConstantError(Exception):
-    """A channel that should be dead is not: absorption cannot be exact for this network."""
-
-
-@dataclass(frozen=True)
-class Maps:
-    """values (C, H, W); border (C,): what a convolution pads each channel with; dead (C,) bool."""
-
-    values: Array
-    border: Array
-    dead: Flags
+__all__ = ["Array", "NotConstantError", "deviation", "forward"]
 
 
 def forward(
-    netdef: NetDef, weights: Weights, image: Array, dead: Mapping[int, Flags] | None = None
+    netdef: NetDef,
+    weights: Weights,
+    image: Array,
+    dead: Mapping[int, Flags] | None = None,
+    whole: Collection[int] = (),
 ) -> dict[int, Array]:
     """The values of all head inputs, and of all layers that nothing reads, by layer index.
 
     image (3, H, W); dead: convolution → which of its output channels are dead; absent: an ordinary pass.
+    whole: shortcuts in whose place a convolution keeps the offsets of what they add.
     """
     flags = dead or {}
     start = Maps(image, np.zeros(len(image)), np.zeros(len(image), bool))
@@ -61,8 +56,9 @@ def forward(
     read = {source for layer in netdef.layers for source in layer.inputs}
     for layer in netdef.layers:
         inputs = [done[source] for source in layer.inputs]
-        done[layer.index] = _checked(_layer(layer, inputs, weights, flags.get(layer.index)))
-    ends = [layer for layer in netdef.layers if isinstance(layer, Yolo) or layer.index not in read]
+        maps = _layer(layer, inputs, weights, flags.get(layer.index))
+        done[layer.index] = _checked(replace(maps, border=np.zeros_like(maps.border)) if layer.index in whole else maps)
+    ends = [layer for layer in netdef.layers if isinstance(layer, Head) or layer.index not in read]
     return {layer.index: done[layer.index].values for layer in ends}
 
 
@@ -86,28 +82,48 @@ def _checked(maps: Maps) -> Maps:
 
 
 def _layer(layer: Layer, inputs: list[Maps], weights: Weights, dead: Flags | None) -> Maps:
-    first = inputs[0]
     match layer:
         case Convolutional():
-            values = _activated(layer.activation, _convolved(layer, first, weights.records[layer.index]))
+            values = activated(layer.activation, _multiplied(layer, inputs[0], weights.conv(layer.owner)))
             flags = np.zeros(layer.filters, bool) if dead is None else dead
             return Maps(values, np.zeros(layer.filters), flags)
         case Shortcut():
-            return _sum(layer, inputs)
+            return _sum(layer, inputs, weights)
         case Route():
             return _joined([_part(layer, x) for x in inputs])
         case Gate():
             return _product(layer, *inputs)
+    return _passed(layer, inputs[0])
+
+
+def _passed(layer: Layer, x: Maps) -> Maps:
+    match layer:
         case Upsample():
-            grown = first.values.repeat(layer.stride, axis=1).repeat(layer.stride, axis=2)
-            return Maps(grown * layer.scale, first.border * layer.scale, first.dead)
+            grown = x.values.repeat(layer.stride, axis=1).repeat(layer.stride, axis=2)
+            return Maps(grown * layer.scale, x.border * layer.scale, x.dead)
+        case Maxpool() if layer.depth:
+            return largest(layer.depth, x)
         case Maxpool():
-            return Maps(_maxpool(layer, first.values), first.border, first.dead)
+            return Maps(pooled(layer, x.values, np.max), x.border, x.dead)
+        case LocalAvgpool():
+            return Maps(pooled(layer, x.values, np.mean), x.border, x.dead)
         case Avgpool():
-            return Maps(first.values.mean(axis=(1, 2), keepdims=True), first.border, first.dead)
-        case Dropout() | Yolo():
-            return first
+            return Maps(x.values.mean(axis=(1, 2), keepdims=True), x.border, x.dead)
+        case Reorg():
+            return reordered(layer, x)
+        case Softmax():
+            return _shared_out(layer, x)
+        case Dropout() | Head():
+            return x
     raise TypeError(layer.kind)
+
+
+def _shared_out(layer: Softmax, x: Maps) -> Maps:
+    if x.dead.any() or x.border.any():
+        raise NotConstantError
+    powers = np.exp(x.values.reshape(layer.groups, -1) / layer.temperature)
+    shares = powers / powers.sum(axis=1, keepdims=True)
+    return Maps(shares.reshape(x.values.shape), x.border, x.dead)
 
 
 def _part(layer: Route, x: Maps) -> Maps:
@@ -121,27 +137,59 @@ def _joined(parts: list[Maps]) -> Maps:
     return Maps(values, border, np.concatenate([x.dead for x in parts]))
 
 
-def _sum(layer: Shortcut, inputs: list[Maps]) -> Maps:
-    values, border, dead = inputs[0].values.copy(), inputs[0].border.copy(), inputs[0].dead.copy()
-    for other in inputs[1:]:
-        common = min(len(values), len(other.values))
-        values[:common] += other.values[:common]
-        border[:common] += other.border[:common]
-        dead[:common] &= other.dead[:common]
-    if layer.activation != "linear" and border[~dead].any():
-        raise NotConstantError
-    return Maps(_activated(layer.activation, values), border, dead)
+def _sum(layer: Shortcut, inputs: list[Maps], weights: Weights) -> Maps:
+    values, border = np.zeros_like(inputs[0].values), np.zeros_like(inputs[0].border)
+    dead = np.ones_like(inputs[0].dead)
+    for number, other in enumerate(inputs):
+        for channel in range(min(len(values), len(other.values))):
+            factor = _factor(layer, weights, number, channel)
+            values[channel] += factor * other.values[channel]
+            border[channel] += factor * other.border[channel]
+            dead[channel] &= other.dead[channel]
+    if layer.activation != "linear":  # what the product does not note it must have kept within the values
+        border[~dead] = 0
+    return Maps(activated(layer.activation, values), border, dead)
+
+
+def _factor(layer: Shortcut, weights: Weights, number: int, channel: int) -> float:
+    """What a shortcut multiplies a channel of its input `number` by."""
+    if layer.weights == "none":
+        return 1.0
+    table = weights.shortcut(layer.index).weights.astype(np.float64)
+    column = table if layer.weights == "per_feature" else table[:, channel]
+    if layer.normalization == "none":
+        return float(column[number])
+    shares = [max(w, 0.0) if layer.normalization == "relu" else np.exp(w - max(column)) for w in column]
+    return float(shares[number] / (1e-4 + sum(shares)))
 
 
 def _product(layer: Gate, before: Maps, source: Maps) -> Maps:
     """A product is dead where both factors are, or one is and is 0; offsets of kept channels do not pass."""
+    if layer.scale_wh:
+        channels = len(source.values)
+        values = np.repeat(before.values, channels, axis=0)
+        before = Maps(values, np.repeat(before.border, channels), np.repeat(before.dead, channels))
     zero = (before.dead & (before.border == 0)) | (source.dead & (source.border == 0))
     dead = zero | (before.dead & source.dead)
     alive = ~dead
     if before.border[alive].any() or source.border[alive].any():
         raise NotConstantError
-    values = _activated(layer.activation, before.values * source.values)
+    values = activated(layer.activation, before.values * source.values)
     return Maps(values, np.zeros(len(dead)), dead)
+
+
+def _multiplied(layer: Convolutional, x: Maps, record: ConvParams) -> Array:
+    """A convolution or connected layer before its activation."""
+    if isinstance(layer, Connected):
+        y = np.array([(kernel.astype(np.float64) * x.values).sum() for kernel in record.weight])[:, None, None]
+    else:
+        y = _convolved(layer, x, record)
+    bias, *normal = (array.astype(np.float64)[:, None, None] for array in record.arrays()[:-1])
+    if not normal:
+        return y + bias
+    gamma, mean, var = normal
+    z: Array = gamma * (y - mean) / np.sqrt(var + 1e-5) + bias
+    return z
 
 
 def _convolved(layer: Convolutional, x: Maps, record: ConvParams) -> Array:
@@ -157,13 +205,7 @@ def _convolved(layer: Convolutional, x: Maps, record: ConvParams) -> Array:
         )
         for g in range(layer.groups)
     ]
-    y = np.concatenate(parts)
-    bias, *normal = (array.astype(np.float64)[:, None, None] for array in record.arrays()[:-1])
-    if not normal:
-        return y + bias
-    gamma, mean, var = normal
-    z: Array = gamma * (y - mean) / np.sqrt(var + 1e-5) + bias
-    return z
+    return np.concatenate(parts)
 
 
 def _windows(layer: Convolutional, x: Maps) -> Array:
@@ -174,37 +216,3 @@ def _windows(layer: Convolutional, x: Maps) -> Array:
     padded[:, pad : pad + height, pad : pad + width] = x.values
     windows = sliding_window_view(padded, (layer.size, layer.size), axis=(1, 2))
     return windows[:, :: layer.stride_y, :: layer.stride_x]
-
-
-def _maxpool(layer: Maxpool, x: Array) -> Array:
-    before, (height, width) = layer.padding // 2, x.shape[1:]
-    rows = (height + layer.padding - layer.size) // layer.stride_y + 1
-    columns = (width + layer.padding - layer.size) // layer.stride_x + 1
-    out = np.full((len(x), rows, columns), -np.inf)
-    for row in range(rows):
-        for column in range(columns):
-            top, left = row * layer.stride_y - before, column * layer.stride_x - before
-            window = x[:, max(top, 0) : top + layer.size, max(left, 0) : left + layer.size]
-            out[:, row, column] = window.max(axis=(1, 2))
-    return out
-
-
-def _activated(name: str, x: Array) -> Array:
-    """Written from the definitions, not taken from the code under test."""
-    y: Array = _ACTIVATIONS[name](x)
-    return y
-
-
-_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "linear": lambda x: x,
-    "leaky": lambda x: np.maximum(x, 0.1 * x),
-    "relu": lambda x: np.maximum(x, 0),
-    "relu6": lambda x: np.minimum(np.maximum(x, 0), 6),
-    "logistic": lambda x: 1 / (1 + np.exp(-x)),
-    "tanh": lambda x: (np.exp(2 * x) - 1) / (np.exp(2 * x) + 1),
-    "mish": lambda x: x * np.tanh(np.log1p(np.exp(x))),
-    "swish": lambda x: x / (1 + np.exp(-x)),
-    "elu": lambda x: np.where(x >= 0, x, np.exp(np.minimum(x, 0)) - 1),
-    "selu": lambda x: 1.0507 * np.where(x >= 0, x, 1.6732 * (np.exp(np.minimum(x, 0)) - 1)),
-    "hard_mish": lambda x: np.select([x > 0, x > -2], [x, x * (x + 2) / 2], 0),
-}

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from prune.darknet.layers import Convolutional
+from prune.darknet.layout import Slot, slots
 from prune.darknet.netdef import NetDef, parse_netdef
-from prune.darknet.shapes import input_channels
-from prune.darknet.weights import ConvParams, Floats, Header, Weights, kernel_shape
+from prune.darknet.weights import ConvParams, Floats, Header, Record, ShortcutParams, Weights
 from prune.graph.blocks import removable_blocks
 from prune.graph.channels import ChannelGraph, PruneGroup, trace_groups
 from prune.plan.channel import RULES, ChannelPolicy, plan_channels
@@ -114,13 +114,14 @@ def _chance_keep(group: PruneGroup, rate: float, rng: np.random.Generator) -> Ke
 def tame_weights(netdef: NetDef, seed: int) -> Weights:
     """float64 weights with |γ| of 0.5 ± 0.2 and either sign, so that rounding is not amplified."""
     rng = np.random.default_rng(seed)
-    channels = input_channels(netdef)
-    records = {layer.index: _tame_record(layer, channels[layer.index], rng) for layer in netdef.convolutions}
+    records = {slot.layer.index: _tame_record(slot, rng) for slot in slots(netdef)}
     return Weights(Header(seen=int(rng.integers(1 << 40))), records)
 
 
-def _tame_record(layer: Convolutional, in_channels: int, rng: np.random.Generator) -> ConvParams:
-    shape = kernel_shape(layer, in_channels)
+def _tame_record(slot: Slot, rng: np.random.Generator) -> Record:
+    shape, layer = slot.shape, slot.layer
+    if not isinstance(layer, Convolutional):
+        return ShortcutParams(doubles(rng.uniform(-0.3, 1.0, shape)))
     weight = rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))
     bias = rng.standard_normal(layer.filters) * 0.5
     if not layer.batch_normalize:
@@ -138,9 +139,11 @@ def doubles(array: NDArray[np.float64]) -> Floats:
 def as_float32(weights: Weights) -> Weights:
     """The same weights as they would stand in a file."""
 
-    def record(params: ConvParams) -> ConvParams:
-        bias, *normal, weight = (array.astype(np.float32) for array in params.arrays())
-        return ConvParams(weight, bias, *normal)
+    def record(params: Record) -> Record:
+        arrays = [array.astype(np.float32) for array in params.arrays()]
+        if isinstance(params, ShortcutParams):
+            return ShortcutParams(*arrays)
+        return ConvParams(arrays[-1], *arrays[:-1])
 
     return Weights(weights.header, {index: record(params) for index, params in weights.records.items()})
 

@@ -1,7 +1,7 @@
 """Cfg text ↔ sections, lossless: what is not changed is written back byte for byte.
 
 Read as Darknet reads it: every blank inside a line is dropped, comments stand at the start of a
-line, and of repeated keys the first counts.
+line, of repeated keys the first counts, and a key without a value does not.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from pathlib import Path
 from prune.errors import CfgError
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
-_OPTION = re.compile(r"(?P<head>[^=]*=[ \t]*)(?P<value>.*?)(?P<tail>[ \t]*(?:[#;].*?)?[ \t\r]*\n?)", re.DOTALL)
+_COMMENT = re.compile(r"[#;]")
 _BLANKS = re.compile(r"[ \t\r\n]+")
 _BYTE_ORDER_MARK = "\ufeff"
+LONGEST_CFG = 500_000
+"""In characters: far more than any network takes, and still read in a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,10 @@ class Line:
 
     def with_value(self, value: str) -> Line:
         """The same line with another value; blanks, a comment behind it and the line end stay."""
-        parts = _OPTION.fullmatch(self.text)
-        assert parts is not None, "an option line always holds '='"
-        return replace(self, text=parts["head"] + value + parts["tail"], value=value)
+        head, equals, rest = self.text.partition("=")
+        old = _COMMENT.split(rest, maxsplit=1)[0]
+        start, end = len(old) - len(old.lstrip(" \t")), len(old.rstrip(" \t\r\n"))
+        return replace(self, text=head + equals + rest[:start] + value + rest[max(start, end) :], value=value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +48,17 @@ class Section:
 
     @property
     def options(self) -> dict[str, Line]:
-        """The first line of each key, in order: the one Darknet takes."""
+        """The first line of each key that has a value, in order: the one Darknet takes."""
         found: dict[str, Line] = {}
         for line in self.lines:
-            if line.key is not None:
+            if line.key is not None and line.value:
                 found.setdefault(line.key, line)
         return found
 
-    def repeated(self) -> Iterator[Line]:
-        """Option lines that Darknet passes over because their key came before."""
+    def passed_over(self) -> Iterator[Line]:
+        """Option lines that Darknet does not take: their key came before, or they have no value."""
         counted = self.options
-        return (line for line in self.lines if line.key is not None and counted[line.key] is not line)
+        return (line for line in self.lines if line.key is not None and counted.get(line.key) is not line)
 
     def with_option(self, key: str, value: str) -> Section:
         """The section with `key` set to `value`: in place where it stands, else behind the last option."""
@@ -87,22 +90,23 @@ class Document:
 
 def parse_document(text: str, path: Path | str = "<text>") -> Document:
     """Splits cfg text into sections. Raises CfgError on a line that is neither section, option nor comment."""
+    if len(text) > LONGEST_CFG:
+        raise CfgError(path, None, f"holds {len(text):,} characters, more than {LONGEST_CFG:,}; is it a Darknet cfg?")
     mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
-    preamble, sections = [mark], list[Section]()
+    preamble, sections = [mark], list[list[Line]]()
     for number, match in enumerate(_LINE.finditer(text[len(mark) :]), start=1):
         line = _parse_line(match.group(), number, path)
-        bare = _BLANKS.sub("", line.text)
-        if bare.startswith("["):
-            sections.append(Section(_section_kind(bare, number, path), number, (line,)))
+        if _bare(line.text).startswith("["):
+            sections.append([line])
         elif sections:
-            sections[-1] = replace(sections[-1], lines=(*sections[-1].lines, line))
+            sections[-1].append(line)
         elif line.key is None:
             preamble.append(line.text)
         else:
-            raise CfgError(path, number, f"option '{line.key}' stands before the first [section]")
+            raise CfgError(path, number, f"option '{shown(line.key)}' stands before the first [section]")
     if not sections:
         raise CfgError(path, None, "holds no [section]; is it a Darknet cfg?")
-    return Document("".join(preamble), tuple(sections))
+    return Document("".join(preamble), tuple(_section(lines, path) for lines in sections))
 
 
 def format_document(document: Document) -> str:
@@ -110,18 +114,31 @@ def format_document(document: Document) -> str:
     return document.preamble + "".join(line.text for section in document.sections for line in section.lines)
 
 
+def shown(text: str) -> str:
+    """The beginning of a text as it may stand in a message of one line."""
+    return "".join(character if character.isprintable() else "?" for character in text.strip(" \t\r\n")[:60])
+
+
+def _bare(text: str) -> str:
+    return _BLANKS.sub("", text)
+
+
 def _parse_line(text: str, number: int, path: Path | str) -> Line:
-    bare = _BLANKS.sub("", text)
+    bare = _bare(text)
     if not bare or bare[0] in "#;[\0":
         return Line(text, number)
     key, equals, value = bare.partition("=")
     if not equals or not key:
-        raise CfgError(path, number, f"'{text.strip()[:60]}' is no option (key=value), [section] or # comment")
+        raise CfgError(path, number, f"'{shown(text)}' is no option (key=value), [section] or # comment")
     return Line(text, number, key, value)
 
 
-def _section_kind(bare: str, number: int, path: Path | str) -> str:
-    kind, bracket, _ = bare[1:].partition("]")
+def _section(lines: list[Line], path: Path | str) -> Section:
+    header = lines[0]
+    kind, bracket, rest = _bare(header.text)[1:].partition("]")
     if not bracket or not kind:
-        raise CfgError(path, number, f"'{bare[:60]}' is no section header; write [name]")
-    return kind
+        raise CfgError(path, header.number, f"'{shown(header.text)}' is no section header; write [name]")
+    if rest:
+        message = f"Darknet takes '{shown(header.text)}' for a section of that whole name; write [{shown(kind)}] alone"
+        raise CfgError(path, header.number, message)
+    return Section(kind, header.number, tuple(lines))

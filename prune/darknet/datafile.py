@@ -12,7 +12,7 @@ from prune.errors import DataError
 
 _log = logging.getLogger(__name__)
 
-_KEYS = "classes train valid names difficult backup eval train_images valid_images"
+_KEYS = "classes train valid names difficult train_difficult backup eval train_images valid_images"
 _DARKNET_KEYS = "results top labels test map leaves tree thresh"  # harmless here, so not worth a warning
 KNOWN_KEYS = frozenset(f"{_KEYS} {_DARKNET_KEYS}".split())
 
@@ -41,6 +41,7 @@ class DataFile:
     train_images: Path | None = None
     valid_images: Path | None = None
     difficult: Path | None = None
+    train_difficult: Path | None = None
     backup: Path | None = None
     eval: str | None = None
     entries: Mapping[str, Entry] = field(default_factory=dict)
@@ -80,7 +81,7 @@ def read_datafile(path: Path | str) -> DataFile:
     return DataFile(path, classes, names, **paths, eval=evaluation, entries=entries)
 
 
-_PATH_KEYS = ("train", "valid", "train_images", "valid_images", "difficult", "backup")
+_PATH_KEYS = ("train", "valid", "train_images", "valid_images", "difficult", "train_difficult", "backup")
 
 
 def parse_entries(text: str, path: Path) -> dict[str, Entry]:

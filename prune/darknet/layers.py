@@ -30,7 +30,11 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Convolutional(Layer):
-    """A convolution, with batch norm where `batch_normalize`. `pad` is in pixels on each side."""
+    """A convolution, with batch norm where `batch_normalize`. `pad` is in pixels on each side.
+
+    `flipped`: its kernel is transposed in the weights file. `share`: the layer whose floats it uses, it owns none.
+    `stored`: whether the weights file holds floats of it.
+    """
 
     filters: int
     size: int
@@ -41,13 +45,36 @@ class Convolutional(Layer):
     groups: int
     batch_normalize: bool
     activation: str
+    flipped: bool = False
+    share: int | None = None
+    stored: bool = True
+
+    @property
+    def owner(self) -> int:
+        """The layer whose floats it uses: itself but for `share`."""
+        return self.index if self.share is None else self.share
+
+
+@dataclass(frozen=True, slots=True)
+class Connected(Convolutional):
+    """A fully connected layer: a convolution without padding whose kernel covers its whole input (C, H, W).
+
+    `filters` is the cfg's `output`; it reads (C, H, W) and writes (filters, 1, 1). `size` is 0: the kernel's
+    size is that of the input and need not be square.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Shortcut(Layer):
-    """The sum of its inputs: (the layer before, *from). Unequal widths add their common first channels."""
+    """The sum of its inputs: (the layer before, *from). Unequal widths add their common first channels.
+
+    Where `weights` is not "none" each input is multiplied first, "per_feature" by one number, "per_channel" by one
+    for each channel; `normalization` ("none", "relu", "softmax") says how they are made to sum to (nearly) one.
+    """
 
     activation: str
+    weights: str = "none"
+    normalization: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +95,22 @@ class Upsample(Layer):
 
 @dataclass(frozen=True, slots=True)
 class Maxpool(Layer):
-    """Max-pooling; `padding` is the total over both sides, the smaller half first, filled with −∞."""
+    """Max-pooling; `padding` is the total over both sides, the smaller half first, filled with −∞.
+
+    With `depth` > 0 it pools over channels instead and leaves the map: output g of `depth` is the largest of
+    the input channels g, g + depth, g + 2·depth, …
+    """
+
+    size: int
+    stride_x: int
+    stride_y: int
+    padding: int
+    depth: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAvgpool(Layer):
+    """The mean over a window, of those pixels that lie within the map; `padding` as in Maxpool."""
 
     size: int
     stride_x: int
@@ -89,24 +131,71 @@ class Dropout(Layer):
 
 
 @dataclass(frozen=True, slots=True)
-class Gate(Layer):
-    """Features times gate, inputs (the layer before, from).
+class Softmax(Layer):
+    """Softmax over all numbers of each of `groups` equal parts of its input, divided by `temperature` before."""
 
-    `scale_channels`: the layer before is the gate (C, 1, 1), `from` the features.
-    `sam`: both have the same shape; which is which does not matter.
-    """
-
-    activation: str
+    groups: int
+    temperature: float
 
 
 @dataclass(frozen=True, slots=True)
-class Yolo(Layer):
-    """A detection head. `anchors` are (w, h) in pixels of the network's input, all of them;
-    `mask` picks this head's, in this order. Its input has len(mask)·(5 + classes) channels."""
+class Reorg(Layer):
+    """Space to depth by `stride`, or back with `reverse`: (C, H, W) ↔ (C·stride², H/stride, W/stride).
+
+    `reorg3d` moves whole channels (never with `reverse`). `reorg` is Darknet's old one, which views the memory
+    anew: its outputs mix inputs, and only whole aligned runs of stride² channels can be told apart.
+    """
+
+    stride: int
+    reverse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Gate(Layer):
+    """Features times gate, inputs (the layer before, from).
+
+    `scale_channels`: the layer before is the gate (C, 1, 1), `from` the features; with `scale_wh` the gate is
+    (1, H, W) instead. `sam`: both have the same shape; which is which does not matter.
+    """
+
+    activation: str
+    scale_wh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Head(Layer):
+    """A detection head. Its input has, for each of its `boxes` anchors, `entries` + `classes` channels."""
 
     anchors: tuple[tuple[float, float], ...]
-    mask: tuple[int, ...]
     classes: int
+
+    @property
+    def boxes(self) -> int:
+        """How many anchors this head uses."""
+        return len(self.masked_anchors)
+
+    @property
+    def entries(self) -> int:
+        """How many numbers of a box stand before its classes: 4 of the box and objectness."""
+        return 5
+
+    @property
+    def channels(self) -> int:
+        """How many channels the head's input must have."""
+        return self.boxes * (self.entries + self.classes)
+
+    @property
+    def masked_anchors(self) -> tuple[tuple[float, float], ...]:
+        """The anchors (w, h) this head uses, in order, in the unit of `anchors`."""
+        return self.anchors
+
+
+@dataclass(frozen=True, slots=True)
+class Yolo(Head):
+    """A `[yolo]` head. `anchors` are (w, h) in pixels of the network's input, all of them; `mask` picks this
+    head's, in this order."""
+
+    mask: tuple[int, ...]
     scale_x_y: float = 1.0
     new_coords: bool = False
     ignore_thresh: float = 0.5
@@ -121,14 +210,32 @@ class Yolo(Layer):
     beta_nms: float = 0.6
 
     @property
-    def channels(self) -> int:
-        """How many channels the head's input must have."""
-        return len(self.mask) * (5 + self.classes)
-
-    @property
     def masked_anchors(self) -> tuple[tuple[float, float], ...]:
         """This head's anchors (w, h) in pixels of the network's input, in mask order."""
         return tuple(self.anchors[i] for i in self.mask)
+
+
+@dataclass(frozen=True, slots=True)
+class GaussianYolo(Yolo):
+    """A `[Gaussian_yolo]` head: x, y, w, h each followed by its uncertainty, then objectness, then classes."""
+
+    uc_normalizer: float = 1.0
+
+    @property
+    def entries(self) -> int:
+        """Four coordinates, their four uncertainties and objectness."""
+        return 9
+
+
+@dataclass(frozen=True, slots=True)
+class Region(Head):
+    """A `[region]` head (YOLOv2). `anchors` are (w, h) in cells of its input; it uses all of them.
+
+    Classes are a softmax where `softmax`.
+    """
+
+    softmax: bool
+    thresh: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,16 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from prune.darknet.cfg import Document, Section, format_document, parse_document
+from prune.darknet.cfg import Document, Section, format_document, parse_document, shown
+from prune.darknet.convolutions import resolved_shares
 from prune.darknet.files import read_text
-from prune.darknet.layers import Convolutional, Layer, NetOptions, Yolo
+from prune.darknet.layers import Convolutional, Head, Layer, NetOptions
 from prune.darknet.sections import read_layer, read_net
 from prune.errors import CfgError, PlanError
 
 log = logging.getLogger(__name__)
+MOST_LAYERS = 10_000
+"""Far more than any network has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +32,19 @@ class NetDef:
     remarks: tuple[str, ...]
 
     @property
-    def yolo_heads(self) -> tuple[Yolo, ...]:
-        """The `[yolo]` layers in the order of the cfg."""
-        return tuple(layer for layer in self.layers if isinstance(layer, Yolo))
+    def heads(self) -> tuple[Head, ...]:
+        """The detection heads in the order of the cfg."""
+        return tuple(layer for layer in self.layers if isinstance(layer, Head))
 
     @property
     def convolutions(self) -> tuple[Convolutional, ...]:
-        """All convolutions in the order of the cfg, which is that of the weights file."""
+        """All convolutions and connected layers in the order of the cfg, which is that of the weights file."""
         return tuple(layer for layer in self.layers if isinstance(layer, Convolutional))
+
+    @property
+    def owners(self) -> tuple[Convolutional, ...]:
+        """The convolutions with floats of their own: those that do not share another's."""
+        return tuple(layer for layer in self.convolutions if layer.share is None)
 
     def convolution(self, index: int) -> Convolutional:
         """The convolution at layer `index`. Raises PlanError where another kind stands there."""
@@ -90,10 +98,12 @@ def from_sections(preamble: str, sections: tuple[Section, ...], path: Path | str
 def _from_document(document: Document, path: Path | str) -> NetDef:
     first, *rest = document.sections
     if first.kind not in ("net", "network"):
-        raise CfgError(path, first.line, f"the first section is [{first.kind}]; it must be [net]")
+        raise CfgError(path, first.line, f"the first section is [{shown(first.kind)}]; it must be [net]")
     if not rest:
         raise CfgError(path, first.line, "holds no layers behind [net]")
+    if len(rest) > MOST_LAYERS:
+        raise CfgError(path, rest[MOST_LAYERS].line, f"holds {len(rest):,} layers, more than {MOST_LAYERS:,}")
     remarks: list[str] = []
     net = read_net(first, path, remarks)
     layers = tuple(read_layer(section, i, path, remarks) for i, section in enumerate(rest))
-    return NetDef(str(path), document, net, layers, tuple(remarks))
+    return NetDef(str(path), document, net, resolved_shares(layers, path), tuple(remarks))

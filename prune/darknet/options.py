@@ -6,10 +6,14 @@ import math
 import re
 from pathlib import Path
 
-from prune.darknet.cfg import Line, Section
+from prune.darknet import keys
+from prune.darknet.activations import ACTIVATIONS, CONVOLUTIONAL_ONLY
+from prune.darknet.cfg import Line, Section, shown
 from prune.errors import CfgError
 
 _COMMENT = re.compile(r"[#;]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d{1,18}(\.0*)?", re.ASCII)
 
 
 class Options:
@@ -20,35 +24,41 @@ class Options:
 
     def __init__(self, section: Section, path: Path | str, remarks: list[str]) -> None:
         self.section, self.path, self.remarks = section, path, remarks
+        self.kind = shown(section.kind)
         self._lines = section.options
         self._unread = set(self._lines)
-        for line in section.repeated():
-            self._remark(line, f"'{line.key}' again in [{section.kind}]; Darknet takes the first")
+        for line in section.passed_over():
+            self._remark(line, self._why_passed_over(line))
 
     def error(self, key: str | None, message: str) -> CfgError:
         """An error at the key's line, or at the section's header."""
         line = self._lines.get(key) if key else None
         number = line.number if line else self.section.line
-        return CfgError(self.path, number, f"[{self.section.kind}] {message}")
+        return CfgError(self.path, number, f"[{self.kind}] {message}")
+
+    def remark(self, key: str, message: str) -> None:
+        """A warning at the key's line, or at the section's header where the key is absent."""
+        self._remark(self._lines.get(key, self.section.lines[0]), message)
 
     def has(self, key: str) -> bool:
         """True where the section holds `key`."""
         return key in self._lines
 
-    def integer(self, key: str, default: int, low: int | None = None, high: int | None = 1_000_000) -> int:
+    def integer(self, key: str, default: int, low: int, high: int = 1_000_000) -> int:
         """A whole number, within [low, high]."""
-        value = self.number(key, default)
-        if value != math.floor(value):
-            raise self.error(key, f"{key}={value} must be a whole number")
-        return int(self._bounded(key, value, low, high))
+        text = self._text(key)
+        value = default if text is None else self._integer(key, self._without_comment(key, text))
+        if not low <= value <= high:
+            raise self.error(key, f"{key}={value} must be at {f'least {low}' if value < low else f'most {high}'}")
+        return value
 
     def number(self, key: str, default: float, low: float | None = None) -> float:
         """A real number, at least `low`."""
         text = self._text(key)
-        if text is None:
-            return default
-        bare = self._without_comment(key, text)
-        return self._bounded(key, self._float(key, bare), low, None)
+        value = default if text is None else self._float(key, self._without_comment(key, text))
+        if low is not None and value < low:
+            raise self.error(key, f"{key}={value:g} must be at least {low:g}")
+        return value
 
     def flag(self, key: str, default: bool = False) -> bool:
         """A number that switches: anything but 0 is True."""
@@ -60,62 +70,104 @@ class Options:
         if text is None:
             return default
         if _COMMENT.search(text):
-            raise self.error(key, f"{key}={text}: Darknet reads the comment as part of the word; give it its own line")
+            message = f"{key}={shown(text)}: Darknet reads the comment as part of the word; give it its own line"
+            raise self.error(key, message)
         return text
 
-    def numbers(self, key: str, default: tuple[float, ...] = ()) -> tuple[float, ...]:
+    def numbers(self, key: str) -> tuple[float, ...]:
         """Numbers between commas; a comma at the end is passed over."""
-        text = self._text(key)
-        if text is None:
-            return default
-        bare = self._without_comment(key, text)
-        if "," in text[len(bare) :]:
-            raise self.error(key, f"{key}: Darknet counts the commas of the comment; give it its own line")
-        parts = bare.rstrip(",").split(",")
-        return tuple(self._float(key, part) for part in parts)
+        return tuple(self._float(key, part) for part in self._parts(key))
 
     def integers(self, key: str) -> tuple[int, ...]:
-        """Whole numbers between commas."""
-        values = self.numbers(key)
-        if any(value != math.floor(value) or abs(value) > 1e9 for value in values):
-            raise self.error(key, f"{key} must hold whole numbers")
-        return tuple(int(value) for value in values)
+        """Whole numbers between commas; a comma at the end is passed over with a remark."""
+        parts = self._parts(key)
+        if self._lines[key].value.endswith(","):
+            self.remark(key, f"{key} ends in a comma, behind which Darknet reads a 0; passed over here: remove it")
+        return tuple(self._integer(key, part) for part in parts)
 
-    def ignore(self, *keys: str) -> None:
+    def activation(self, default: str) -> str:
+        """`activation=`, one of Darknet's names."""
+        name = self.word("activation", default)
+        if name not in ACTIVATIONS:
+            known = ", ".join(ACTIVATIONS)
+            message = f"activation={shown(name)} is unknown (Darknet would silently use relu); known: {known}"
+            raise self.error("activation", message)
+        if name in CONVOLUTIONAL_ONLY and self.kind not in ("convolutional", "conv"):
+            raise self.error("activation", f"activation={name}: Darknet computes it in [convolutional] only")
+        if name in ("swish", "mish") and self.kind not in ("convolutional", "conv", "shortcut"):
+            self.remark("activation", f"Darknet computes no {name} in [{self.kind}]: it would write zeros")
+        return name
+
+    def sources(self, key: str, index: int) -> tuple[int, ...]:
+        """The layers that `from` or `layers` names: negative values count back from this layer."""
+        if not self.has(key):
+            raise self.error(None, f"needs {key}=")
+        return tuple(self.reference(key, value, index) for value in self.integers(key))
+
+    def reference(self, key: str, value: int, index: int) -> int:
+        """The absolute index of the layer that `value` names, seen from layer `index`."""
+        source = index + value if value < 0 else value
+        if not 0 <= source < index:
+            where = "before the first layer" if source < 0 else f"to layer {source}, which is not before it"
+            choice = f"name one of 0 … {index - 1}" if index else "no layer stands before it"
+            raise self.error(key, f"{key}={value} (layer {index}) points {where}; {choice}")
+        return source
+
+    def refuse(self, *names: str) -> None:
+        """Switches that must be off, as what they switch on is not supported."""
+        for key in names:
+            if self.flag(key):
+                raise self.error(key, f"{key}={shown(self._lines[key].value)} is not supported; set it to 0")
+
+    def ignore(self, *names: str) -> None:
         """Keys that are known and carry nothing for pruning (training settings and the like)."""
-        self._unread.difference_update(keys)
+        self._unread.difference_update(names)
 
     def report_unread(self) -> None:
         """Remarks each key that no getter asked for, as Darknet's `option_unused` does."""
+        self.ignore(*keys.LAYER)
         for key in sorted(self._unread, key=lambda key: self._lines[key].number):
-            self._remark(self._lines[key], f"unknown option '{key}' in [{self.section.kind}]; kept, not used")
+            self.remark(key, f"unknown option '{shown(key)}' in [{self.kind}]; kept, not used")
 
     def _text(self, key: str) -> str | None:
         self._unread.discard(key)
         line = self._lines.get(key)
         return None if line is None else line.value
 
+    def _parts(self, key: str) -> list[str]:
+        text = self._text(key)
+        if text is None:
+            return []
+        bare = self._without_comment(key, text)
+        if "," in text[len(bare) :]:
+            raise self.error(key, f"{key}: Darknet counts the commas of the comment; give it its own line")
+        return bare.removesuffix(",").split(",")
+
     def _without_comment(self, key: str, text: str) -> str:
         bare = _COMMENT.split(text, maxsplit=1)[0]
         if bare != text:
-            self._remark(self._lines[key], f"a comment behind {key}={bare}; give it its own line")
+            self.remark(key, f"a comment behind {key}={shown(bare)}; give it its own line")
         return bare
 
     def _float(self, key: str, text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            raise self.error(key, f"{key}: '{text[:40]}' is not a number") from None
+        if not _NUMBER.fullmatch(text):
+            raise self.error(key, f"{key}: '{shown(text)}' is not a number")
+        value = float(text)
         if not math.isfinite(value):
-            raise self.error(key, f"{key}={text} is not finite")
+            raise self.error(key, f"{key}={shown(text)} is too large")
         return value
 
-    def _bounded(self, key: str, value: float, low: float | None, high: float | None) -> float:
-        if low is not None and value < low:
-            raise self.error(key, f"{key}={value:g} must be at least {low:g}")
-        if high is not None and value > high:
-            raise self.error(key, f"{key}={value:g} must be at most {high:g}")
-        return value
+    def _integer(self, key: str, text: str) -> int:
+        if not _INTEGER.fullmatch(text):
+            self._float(key, text)
+            raise self.error(key, f"{key}={shown(text)} must be a whole number of at most 18 digits")
+        return int(text.partition(".")[0])
+
+    def _why_passed_over(self, line: Line) -> str:
+        key = shown(line.key or "")
+        if not line.value:
+            return f"'{key}=' in [{self.kind}] has no value; Darknet passes over it"
+        return f"'{key}' again in [{self.kind}]; Darknet takes the first"
 
     def _remark(self, line: Line, message: str) -> None:
         self.remarks.append(f"{self.path}:{line.number}: {message}")

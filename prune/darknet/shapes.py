@@ -1,24 +1,38 @@
-"""Shapes of all layers, and the check that the layers of a cfg fit each other."""
+"""Shapes of all layers, and the check that the layers of a cfg fit each other and stay within bounds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import NamedTuple
 
 from prune.darknet.layers import (
     IMAGE,
     Avgpool,
+    Connected,
     Convolutional,
     Gate,
+    Head,
     Layer,
+    LocalAvgpool,
     Maxpool,
+    Reorg,
     Route,
     Shortcut,
+    Softmax,
     Upsample,
-    Yolo,
 )
 from prune.darknet.netdef import NetDef
 from prune.darknet.walk import Domain, Passing, walk
+
+MOST_CHANNELS = 1 << 20
+"""Of one layer; of all layers together eight times as many."""
+MOST_MAP_FLOATS = (1 << 31) - 1
+"""Of one layer's output: Darknet counts them in an int."""
+MOST_WEIGHT_FLOATS = 1_000_000_000
+"""Of a whole network, 4 GB: far more than any detector has."""
+
+Kernel = tuple[int, int, int, int]
 
 
 class Shape(NamedTuple):
@@ -33,6 +47,8 @@ class _Shapes(Domain[Shape]):
     def __init__(self, netdef: NetDef, width: int, height: int) -> None:
         self.netdef = netdef
         self.start = Shape(netdef.net.channels, height, width)
+        self.kernels: dict[int, Kernel] = {}
+        self.channels = self.weights = 0
 
     def image(self) -> Shape:
         return self.start
@@ -40,13 +56,17 @@ class _Shapes(Domain[Shape]):
     def convolution(self, layer: Convolutional, x: Shape) -> Shape:
         if x.channels % layer.groups:
             raise self.netdef.error(layer, f"groups={layer.groups} does not divide its {x.channels} input channels")
-        reach, padding = layer.dilation * (layer.size - 1) + 1, 2 * layer.pad
-        shape = _slide(x, reach, layer.stride_x, layer.stride_y, padding)
+        size = x[1:] if isinstance(layer, Connected) else (layer.size, layer.size)
+        self._count(layer, (layer.filters, x.channels // layer.groups, *size))
+        if isinstance(layer, Connected):
+            return self._checked(layer, Shape(layer.filters, 1, 1))
+        reach = layer.dilation * (layer.size - 1) + 1
+        shape = _slide(x, reach, layer.stride_x, layer.stride_y, 2 * layer.pad)
         return self._checked(layer, shape._replace(channels=layer.filters))
 
     def shortcut(self, layer: Shortcut, inputs: Sequence[Shape]) -> Shape:
         self._same_size(layer, inputs)
-        return inputs[0]
+        return self._checked(layer, inputs[0])
 
     def route(self, layer: Route, inputs: Sequence[Shape]) -> Shape:
         self._same_size(layer, inputs)
@@ -54,47 +74,85 @@ class _Shapes(Domain[Shape]):
             if shape.channels % layer.groups:
                 message = f"groups={layer.groups} does not divide the {shape.channels} channels of layer {source}"
                 raise self.netdef.error(layer, message)
-        return inputs[0]._replace(channels=sum(shape.channels // layer.groups for shape in inputs))
+        channels = sum(shape.channels // layer.groups for shape in inputs)
+        return self._checked(layer, inputs[0]._replace(channels=channels))
 
     def gate(self, layer: Gate, before: Shape, source: Shape) -> Shape:
-        fits = before.channels == source.channels if layer.kind == "scale_channels" else before == source
-        if not fits or (layer.kind == "scale_channels" and before[1:] != (1, 1)):
+        if before != _gate_shape(layer, source):
             message = f"cannot join {_text(before)} of the layer before with {_text(source)} of layer {layer.inputs[1]}"
             raise self.netdef.error(layer, message)
-        return source
+        return self._checked(layer, source)
+
+    def reorg(self, layer: Reorg, x: Shape) -> Shape:
+        s = layer.stride
+        if not layer.reverse and (x.height % s or x.width % s):
+            raise self.netdef.error(layer, f"stride={s} does not divide its input of {_text(x)}")
+        if (layer.reverse or layer.kind == "reorg") and x.channels % s**2:
+            raise self.netdef.error(layer, f"stride²={s**2} does not divide its {x.channels} input channels")
+        if layer.reverse:
+            return self._checked(layer, Shape(x.channels // s**2, x.height * s, x.width * s))
+        return self._checked(layer, Shape(x.channels * s**2, x.height // s, x.width // s))
 
     def passing(self, layer: Passing, x: Shape) -> Shape:
         match layer:
             case Upsample():
-                return Shape(x.channels, x.height * layer.stride, x.width * layer.stride)
-            case Maxpool():
-                return self._checked(layer, _slide(x, layer.size, layer.stride_x, layer.stride_y, layer.padding))
+                x = Shape(x.channels, x.height * layer.stride, x.width * layer.stride)
+            case Maxpool() if layer.depth:
+                if layer.depth > x.channels:
+                    message = f"out_channels={layer.depth} is more than its {x.channels} input channels"
+                    raise self.netdef.error(layer, message)
+                x = x._replace(channels=layer.depth)
+            case Maxpool() | LocalAvgpool():
+                x = _slide(x, layer.size, layer.stride_x, layer.stride_y, layer.padding)
             case Avgpool():
-                return Shape(x.channels, 1, 1)
-            case _:
-                return x
+                x = Shape(x.channels, 1, 1)
+            case Softmax() if prod(x) % layer.groups:
+                raise self.netdef.error(layer, f"groups={layer.groups} does not divide its input of {_text(x)}")
+        return self._checked(layer, x)
 
-    def head(self, layer: Yolo, x: Shape) -> Shape:
+    def head(self, layer: Head, x: Shape) -> Shape:
         if x.channels != layer.channels:
-            wanted = f"len(mask)·(5 + classes) = {len(layer.mask)}·{5 + layer.classes} = {layer.channels}"
+            boxes, entries = layer.boxes, layer.entries
+            wanted = f"anchors·({entries} + classes) = {boxes}·{entries + layer.classes} = {layer.channels}"
             raise self.netdef.error(layer, f"reads {x.channels} channels, but needs {wanted}: mend filters= before it")
-        return x
+        return self._checked(layer, x)
 
     def _same_size(self, layer: Layer, inputs: Sequence[Shape]) -> None:
         if len({shape[1:] for shape in inputs}) > 1:
-            sizes = ", ".join(f"{_text(s)} (layer {i})" for i, s in zip(layer.inputs, inputs, strict=True))
+            shapes = dict(zip(layer.inputs, inputs, strict=True))
+            sizes = ", ".join(f"{_text(shape)} (layer {index})" for index, shape in list(shapes.items())[:8])
             raise self.netdef.error(layer, f"joins maps of different size: {sizes}")
+
+    def _count(self, layer: Convolutional, kernel: Kernel) -> None:
+        self.kernels[layer.index] = kernel
+        if layer.share is not None:
+            if kernel != self.kernels[layer.share]:
+                message = f"shares the kernel of layer {layer.share}, {_text(self.kernels[layer.share])},"
+                raise self.netdef.error(layer, f"{message} but needs {_text(kernel)}")
+            return
+        self.weights += prod(kernel) + 4 * layer.filters
+        if self.weights > MOST_WEIGHT_FLOATS:
+            message = f"takes the network to {self.weights:,} weights, more than {MOST_WEIGHT_FLOATS:,}"
+            raise self.netdef.error(layer, message)
 
     def _checked(self, layer: Layer, shape: Shape) -> Shape:
         if shape.height < 1 or shape.width < 1:
             raise self.netdef.error(layer, "leaves no pixel of its input; enlarge width and height in [net]")
+        if shape.channels > MOST_CHANNELS:
+            raise self.netdef.error(layer, f"writes {shape.channels:,} channels, more than {MOST_CHANNELS:,}")
+        if prod(shape) > MOST_MAP_FLOATS:
+            raise self.netdef.error(layer, f"writes {_text(shape)} numbers, more than {MOST_MAP_FLOATS:,}")
+        self.channels += shape.channels
+        if self.channels > 8 * MOST_CHANNELS:
+            message = f"takes the network to {self.channels:,} channels, more than {8 * MOST_CHANNELS:,}"
+            raise self.netdef.error(layer, message)
         return shape
 
 
 def shapes(netdef: NetDef, width: int | None = None, height: int | None = None) -> list[Shape]:
     """The output shape of every layer, for the cfg's input size or for width × height pixels.
 
-    Raises CfgError where layers do not fit each other.
+    Raises CfgError where layers do not fit each other, or where a network asks for more than the bounds above.
     """
     return walk(netdef, _Shapes(netdef, width or netdef.net.width, height or netdef.net.height))
 
@@ -112,6 +170,16 @@ def input_channels(netdef: NetDef) -> dict[int, int]:
     return {layer.index: read[layer.index].channels for layer in netdef.convolutions}
 
 
+def kernel_shapes(netdef: NetDef) -> dict[int, Kernel]:
+    """The kernel (out, in/groups, height, width) of each convolution and connected layer, by layer index.
+
+    That of a connected layer covers its input, at the cfg's image size. Raises CfgError as `shapes` does.
+    """
+    domain = _Shapes(netdef, netdef.net.width, netdef.net.height)
+    walk(netdef, domain)
+    return domain.kernels
+
+
 def largest_stride(netdef: NetDef) -> int:
     """How many pixels of the image one cell of the coarsest layer spans; image sizes are its multiples."""
     width, height = netdef.net.width, netdef.net.height
@@ -119,10 +187,17 @@ def largest_stride(netdef: NetDef) -> int:
     return max((round(max(width / shape.width, height / shape.height)) for shape in maps), default=1)
 
 
+def _gate_shape(layer: Gate, source: Shape) -> Shape:
+    """What the layer before a gate must be, for these features."""
+    if layer.kind != "scale_channels":
+        return source
+    return Shape(1, source.height, source.width) if layer.scale_wh else Shape(source.channels, 1, 1)
+
+
 def _slide(x: Shape, reach: int, stride_x: int, stride_y: int, padding: int) -> Shape:
     height = (x.height + padding - reach) // stride_y + 1
     return Shape(x.channels, height, (x.width + padding - reach) // stride_x + 1)
 
 
-def _text(shape: Shape) -> str:
-    return f"{shape.channels}×{shape.height}×{shape.width}"
+def _text(shape: Sequence[int]) -> str:
+    return "×".join(map(str, shape))

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+from prune.darknet.layout import Slot, slots
 from prune.darknet.netdef import NetDef
-from prune.darknet.shapes import input_channels
-from prune.darknet.weights import ConvParams, Weights, kernel_shape
+from prune.darknet.records import ConvParams, Record, Weights
 
 
-def transfer(weights: Weights, source: NetDef, target: NetDef) -> tuple[dict[int, ConvParams], list[str]]:
-    """The records of `source` that fit `target`, and one line for each convolution of it that starts fresh.
+def transfer(weights: Weights, source: NetDef, target: NetDef) -> tuple[dict[int, Record], list[str]]:
+    """The records of `source` that fit `target`, and one line for each layer of it that starts fresh.
 
-    The n-th layer of one network meets the n-th of the other; they fit where kernels and batch norm agree.
+    The n-th layer of one network meets the n-th of the other; they fit where kernels (or factors of a weighted
+    shortcut) and batch norm agree.
     """
-    channels, taken, fresh = input_channels(target), dict[int, ConvParams](), list[str]()
-    for layer in target.convolutions:
-        record = weights.records.get(layer.index)
-        shape = kernel_shape(layer, channels[layer.index])
-        if record is None:
-            fresh.append(f"layer {layer.index}: {source.path} holds no convolution there")
-        elif record.weight.shape != shape:
-            fresh.append(f"layer {layer.index}: kernel {_text(record.weight.shape)}, here {_text(shape)}")
-        elif (record.gamma is not None) != layer.batch_normalize:
-            fresh.append(f"layer {layer.index}: one has batch norm, the other has not")
+    taken, fresh = dict[int, Record](), list[str]()
+    for slot in slots(target):
+        index, record = slot.layer.index, weights.records.get(slot.layer.index)
+        obstacle = _obstacle(slot, record, source)
+        if record is None or obstacle:
+            fresh.append(f"layer {index}: {obstacle}")
         else:
-            taken[layer.index] = record
+            taken[index] = record
     return taken, fresh
+
+
+def _obstacle(slot: Slot, record: Record | None, source: NetDef) -> str:
+    """Why a record does not fit; empty where it does."""
+    noun, what = ("kernel", "convolution") if len(slot.shape) == 4 else ("factors", "weighted shortcut")
+    if record is None or isinstance(record, ConvParams) != (len(slot.shape) == 4):
+        return f"{source.path} holds no {what} there"
+    shape = record.weight.shape if isinstance(record, ConvParams) else record.weights.shape
+    if shape != slot.shape:
+        return f"{noun} {_text(shape)}, here {_text(slot.shape)}"
+    return "" if record.floats == slot.floats else "one has batch norm, the other has not"
 
 
 def _text(shape: tuple[int, ...]) -> str:

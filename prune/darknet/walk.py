@@ -16,17 +16,20 @@ from prune.darknet.layers import (
     Convolutional,
     Dropout,
     Gate,
+    Head,
     Layer,
+    LocalAvgpool,
     Maxpool,
+    Reorg,
     Route,
     Shortcut,
+    Softmax,
     Upsample,
-    Yolo,
 )
 from prune.darknet.netdef import NetDef
 
 T = TypeVar("T")
-Passing = Upsample | Maxpool | Avgpool | Dropout
+Passing = Upsample | Maxpool | LocalAvgpool | Avgpool | Dropout | Softmax
 
 
 class Domain(ABC, Generic[T]):
@@ -38,7 +41,7 @@ class Domain(ABC, Generic[T]):
 
     @abstractmethod
     def convolution(self, layer: Convolutional, x: T) -> T:
-        """A convolution with its batch norm and activation."""
+        """A convolution (a connected layer too) with its batch norm and activation."""
 
     @abstractmethod
     def shortcut(self, layer: Shortcut, inputs: Sequence[T]) -> T:
@@ -53,10 +56,14 @@ class Domain(ABC, Generic[T]):
         """The product of the layer before and `from`."""
 
     @abstractmethod
-    def passing(self, layer: Passing, x: T) -> T:
-        """Layers that keep their channels: upsample, pooling, dropout."""
+    def reorg(self, layer: Reorg, x: T) -> T:
+        """Space to depth, or back."""
 
-    def head(self, layer: Yolo, x: T) -> T:
+    @abstractmethod
+    def passing(self, layer: Passing, x: T) -> T:
+        """Layers that keep the order of their channels: upsample, pooling, dropout, softmax."""
+
+    def head(self, layer: Head, x: T) -> T:
         """A detection head; by default its input passes."""
         return x
 
@@ -92,8 +99,10 @@ def step(layer: Layer, domain: Domain[T], inputs: Sequence[T]) -> T:
             return domain.route(layer, inputs)
         case Gate():
             return domain.gate(layer, *inputs)
-        case Yolo():
+        case Head():
             return domain.head(layer, inputs[0])
-        case Upsample() | Maxpool() | Avgpool() | Dropout():
+        case Reorg():
+            return domain.reorg(layer, inputs[0])
+        case Upsample() | Maxpool() | LocalAvgpool() | Avgpool() | Dropout() | Softmax():
             return domain.passing(layer, inputs[0])
     raise TypeError(f"no domain knows {type(layer).__name__}")

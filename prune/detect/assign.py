@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from prune.darknet.layers import Yolo
+from prune.darknet.layers import Head
 from prune.detect.boxes import wh_iou
+from prune.detect.heads import anchors_in_pixels, head_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Assignment:
 
 def assign(
     targets: Tensor,
-    heads: Sequence[Yolo],
+    heads: Sequence[Head],
     grids: Sequence[tuple[int, int]],
     net_size_wh: tuple[int, int],
     match_iou: float | None,
@@ -52,24 +53,27 @@ def assign(
     that gives small data sets several times the positives. Where objects meet in one place, the one
     whose shape fits best stays. Objects without area, and classes that a head does not know, are left out.
     """
-    shape_iou = _shape_iou(targets, heads, net_size_wh)
+    shape_iou = _shape_iou(targets, heads, grids, net_size_wh)
     best = shape_iou.argmax(1, keepdim=True)
-    thresholds = [match_iou if match_iou is not None else h.iou_thresh for h in heads for _ in h.mask]
+    thresholds = [head_rules(h).iou_thresh if match_iou is None else match_iou for h in heads for _ in range(h.boxes)]
     chosen = shape_iou > torch.tensor(thresholds, device=targets.device)
     chosen = chosen.scatter(1, best, value=True) & (shape_iou >= 0)
     found, first = [], 0
     for head, grid in zip(heads, grids, strict=True):
-        part = slice(first, first + len(head.mask))
+        part = slice(first, first + head.boxes)
         found.append(_place(targets, shape_iou[:, part], chosen[:, part], grid))
         first = part.stop
     return found
 
 
-def _shape_iou(targets: Tensor, heads: Sequence[Yolo], net_size_wh: tuple[int, int]) -> Tensor:
+def _shape_iou(
+    targets: Tensor, heads: Sequence[Head], grids: Sequence[tuple[int, int]], net_size_wh: tuple[int, int]
+) -> Tensor:
     """(N, K): how an object's shape agrees with each anchor of all heads; -1 where it may not go."""
     device = targets.device
-    anchors = torch.tensor([a for h in heads for a in h.masked_anchors], dtype=torch.float32, device=device)
-    classes = torch.tensor([h.classes for h in heads for _ in h.mask], device=device)
+    pixels = [a for h, grid in zip(heads, grids, strict=True) for a in anchors_in_pixels(h, grid, net_size_wh)]
+    anchors = torch.tensor(pixels, dtype=torch.float32, device=device)
+    classes = torch.tensor([h.classes for h in heads for _ in range(h.boxes)], device=device)
     sizes = targets[:, 4:6] * torch.tensor(net_size_wh, device=device)
     allowed = (targets[:, 1:2] < classes) & (sizes > 0).all(1, keepdim=True)
     return torch.where(allowed, wh_iou(sizes, anchors), -1.0)

@@ -1,4 +1,4 @@
-"""From the raw numbers at the input of `[yolo]` heads to boxes, as Darknet reads them."""
+"""From the raw numbers at the input of detection heads to boxes, as Darknet reads them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prune.darknet.layers import Yolo
+from prune.darknet.layers import Head
+from prune.detect.heads import anchors_in_pixels, class_scores, head_rules, split_head, uncertainties
 
 # exp() of a size logit is cut here: 22,000 anchors wide is beyond any image, and stays finite.
 MAX_SIZE_LOGIT = 10.0
@@ -24,21 +25,12 @@ class HeadGeometry:
     new_coords: bool
 
 
-def head_geometry(head: Yolo, like: Tensor) -> HeadGeometry:
-    """The geometry of a head, with its masked anchors in mask order, on the device of `like`, in float32."""
-    anchors = torch.tensor(head.masked_anchors, dtype=torch.float32, device=like.device)
-    return HeadGeometry(anchors, head.scale_x_y, head.new_coords)
-
-
-def split_head(raw: Tensor, head: Yolo) -> Tensor:
-    """View a head's raw input (B, A·(5+C), H, W) as (B, A, 5+C, H, W).
-
-    Raises ValueError if the channels do not fit the head's mask and classes.
-    """
-    batch, channels, height, width = raw.shape
-    if channels != head.channels:
-        raise ValueError(f"[yolo] layer {head.index} reads {head.channels} channels, not {channels}")
-    return raw.reshape(batch, len(head.mask), 5 + head.classes, height, width)
+def head_geometry(head: Head, like: Tensor, net_size_wh: tuple[int, int]) -> HeadGeometry:
+    """The geometry of a head whose map is that of `like` (…, H, W), on its device, in float32."""
+    rules, (height, width) = head_rules(head), like.shape[-2:]
+    anchors = anchors_in_pixels(head, (height, width), net_size_wh)
+    pixels = torch.tensor(anchors, dtype=torch.float32, device=like.device)
+    return HeadGeometry(pixels, rules.scale_x_y, rules.probable)
 
 
 def decode_xy(raw_xy: Tensor, geometry: HeadGeometry) -> Tensor:
@@ -51,11 +43,6 @@ def decode_wh(raw_wh: Tensor, anchors: Tensor, new_coords: bool) -> Tensor:
     """Sizes in pixels of the network input: exp(t)·anchor, or (2p)²·anchor under `new_coords`."""
     factor = (2 * raw_wh).square() if new_coords else raw_wh.clamp_max(MAX_SIZE_LOGIT).exp()
     return factor * anchors
-
-
-def probabilities(raw: Tensor, new_coords: bool) -> Tensor:
-    """Objectness or class probabilities; under `new_coords` the convolution's logistic already made them."""
-    return raw if new_coords else raw.sigmoid()
 
 
 def cell_corners(height: int, width: int, device: torch.device) -> Tensor:
@@ -75,22 +62,28 @@ def decode_boxes(values: Tensor, geometry: HeadGeometry, net_size_wh: tuple[int,
     return torch.cat((xy, wh), dim=2)
 
 
-def decode_head(raw: Tensor, head: Yolo, net_size_wh: tuple[int, int]) -> Tensor:
-    """One head's raw input (B, A·(5+C), H, W) → (B, A·H·W, 5+C), anchor-major; columns as in `decode`."""
-    values = split_head(raw.float(), head)
-    boxes = decode_boxes(values, head_geometry(head, values), net_size_wh)
-    scores = probabilities(values[:, :, 4:], head.new_coords)
-    return torch.cat((boxes, scores), dim=2).permute(0, 1, 3, 4, 2).flatten(1, 3)
+def decode_head(raw: Tensor, head: Head, net_size_wh: tuple[int, int]) -> Tensor:
+    """One head's raw input (B, A·(entries + C), H, W) → (B, A·H·W, 5+C), anchor-major; columns as in `decode`."""
+    raw, rules = raw.float(), head_rules(head)
+    values, doubt = split_head(raw, head), uncertainties(raw, head)
+    boxes = decode_boxes(values, head_geometry(head, values, net_size_wh), net_size_wh)
+    objectness = values[:, :, 4:5] if rules.probable else values[:, :, 4:5].sigmoid()
+    if doubt is not None:
+        objectness = objectness * (1 - doubt.mean(2, keepdim=True))
+    classes = class_scores(values[:, :, 5:], rules, dim=2)
+    return torch.cat((boxes, objectness, classes), dim=2).permute(0, 1, 3, 4, 2).flatten(1, 3)
 
 
-def decode(raw: Sequence[Tensor], heads: Sequence[Yolo], net_size_wh: tuple[int, int]) -> Tensor:
+def decode(raw: Sequence[Tensor], heads: Sequence[Head], net_size_wh: tuple[int, int]) -> Tensor:
     """All heads' raw inputs → (B, N, 5+C): cxcywh as fractions of the network input, objectness, class
-    probabilities (not multiplied by objectness).
+    scores (not multiplied by objectness).
 
     N runs head by head, in each head anchor by anchor, row by row. C is the largest class count of the
-    heads; classes that a head does not know have probability 0. `net_size_wh` is the size in pixels of
-    the images that were fed: anchors are in pixels. Source: Redmon and Farhadi, "YOLOv3", 2018, section
-    2.1; `scale_x_y` and `new_coords` as AlexeyAB's Darknet reads them (yolo_layer.c, get_yolo_box).
+    heads; classes that a head does not know have score 0. `net_size_wh` is the size in pixels of the images
+    that were fed. Objectness of `[Gaussian_yolo]` is multiplied by 1 − the mean uncertainty of its box.
+    Sources: Redmon and Farhadi, "YOLOv3", 2018, section 2.1, and "YOLO9000", 2017, section 2; Choi et al.,
+    "Gaussian YOLOv3", 2019, section 3.3; what their options mean: AlexeyAB's Darknet (get_yolo_box,
+    get_region_boxes, get_gaussian_yolo_detections).
     """
     decoded = [decode_head(r, head, net_size_wh) for r, head in zip(raw, heads, strict=True)]
     widest = max(d.shape[-1] for d in decoded)

@@ -1,10 +1,11 @@
-"""The training loss of `[yolo]` heads.
+"""The training loss of detection heads.
 
 For each image, over all heads together:
 
-    box = box_gain · mean over its positives of (1 − IoU family)
+    box = box_gain · mean over its positives of (1 − IoU family), of the negative log-likelihood for Gaussian heads
     obj = obj_gain · mean over all boxes of BCE(objectness)
-    cls = cls_gain · mean over its positives of Σ over classes of BCE(class)
+    cls = cls_gain · mean over its positives of Σ over classes of BCE(class), or of the cross entropy of a softmax,
+          or of Σ of squared errors where the head takes class scores as they are
 
 and the loss is the mean of these sums over the images of the batch. Every mean is taken inside an image, so
 the loss of a batch is exactly the mean of the losses of its parts: accumulating gradients over small batches
@@ -22,10 +23,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prune.darknet.layers import Yolo
+from prune.darknet.layers import Head
 from prune.detect.assign import Assignment, assign
+from prune.detect.box_loss import boxes_at, coordinate_loss
 from prune.detect.boxes import aligned_iou, cxcywh_to_xyxy, pairwise_iou
-from prune.detect.decode import HeadGeometry, decode_boxes, decode_wh, decode_xy, head_geometry, split_head
+from prune.detect.decode import HeadGeometry, decode_boxes, head_geometry
+from prune.detect.heads import HeadRules, head_rules, split_head, uncertainties
 from prune.detect.settings import LossSettings
 
 # Outputs that are already logistic are turned back into logits at no closer than this to 0 and 1.
@@ -44,93 +47,113 @@ class LossParts:
     cls: Tensor
 
 
-class YoloLoss:
-    """The loss for a network with these heads (of any number, each with its own classes)."""
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """What one head says: values (B, A, 5+C, H, W) as in `split_head`, sigma (B, A, 4, H, W) where it has any."""
 
-    def __init__(self, heads: Sequence[Yolo], settings: LossSettings, net_size_wh: tuple[int, int]) -> None:
+    head: Head
+    rules: HeadRules
+    values: Tensor
+    sigma: Tensor | None
+    geometry: HeadGeometry
+    size_wh: tuple[int, int]
+
+    @property
+    def grid_hw(self) -> tuple[int, int]:
+        return int(self.values.shape[3]), int(self.values.shape[4])
+
+    def box_loss(self, at_places: Tensor, iou: Tensor, places: Assignment) -> Tensor:
+        """(P,) what the boxes at the positives cost; `iou`: their agreement with the objects."""
+        if self.sigma is None:
+            return 1 - iou
+        sigma = self.sigma.permute(0, 1, 3, 4, 2)[places.place]
+        return coordinate_loss(at_places, sigma, places, self.geometry, self.grid_hw[::-1], self.size_wh)
+
+
+class YoloLoss:
+    """The loss for a network with these heads (of any number and kind, each with its own classes)."""
+
+    def __init__(self, heads: Sequence[Head], settings: LossSettings, net_size_wh: tuple[int, int]) -> None:
         """`net_size_wh`: size in pixels of the images, unless a call says otherwise."""
         self.heads, self.settings, self.net_size_wh = tuple(heads), settings, net_size_wh
 
     def __call__(self, raw: Sequence[Tensor], targets: Tensor, net_size_wh: tuple[int, int] | None = None) -> LossParts:
-        """raw: each head's input (B, A·(5+C), H, W) in cfg order, any float type (computed in float32).
+        """raw: each head's input (B, A·(entries + C), H, W) in cfg order, any float type (computed in float32).
 
         targets (N, 6): image in the batch, class, cxcywh as fractions of the network input; N may be 0.
         """
+        size = net_size_wh or self.net_size_wh
         with torch.autocast(raw[0].device.type, enabled=False):
-            values = [split_head(r.float(), h) for r, h in zip(raw, self.heads, strict=True)]
-            return self._parts(values, targets.to(raw[0].device).float(), net_size_wh or self.net_size_wh)
+            outputs = [_output(r.float(), h, size) for r, h in zip(raw, self.heads, strict=True)]
+            return self._parts(outputs, targets.to(raw[0].device).float(), size)
 
-    def _parts(self, values: list[Tensor], targets: Tensor, size: tuple[int, int]) -> LossParts:
-        grids = [(int(v.shape[3]), int(v.shape[4])) for v in values]
-        assigned = assign(targets, self.heads, grids, size, self.settings.match_iou)
-        batch = len(values[0])
+    def _parts(self, outputs: list[_Output], targets: Tensor, size: tuple[int, int]) -> LossParts:
+        assigned = assign(targets, self.heads, [o.grid_hw for o in outputs], size, self.settings.match_iou)
+        batch = len(outputs[0].values)
         image = torch.cat([a.image for a in assigned])
         # What one positive weighs: the mean inside its image, then over images.
         weight = 1 / (image.bincount(minlength=batch).clamp_min(1) * batch)
         truths = padded_truths(targets, batch)
-        box, cls, obj = values[0].new_zeros(3).unbind()
-        for head, value, places in zip(self.heads, values, assigned, strict=True):
-            at_places = value.permute(0, 1, 3, 4, 2)[places.place]
-            iou = self._box_iou(head, at_places, places, (value.shape[4], value.shape[3]), size)
-            box = box + ((1 - iou) * weight[places.image]).sum()
-            cls = cls + (self._class_loss(head, at_places, places) * weight[places.image]).sum()
-            obj = obj + self._objectness_sum(head, value, places, iou, truths, size)
-        boxes = sum(v[:, :, 4].numel() for v in values)
+        box, cls, obj = outputs[0].values.new_zeros(3).unbind()
+        for output, places in zip(outputs, assigned, strict=True):
+            at_places = output.values.permute(0, 1, 3, 4, 2)[places.place]
+            iou = self._box_iou(output, at_places, places)
+            box = box + (output.box_loss(at_places, iou, places) * weight[places.image]).sum()
+            cls = cls + (self._class_loss(output, at_places, places) * weight[places.image]).sum()
+            obj = obj + self._objectness_sum(output, places, iou, truths)
+        boxes = sum(o.values[:, :, 4].numel() for o in outputs)
         gains = self.settings
         box, obj, cls = box * gains.box_gain, obj * (gains.obj_gain / boxes), cls * gains.cls_gain
         return LossParts(box + obj + cls, box, obj, cls)
 
-    def _box_iou(
-        self, head: Yolo, at_places: Tensor, places: Assignment, cells: tuple[int, int], size: tuple[int, int]
-    ) -> Tensor:
+    def _box_iou(self, output: _Output, at_places: Tensor, places: Assignment) -> Tensor:
         """(P,) agreement of the boxes at the positives with their objects, taken in pixels."""
-        boxes = boxes_at(at_places, places, head_geometry(head, at_places), cells, size)
-        truth = places.boxes * torch.tensor((*size, *size), device=boxes.device)
+        boxes = boxes_at(at_places, places, output.geometry, output.grid_hw[::-1], output.size_wh)
+        truth = places.boxes * torch.tensor((*output.size_wh, *output.size_wh), device=boxes.device)
         return aligned_iou(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(truth), self.settings.box_loss)
 
-    def _class_loss(self, head: Yolo, at_places: Tensor, places: Assignment) -> Tensor:
-        """(P,) BCE summed over classes."""
+    def _class_loss(self, output: _Output, at_places: Tensor, places: Assignment) -> Tensor:
+        """(P,) summed over classes."""
         smooth = self.settings.label_smoothing
-        smooth = head.label_smooth_eps if smooth is None else smooth
-        truth = F.one_hot(places.classes, head.classes).to(at_places.dtype) * (1 - smooth) + smooth / 2
-        logits = as_logits(at_places[:, 5:], head.new_coords)
-        return F.binary_cross_entropy_with_logits(logits, truth, reduction="none").sum(1)
+        smooth = output.rules.label_smooth_eps if smooth is None else smooth
+        truth = F.one_hot(places.classes, output.head.classes).to(at_places.dtype)
+        return class_loss(at_places[:, 5:], truth, output.rules, smooth)
 
-    def _objectness_sum(
-        self, head: Yolo, value: Tensor, places: Assignment, iou: Tensor, truths: Tensor, size: tuple[int, int]
-    ) -> Tensor:
+    def _objectness_sum(self, output: _Output, places: Assignment, iou: Tensor, truths: Tensor) -> Tensor:
         """BCE of objectness summed over all boxes of the head that are not ignored."""
         ignore = self.settings.ignore_iou
-        ignore = head.ignore_thresh if ignore is None else ignore
-        boxes = decode_boxes(value.detach(), head_geometry(head, value), size)
+        ignore = output.rules.ignore_thresh if ignore is None else ignore
+        boxes = decode_boxes(output.values.detach(), output.geometry, output.size_wh)
         weight = (best_overlap(boxes, truths) <= ignore).float()
         weight[places.place] = 1.0
         truth = torch.zeros_like(weight)
         share = self.settings.iou_objectness
         truth[places.place] = 1 - share + share * iou.detach().clamp(0, 1)
-        logits = as_logits(value[:, :, 4], head.new_coords)
+        logits = as_logits(output.values[:, :, 4], output.rules.probable)
         return F.binary_cross_entropy_with_logits(logits, truth, weight, reduction="sum")
 
 
-def as_logits(raw: Tensor, new_coords: bool) -> Tensor:
-    """Logits of objectness or classes; under `new_coords` the network gives probabilities instead."""
-    return raw.logit(_PROBABILITY_MARGIN) if new_coords else raw
+def _output(raw: Tensor, head: Head, size_wh: tuple[int, int]) -> _Output:
+    values = split_head(raw, head)
+    geometry = head_geometry(head, values, size_wh)
+    return _Output(head, head_rules(head), values, uncertainties(raw, head), geometry, size_wh)
 
 
-def boxes_at(
-    at_places: Tensor,
-    places: Assignment,
-    geometry: HeadGeometry,
-    cells_wh: tuple[int, int],
-    net_size_wh: tuple[int, int],
-) -> Tensor:
-    """Boxes at a head's positives: values (P, ≥4) → (P, 4) cxcywh in pixels of the network input."""
-    corner = torch.stack((places.column, places.row), 1)
-    strides = [pixels / cells for pixels, cells in zip(net_size_wh, cells_wh, strict=True)]
-    stride = torch.tensor(strides, device=at_places.device)
-    xy = (decode_xy(at_places[:, :2], geometry) + corner) * stride
-    wh = decode_wh(at_places[:, 2:4], geometry.anchors[places.anchor], geometry.new_coords)
-    return torch.cat((xy, wh), 1)
+def class_loss(values: Tensor, truth: Tensor, rules: HeadRules, smooth: float) -> Tensor:
+    """(P,) what class numbers (P, C) cost against one-hot truths (P, C) smoothed by `smooth`."""
+    if rules.class_kind == "softmax":
+        shared = truth * (1 - smooth) + smooth / truth.shape[1]
+        return -(shared * values.log_softmax(1)).sum(1)
+    truth = truth * (1 - smooth) + smooth / 2
+    if rules.class_kind == "linear":
+        return (values - truth).square().sum(1)
+    logits = as_logits(values, rules.probable)
+    return F.binary_cross_entropy_with_logits(logits, truth, reduction="none").sum(1)
+
+
+def as_logits(raw: Tensor, probable: bool) -> Tensor:
+    """Logits of objectness or classes; under `new_coords` (`probable`) the network gives probabilities instead."""
+    return raw.logit(_PROBABILITY_MARGIN) if probable else raw
 
 
 def padded_truths(targets: Tensor, batch: int) -> Tensor:

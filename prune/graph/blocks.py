@@ -2,40 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 
-from prune.darknet.layers import Convolutional, Shortcut, Yolo
+from prune.darknet.layers import IMAGE, Convolutional, Head, Route, Shortcut
 from prune.darknet.netdef import NetDef
-from prune.darknet.shapes import Shape, shapes
+from prune.darknet.shapes import shapes
+
+MOST_INPUTS = 6
+"""Of a shortcut whose inputs are tried as bodies in every combination; of more only one at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResidualBlock:
-    """`shortcut` = `skip` + the output of `body`. All are layer indices, body ascending.
+    """`shortcut` = the sum of `skips` + what `body` computes of them. All are layer indices, body ascending.
 
-    `end` is the body's layer that the shortcut reads. `dead` are the convolutions whose outputs add up
-    to the body's: where their γ are 0 the body is constant. `reason` says why the block must stay, or is None.
+    With a single skip the shortcut goes with the body, else it adds up the skips that are left (the first is as
+    wide as its output). `dead` are the convolutions whose outputs add up to the body's: where their γ are 0
+    the body is constant. `reason` says why the block must stay, or is None; without a body there is no block.
+    `replaced`: the shortcut does more than add, so that a depthwise 1×1 convolution takes its place: its kernel is
+    the factor of the skip (1 but for a weighted shortcut), its activation that of the shortcut.
     """
 
     shortcut: int
     body: tuple[int, ...]
-    skip: int
-    end: int
+    skips: tuple[int, ...]
+    ends: tuple[int, ...]
     dead: tuple[int, ...]
     reason: str | None
+    replaced: bool = False
+
+    @property
+    def skip(self) -> int:
+        """The skip; the first where there are several."""
+        return self.skips[0]
+
+    @property
+    def stays(self) -> bool:
+        """True where the shortcut stays, with fewer inputs."""
+        return len(self.skips) > 1
 
     @property
     def layers(self) -> tuple[int, ...]:
         """All layers that go when the block goes."""
-        return (*self.body, self.shortcut)
+        return self.body if self.stays or self.replaced else (*self.body, self.shortcut)
 
 
 def find_blocks(netdef: NetDef) -> tuple[ResidualBlock, ...]:
-    """All residual blocks in the order of their shortcuts, removable or not."""
-    consumers, out = netdef.consumers(), shapes(netdef)
-    shortcuts = [layer for layer in netdef.layers if isinstance(layer, Shortcut)]
-    found = (_block(netdef, layer, consumers, out) for layer in shortcuts)
-    return tuple(block for block in found if block is not None)
+    """What each shortcut adds, in cfg order: a residual block, removable or not, or why it is none."""
+    finder = _Finder(netdef)
+    return tuple(finder.block(layer) for layer in netdef.layers if isinstance(layer, Shortcut))
 
 
 def removable_blocks(netdef: NetDef) -> tuple[ResidualBlock, ...]:
@@ -43,60 +60,92 @@ def removable_blocks(netdef: NetDef) -> tuple[ResidualBlock, ...]:
     return tuple(block for block in find_blocks(netdef) if block.reason is None)
 
 
-def _block(
-    netdef: NetDef, layer: Shortcut, consumers: tuple[tuple[int, ...], ...], out: list[Shape]
-) -> ResidualBlock | None:
-    if len(layer.inputs) != 2:
+class _Finder:
+    def __init__(self, netdef: NetDef) -> None:
+        self.netdef, self.readers, self.out = netdef, netdef.consumers(), shapes(netdef)
+        self.sharing = [layer for layer in netdef.convolutions if layer.share is not None]
+
+    def block(self, layer: Shortcut) -> ResidualBlock:
+        """The block of the most inputs that are ends of bodies."""
+        for ends in _choices(layer):
+            skips = tuple(source for source in layer.inputs if source not in ends)
+            body = self._between(ends, skips)
+            if not body or self._read_outside(body, layer.index):
+                continue
+            dead, reason = self._contributors(ends, body), self._obstacle(layer, skips, body)
+            if dead is None:
+                reason = reason or f"its body passes the skip (layer {skips[0]}) on"
+            skips = tuple(sorted(skips, key=lambda source: self.out[source] != self.out[layer.index]))
+            replaced = len(skips) == 1 and (layer.activation != "linear" or layer.weights != "none")
+            found = (tuple(sorted(body)), skips, ends, tuple(sorted(dead or ())))
+            return ResidualBlock(layer.index, *found, reason, replaced)
+        return ResidualBlock(layer.index, (), layer.inputs, (), (), self._why_none(layer))
+
+    def _between(self, ends: tuple[int, ...], skips: tuple[int, ...]) -> set[int]:
+        """All layers that lead from the skips to the ends; empty where anything else leads there too."""
+        body, pending = set[int](), list(ends)
+        stops = {*skips, *map(self._origin, skips)}
+        while pending:
+            index = pending.pop()
+            if index in body or index in stops:
+                continue
+            if index == IMAGE or isinstance(self.netdef.layers[index], Head):
+                return set()
+            body.add(index)
+            pending.extend(self.netdef.layers[index].inputs)
+        return body
+
+    def _origin(self, index: int) -> int:
+        """The layer that a route of a single whole layer stands for."""
+        while isinstance(layer := self.netdef.layers[index], Route) and len(layer.inputs) == layer.groups == 1:
+            index = layer.inputs[0]
+        return index
+
+    def _read_outside(self, body: set[int], shortcut: int) -> tuple[int, int] | None:
+        """A layer of the body and a reader of it that is neither in the body nor the shortcut."""
+        pairs = ((i, reader) for i in sorted(body) for reader in self.readers[i])
+        return next((pair for pair in pairs if pair[1] not in body and pair[1] != shortcut), None)
+
+    def _contributors(self, ends: tuple[int, ...], body: set[int]) -> set[int] | None:
+        """The convolutions whose outputs reach an end without another convolution; None where a skip does too.
+
+        Of `scale_channels` the features count, not their gate.
+        """
+        pending, found = list(ends), set[int]()
+        while pending:
+            index = pending.pop()
+            if index not in body:
+                return None
+            layer = self.netdef.layers[index]
+            if isinstance(layer, Convolutional):
+                found.add(index)
+            else:
+                pending.extend(layer.inputs[1:] if layer.kind == "scale_channels" else layer.inputs)
+        return found
+
+    def _obstacle(self, layer: Shortcut, skips: tuple[int, ...], body: set[int]) -> str | None:
+        if not self.readers[layer.index]:
+            return "its shortcut is an output of the network"
+        if all(self.out[source] != self.out[layer.index] for source in skips):
+            return f"the skip (layer {skips[0]}) has another shape than the shortcut"
+        if layer.weights != "none" and len(skips) > 1:
+            return f"its shortcut multiplies the skips as well (weights_type={layer.weights})"
+        for other in self.sharing:
+            if other.share in body and other.index not in body:
+                return f"layer {other.index} uses the floats of its layer {other.share} (share_index)"
         return None
-    for end, skip in (layer.inputs, layer.inputs[::-1]):
-        body = _body(netdef, layer.index, end, skip, consumers)
-        if body and _reads_only(netdef, body, skip):
-            dead = _contributors(netdef, end, set(body))
-            reason = _obstacle(layer, skip, dead, out, not consumers[layer.index])
-            return ResidualBlock(layer.index, body, skip, end, dead or (), reason)
-    return None
+
+    def _why_none(self, layer: Shortcut) -> str:
+        for end in dict.fromkeys(layer.inputs):
+            skips = tuple(source for source in layer.inputs if source != end)
+            if skips and (pair := self._read_outside(self._between((end,), skips), layer.index)):
+                return f"layer {pair[0]} of its body is also read by layer {pair[1]}"
+        return "none of its inputs is computed from the others alone"
 
 
-def _body(
-    netdef: NetDef, shortcut: int, end: int, skip: int, consumers: tuple[tuple[int, ...], ...]
-) -> tuple[int, ...]:
-    """The layers whose outputs end in the shortcut by way of `end` alone."""
-    inside = {shortcut}
-    for index in range(shortcut - 1, skip, -1):
-        readers = set(consumers[index])
-        if readers and readers <= inside and not isinstance(netdef.layers[index], Yolo):
-            inside.add(index)
-    body = tuple(sorted(inside - {shortcut}))
-    return body if end in inside else ()
-
-
-def _reads_only(netdef: NetDef, body: tuple[int, ...], skip: int) -> bool:
-    outside = {source for index in body for source in netdef.layers[index].inputs} - set(body)
-    return outside == {skip}
-
-
-def _contributors(netdef: NetDef, end: int, body: set[int]) -> tuple[int, ...] | None:
-    """The convolutions whose outputs reach `end` without another convolution; None where the skip does too."""
-    pending, found = [end], set[int]()
-    while pending:
-        index = pending.pop()
-        if index not in body:
-            return None
-        layer = netdef.layers[index]
-        if isinstance(layer, Convolutional):
-            found.add(index)
-        else:
-            pending.extend(layer.inputs)
-    return tuple(sorted(found))
-
-
-def _obstacle(layer: Shortcut, skip: int, dead: tuple[int, ...] | None, out: list[Shape], unread: bool) -> str | None:
-    if unread:
-        return "its shortcut is an output of the network"
-    if out[skip] != out[layer.index]:
-        return f"the skip (layer {skip}) has another shape than the shortcut"
-    if layer.activation != "linear":
-        return f"its shortcut has activation={layer.activation}, which the skip alone does not pass"
-    if dead is None:
-        return f"its body passes the skip (layer {skip}) on"
-    return None
+def _choices(layer: Shortcut) -> Iterator[tuple[int, ...]]:
+    """Which inputs of a shortcut may be ends of bodies: as many as possible, the layer before first."""
+    inputs = list(dict.fromkeys(layer.inputs))
+    largest = len(inputs) - 1 if len(inputs) <= MOST_INPUTS else 1
+    for count in range(largest, 0, -1):
+        yield from combinations(inputs, count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ from prune.darknet.layers import IMAGE
 from prune.darknet.netdef import NetDef
 from prune.errors import PlanError, UsageError
 from prune.graph.freeze import frozen_reasons
-from prune.graph.trace import EqualParts, Ids, Trace, linked_ids, tied_slots, trace_channels
+from prune.graph.parts import Constraints, combined
+from prune.graph.trace import Ids, Trace, linked_ids, tied_slots, trace_channels
 
 TIES = ("union", "first", "freeze")
 PROTECTIONS = ("upsample",)
@@ -23,7 +25,7 @@ class PruneGroup:
     """Channels that must be cut together. A *slot* is one such channel of the group, 0 … width−1.
 
     `members` maps each producing convolution to the slots of its channels (ascending channel).
-    `parts` are slot sets that must not become empty; of each tuple in `equal`, equal counts must be kept.
+    `parts` are slots of which not all may go; of each tuple of slot sets in `equal` equal counts must be kept.
     `shortcuts` are the layers that tie it. `frozen` says in words why it may not be cut, or is None.
     """
 
@@ -110,41 +112,54 @@ def trace_groups(netdef: NetDef, tie: str = "union", protect: tuple[str, ...] = 
     group_of = _component_of_ids(netdef, trace)
     slot_of = np.zeros(trace.total, np.int64)
     widths = []
-    for group in range(group_of.max() + 1):
-        ids = np.flatnonzero(group_of == group)
+    for ids in np.split(np.argsort(group_of, kind="stable"), np.cumsum(np.bincount(group_of))[:-1]):
         slots, slot_of[ids] = np.unique(labels[ids], return_inverse=True)
         widths.append(len(slots))
-    reasons = frozen_reasons(netdef, trace, group_of, slot_of, tie, protect)
+    constraints = _constraints(trace, group_of, slot_of)
+    reasons = frozen_reasons(netdef, trace, group_of, constraints, tie, protect)
+    members, shortcuts = _members(netdef, trace, group_of, slot_of), _shortcuts(netdef, trace, group_of)
     groups = tuple(
-        _group(netdef, trace, group_of, slot_of, number, width, reasons.get(number))
+        _group(number, width, members[number], constraints.get(number), shortcuts[number], reasons.get(number))
         for number, width in enumerate(widths)
     )
     return ChannelGraph(netdef, trace, groups, group_of, slot_of)
 
 
 def _group(
-    netdef: NetDef, trace: Trace, group_of: Ids, slot_of: Ids, number: int, width: int, frozen: str | None
+    number: int,
+    width: int,
+    members: dict[int, Ids],
+    constraints: Constraints | None,
+    shortcuts: set[int],
+    frozen: str | None,
 ) -> PruneGroup:
-    members = {
-        layer.index: slot_of[trace.born(layer.index, layer.filters)]
-        for layer in netdef.convolutions
-        if group_of[trace.starts[layer.index]] == number
-    }
-    equal = tuple(tuple(slot_of[part] for part in found.parts) for found in _constraints(trace, group_of, number))
-    shortcuts = {t.layer for t in trace.ties if group_of[t.first[0]] == number and _is_shortcut(netdef, t.layer)}
+    equal = constraints.equal if constraints else ()
     parts = (*members.values(), *(part for parts in equal for part in parts))
     return PruneGroup(number, width, members, parts, equal, tuple(sorted(shortcuts)), frozen)
 
 
-def _constraints(trace: Trace, group_of: Ids, number: int) -> list[EqualParts]:
-    """The different equal-count constraints of a group."""
-    found = [equal for equal in trace.equal if group_of[equal.parts[0][0]] == number]
-    distinct = {tuple(tuple(part) for part in equal.parts): equal for equal in found}
-    return list(distinct.values())
+def _members(netdef: NetDef, trace: Trace, group_of: Ids, slot_of: Ids) -> dict[int, dict[int, Ids]]:
+    """Group number → producer → the slots of its channels."""
+    found: dict[int, dict[int, Ids]] = defaultdict(dict)
+    for layer in netdef.convolutions:
+        found[int(group_of[trace.starts[layer.index]])][layer.index] = slot_of[trace.born(layer.index, layer.filters)]
+    return found
 
 
-def _is_shortcut(netdef: NetDef, layer: int) -> bool:
-    return netdef.layers[layer].kind == "shortcut"
+def _constraints(trace: Trace, group_of: Ids, slot_of: Ids) -> dict[int, Constraints]:
+    needs: dict[int, list[tuple[int, tuple[Ids, ...]]]] = defaultdict(list)
+    for equal in trace.equal:
+        parts = tuple(slot_of[part] for part in equal.parts)
+        needs[int(group_of[equal.parts[0][0]])].append((equal.layer, parts))
+    return {number: combined(found) for number, found in needs.items()}
+
+
+def _shortcuts(netdef: NetDef, trace: Trace, group_of: Ids) -> dict[int, set[int]]:
+    found: dict[int, set[int]] = defaultdict(set)
+    for tie in trace.ties:
+        if netdef.layers[tie.layer].kind == "shortcut":
+            found[int(group_of[tie.first[0]])].add(tie.layer)
+    return found
 
 
 def _component_of_ids(netdef: NetDef, trace: Trace) -> Ids:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
-from prune.darknet.layers import Avgpool, Convolutional, Gate, Layer, Maxpool, Shortcut, Upsample, Yolo
+from prune.darknet.layers import Convolutional, Layer, LocalAvgpool, Maxpool, Shortcut
+from prune.darknet.layout import slots
 from prune.darknet.netdef import NetDef
-from prune.darknet.shapes import Shape, input_shapes, shapes
+from prune.darknet.shapes import Kernel, Shape, input_shapes, kernel_shapes, shapes
 
 _HEADER_BYTES = 20
 _FLOAT_BYTES = 4
@@ -35,8 +37,9 @@ class Cost:
 def layer_costs(netdef: NetDef, width: int | None = None, height: int | None = None) -> list[LayerCost]:
     """The cost of each layer at width × height pixels (default: the cfg's)."""
     out, read = shapes(netdef, width, height), input_shapes(netdef, width, height)
+    kernels, parameters = kernel_shapes(netdef), {slot.layer.index: slot.floats for slot in slots(netdef)}
     return [
-        LayerCost(shape, _parameters(layer, x), _flops(layer, x, shape))
+        LayerCost(shape, parameters.get(layer.index, 0), _flops(layer, kernels.get(layer.index), x, shape))
         for layer, x, shape in zip(netdef.layers, read, out, strict=True)
     ]
 
@@ -49,7 +52,7 @@ def network_cost(netdef: NetDef, width: int | None = None, height: int | None = 
         parameters,
         sum(cost.flops for cost in costs) / 1e9,
         _HEADER_BYTES + _FLOAT_BYTES * parameters,
-        sum(layer.filters for layer in netdef.convolutions if layer.batch_normalize),
+        sum(layer.filters for layer in netdef.owners if layer.batch_normalize),
         len(netdef.layers),
     )
 
@@ -60,28 +63,18 @@ def macs(netdef: NetDef, width: int | None = None, height: int | None = None) ->
     return round(sum(costs[layer.index].flops for layer in netdef.convolutions) / 2)
 
 
-def _parameters(layer: Layer, x: Shape) -> int:
-    if not isinstance(layer, Convolutional):
-        return 0
-    kernel = layer.filters * (x.channels // layer.groups) * layer.size**2
-    return kernel + layer.filters * (4 if layer.batch_normalize else 1)
+def _flops(layer: Layer, kernel: Kernel | None, x: Shape, out: Shape) -> float:
+    """Darknet's own count: what is not named here is free to it, batch norm, activation and upsampling too.
 
-
-def _flops(layer: Layer, x: Shape, out: Shape) -> float:
-    """Darknet's own count: batch norm and activation are free."""
+    Connected layers, for which it prints nothing, are counted as the 1×1 convolutions that they equal.
+    """
     pixels = out.height * out.width
     match layer:
-        case Convolutional():
-            return 2.0 * layer.filters * (x.channels // layer.groups) * layer.size**2 * pixels
-        case Maxpool():
-            return float(layer.size**2 * out.channels * pixels)
+        case Convolutional() if kernel:
+            return 2.0 * prod(kernel) * pixels
+        case Maxpool() | LocalAvgpool():
+            return float(layer.size**2 * x.channels * pixels)
         case Shortcut():
-            return float((len(layer.inputs) - 1) * out.channels * pixels)
-        case Upsample() | Gate():
-            return float(out.channels * pixels)
-        case Avgpool():
-            return float(x.channels * x.height * x.width)
-        case Yolo():
-            return 0.0
+            return float((len(layer.inputs) - 1) * prod(out) * (1 if layer.weights == "none" else 2))
         case _:
             return 0.0

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from prune.darknet.layers import IMAGE, Layer, Yolo
+from prune.darknet.layers import IMAGE, Head, Layer
 from prune.darknet.netdef import NetDef
+from prune.graph.parts import Constraints
 from prune.graph.trace import Ids, Trace
 
 
 def frozen_reasons(
-    netdef: NetDef, trace: Trace, group_of: Ids, slot_of: Ids, tie: str, protect: tuple[str, ...]
+    netdef: NetDef,
+    trace: Trace,
+    group_of: Ids,
+    constraints: Mapping[int, Constraints],
+    tie: str,
+    protect: tuple[str, ...],
 ) -> dict[int, str]:
     """Group number → the first reason that holds for it; groups that may be cut are absent."""
     reasons: dict[int, str] = {}
     sources = (
         _fixed(netdef, trace, group_of),
         _without_gamma(netdef, trace, group_of),
-        _inexpressible(trace, group_of, slot_of),
+        ((group, found.conflict) for group, found in constraints.items() if found.conflict),
         _tied(netdef, trace, group_of) if tie == "freeze" else iter(()),
         _protected(trace, group_of) if "upsample" in protect else iter(()),
     )
@@ -37,12 +43,26 @@ def _fixed(netdef: NetDef, trace: Trace, group_of: Ids) -> Iterator[tuple[int, s
     for layer in unread_layers(netdef):
         for group in np.unique(group_of[trace.outputs[layer.index]]):
             yield int(group), f"is an output of the network (layer {layer.index})"
+    for stuck in trace.stuck:
+        for group in np.unique(group_of[stuck.ids]):
+            yield int(group), stuck.reason
+    yield from _shared(netdef, trace, group_of)
+
+
+def _shared(netdef: NetDef, trace: Trace, group_of: Ids) -> Iterator[tuple[int, str]]:
+    """What layers with common floats read and write: a cut or an absorbed constant of one would be the other's."""
+    for layer in netdef.convolutions:
+        for index in () if layer.share is None else (layer.share, layer.index):
+            source = netdef.convolution(index).inputs[0]
+            read = trace.outputs[source] if source != IMAGE else np.zeros(1, np.int64)
+            for group in np.unique(group_of[np.concatenate([read, trace.outputs[index]])]):
+                yield int(group), f"layers {layer.share} and {layer.index} use the same floats (share_index)"
 
 
 def unread_layers(netdef: NetDef) -> list[Layer]:
     """Layers that nothing reads and that are no head: outputs of the network."""
     consumers = netdef.consumers()
-    return [layer for layer in netdef.layers if not consumers[layer.index] and not isinstance(layer, Yolo)]
+    return [layer for layer in netdef.layers if not consumers[layer.index] and not isinstance(layer, Head)]
 
 
 def _without_gamma(netdef: NetDef, trace: Trace, group_of: Ids) -> Iterator[tuple[int, str]]:
@@ -50,19 +70,6 @@ def _without_gamma(netdef: NetDef, trace: Trace, group_of: Ids) -> Iterator[tupl
     for layer in netdef.convolutions:
         if (group := int(group_of[trace.starts[layer.index]])) not in with_gamma:
             yield group, "no member has a γ (no batch norm)"
-
-
-def _inexpressible(trace: Trace, group_of: Ids, slot_of: Ids) -> Iterator[tuple[int, str]]:
-    """Equal-count constraints that no cut can be sure to meet: overlapping parts, or two partitions."""
-    first: dict[int, tuple[tuple[int, ...], ...]] = {}
-    for equal in trace.equal:
-        group = int(group_of[equal.parts[0][0]])
-        slots = np.concatenate([slot_of[part] for part in equal.parts])
-        partition = tuple(tuple(map(int, slot_of[part])) for part in equal.parts)
-        if len(np.unique(slots)) < len(slots):
-            yield group, f"the parts that layer {equal.layer} needs in equal counts share channels"
-        if first.setdefault(group, partition) != partition:
-            yield group, f"layer {equal.layer} and another layer need different parts in equal counts"
 
 
 def _tied(netdef: NetDef, trace: Trace, group_of: Ids) -> Iterator[tuple[int, str]]:

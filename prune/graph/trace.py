@@ -13,8 +13,22 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from prune.darknet.layers import IMAGE, Convolutional, Gate, Route, Shortcut, Upsample, Yolo
+from prune.darknet.activations import MIXING
+from prune.darknet.layers import (
+    IMAGE,
+    Convolutional,
+    Gate,
+    Head,
+    Layer,
+    Maxpool,
+    Reorg,
+    Route,
+    Shortcut,
+    Softmax,
+    Upsample,
+)
 from prune.darknet.netdef import NetDef
+from prune.darknet.shapes import shapes
 from prune.darknet.walk import Domain, Passing, walk
 
 Ids = NDArray[np.int64]
@@ -37,6 +51,14 @@ class EqualParts:
     parts: tuple[Ids, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """Ids that may not be cut, and why in words."""
+
+    ids: Ids
+    reason: str
+
+
 @dataclass(slots=True)
 class Trace:
     """What a walk over the channels found. `outputs` holds each layer's ids in channel order."""
@@ -48,6 +70,7 @@ class Trace:
     equal: list[EqualParts] = field(default_factory=list)
     heads: list[tuple[int, Ids]] = field(default_factory=list)
     upsamples: list[tuple[int, Ids]] = field(default_factory=list)
+    stuck: list[Stuck] = field(default_factory=list)
 
     def born(self, producer: int, width: int) -> Ids:
         """The ids of a producer's channels."""
@@ -63,6 +86,8 @@ class _Tracing(Domain[Ids]):
 
     def convolution(self, layer: Convolutional, x: Ids) -> Ids:
         own = self.trace.born(layer.index, layer.filters)
+        if layer.activation in MIXING:
+            self._stick(own, f"layer {layer.index} divides by a sum over its channels ({layer.activation})")
         if is_depthwise(layer, len(x)):
             repeated = np.repeat(x, layer.filters // len(x))
             self.trace.ties.append(Tie(layer.index, repeated, own))
@@ -85,17 +110,42 @@ class _Tracing(Domain[Ids]):
         return np.concatenate(parts)
 
     def gate(self, layer: Gate, before: Ids, source: Ids) -> Ids:
-        self.trace.ties.append(Tie(layer.index, before, source))
+        if layer.scale_wh:
+            self._stick(before, f"is the gate of all channels at layer {layer.index}")
+        else:
+            self.trace.ties.append(Tie(layer.index, before, source))
         return source
 
+    def reorg(self, layer: Reorg, x: Ids) -> Ids:
+        cells = layer.stride**2
+        if layer.reverse:
+            return self._folded(layer, x, len(x) // cells)
+        if layer.kind == "reorg":  # its outputs mix the inputs of a run: these share a slot
+            self._folded(layer, x.reshape(-1, cells).T.ravel(), len(x) // cells)
+        return np.tile(x, cells)
+
     def passing(self, layer: Passing, x: Ids) -> Ids:
-        if isinstance(layer, Upsample):
-            self.trace.upsamples.append((layer.index, x))
+        match layer:
+            case Upsample():
+                self.trace.upsamples.append((layer.index, x))
+            case Maxpool() if layer.depth:
+                return self._folded(layer, x, layer.depth)
+            case Softmax():
+                self._stick(x, f"feeds the softmax at layer {layer.index}")
         return x
 
-    def head(self, layer: Yolo, x: Ids) -> Ids:
+    def head(self, layer: Head, x: Ids) -> Ids:
         self.trace.heads.append((layer.index, x))
         return x
+
+    def _stick(self, ids: Ids, reason: str) -> None:
+        self.trace.stuck.append(Stuck(ids, reason))
+
+    def _folded(self, layer: Layer, ids: Ids, width: int) -> Ids:
+        """Ties each id to the one `width` before it; what is left are the first `width`."""
+        if len(ids) > width:
+            self.trace.ties.append(Tie(layer.index, ids[:-width], ids[width:]))
+        return ids[:width]
 
     def _equal_parts(self, layer: int, ids: Ids, count: int) -> list[Ids]:
         parts = list(np.split(ids, count))
@@ -105,6 +155,7 @@ class _Tracing(Domain[Ids]):
 
 def trace_channels(netdef: NetDef) -> Trace:
     """Walks the network once. Raises CfgError where layers do not fit each other."""
+    shapes(netdef)  # refuses a network that asks for too much, before anything is allocated for its channels
     starts, total = {IMAGE: 0}, netdef.net.channels
     for layer in netdef.convolutions:
         starts[layer.index] = total

@@ -5,58 +5,79 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
-from prune.darknet.layers import Convolutional, Yolo
+from prune.darknet.layers import Connected, Convolutional, Head, Shortcut
 from prune.darknet.netdef import NetDef
-from prune.darknet.shapes import input_channels
+from prune.darknet.shapes import Kernel, kernel_shapes, shapes
 from prune.darknet.walk import steps
-from prune.errors import PlanError
-from prune.model.tensors import ACTIVATIONS, BATCH_NORM_EPSILON, TensorDomain
+from prune.errors import PlanError, UsageError
+from prune.model.activations import ACTIVATIONS
+from prune.model.tensors import BATCH_NORM_EPSILON, TensorDomain
 
 
 class ConvBlock(nn.Module):
-    """A convolution, its batch norm where it has one (`bn`), and its activation."""
+    """A convolution or connected layer, its batch norm where it has one (`bn`), and its activation.
 
-    def __init__(self, layer: Convolutional, in_channels: int) -> None:
+    A connected layer is a convolution whose kernel covers its input: it takes maps of that size only. With an
+    `owner` the kernel, the bias and the batch norm are the owner's (`share_index`), all else is this layer's.
+    """
+
+    def __init__(self, layer: Convolutional, kernel: Kernel, owner: ConvBlock | None = None) -> None:
         super().__init__()
+        filters, in_channels, *size = kernel
         self.conv = nn.Conv2d(
-            in_channels,
-            layer.filters,
-            layer.size,
+            in_channels * layer.groups,
+            filters,
+            (size[0], size[1]),
             (layer.stride_y, layer.stride_x),
             layer.pad,
             layer.dilation,
             layer.groups,
             bias=not layer.batch_normalize,
         )
-        self.bn = nn.BatchNorm2d(layer.filters, eps=BATCH_NORM_EPSILON) if layer.batch_normalize else None
+        self.bn = nn.BatchNorm2d(filters, eps=BATCH_NORM_EPSILON) if layer.batch_normalize else None
         self.activation = layer.activation
+        self.fixed_hw = (size[0], size[1]) if isinstance(layer, Connected) else None
+        if owner is not None:
+            self.conv.weight, self.conv.bias, self.bn = owner.conv.weight, owner.conv.bias, owner.bn
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in, H, W) → (B, out, H', W')."""
+        """(B, in, H, W) → (B, out, H', W'). Raises UsageError where a connected layer gets another map."""
+        if self.fixed_hw is not None and x.shape[2:] != self.fixed_hw:
+            found, wanted = (f"{hw[1]}x{hw[0]}" for hw in (x.shape[2:], self.fixed_hw))
+            raise UsageError(f"[connected] reads a map of {wanted}, not {found}: its network takes one image size")
         x = self.conv(x)
         return ACTIVATIONS[self.activation](x if self.bn is None else self.bn(x))
 
 
+class ShortcutWeights(nn.Module):
+    """The parameter of a weighted shortcut: `weights` (n,) or (n, C), of its n inputs; fresh, they are 1."""
+
+    def __init__(self, layer: Shortcut, channels: int) -> None:
+        super().__init__()
+        shape = (len(layer.inputs),) if layer.weights == "per_feature" else (len(layer.inputs), channels)
+        self.weights = nn.Parameter(torch.ones(shape))
+
+
 class DarknetModel(nn.Module):
-    """The network of a NetDef. `heads` are its `[yolo]` layers in the order of the cfg."""
+    """The network of a NetDef. `heads` are its detection heads in the order of the cfg."""
 
     def __init__(self, netdef: NetDef) -> None:
         super().__init__()
-        channels = input_channels(netdef)
         self.netdef = netdef
-        self.heads: tuple[Yolo, ...] = netdef.yolo_heads
-        blocks = {str(layer.index): ConvBlock(layer, channels[layer.index]) for layer in netdef.convolutions}
-        self.blocks = nn.ModuleDict(blocks)
+        self.heads: tuple[Head, ...] = netdef.heads
+        self.blocks = nn.ModuleDict(_blocks(netdef))
+        self.shortcuts = nn.ModuleDict(_shortcuts(netdef))
 
     def forward(self, imgs: Tensor) -> list[Tensor]:
-        """imgs (B, 3, H, W) RGB in [0, 1] → for each head its undecoded input (B, A·(5 + classes), H', W')."""
-        domain = TensorDomain(imgs, self._convolve, self.training)
-        return [value for layer, value in steps(self.netdef, domain) if isinstance(layer, Yolo)]
+        """imgs (B, 3, H, W) RGB in [0, 1] → for each head its undecoded input (B, A·(entries + C), H', W')."""
+        domain = ModuleDomain(self, imgs)
+        return [value for layer, value in steps(self.netdef, domain) if isinstance(layer, Head)]
 
     def block(self, layer_index: int) -> ConvBlock:
-        """The convolution at a layer index. Raises PlanError where another kind stands there."""
+        """The convolution or connected layer at an index. Raises PlanError where another kind stands there."""
         self.netdef.convolution(layer_index)
         return cast(ConvBlock, self.blocks[str(layer_index)])
 
@@ -68,13 +89,44 @@ class DarknetModel(nn.Module):
         return bn
 
     def convolutions(self) -> Iterator[tuple[int, ConvBlock]]:
-        """(layer index, block) of every convolution in the order of the cfg."""
-        return ((layer.index, self.block(layer.index)) for layer in self.netdef.convolutions)
+        """(layer index, block) of every convolution with floats of its own, in the order of the cfg."""
+        return ((layer.index, self.block(layer.index)) for layer in self.netdef.owners)
 
-    def _convolve(self, layer: Convolutional, x: Tensor) -> Tensor:
-        return cast(Tensor, self.blocks[str(layer.index)](x))
+    def shortcut_weights(self, layer_index: int) -> nn.Parameter:
+        """The weights of the weighted shortcut at an index. Raises PlanError where there is none."""
+        if str(layer_index) not in self.shortcuts:
+            raise PlanError(f"{self.netdef.path}: layer {layer_index} is no weighted shortcut")
+        return cast(ShortcutWeights, self.shortcuts[str(layer_index)]).weights
+
+
+class ModuleDomain(TensorDomain):
+    """The forward pass of a module, in its mode (training or not)."""
+
+    def __init__(self, model: DarknetModel, imgs: Tensor) -> None:
+        super().__init__(imgs, model.training)
+        self.model = model
+
+    def convolution(self, layer: Convolutional, x: Tensor) -> Tensor:
+        return cast(Tensor, self.model.blocks[str(layer.index)](x))
+
+    def shortcut_weights(self, layer: Shortcut) -> Tensor:
+        return self.model.shortcut_weights(layer.index)
 
 
 def build(netdef: NetDef) -> DarknetModel:
     """A fresh module for `netdef`; raises CfgError where its layers do not fit each other."""
     return DarknetModel(netdef)
+
+
+def _blocks(netdef: NetDef) -> dict[str, nn.Module]:
+    kernels, blocks = kernel_shapes(netdef), dict[str, nn.Module]()
+    for layer in netdef.convolutions:
+        owner = None if layer.share is None else cast(ConvBlock, blocks[str(layer.share)])
+        blocks[str(layer.index)] = ConvBlock(layer, kernels[layer.index], owner)
+    return blocks
+
+
+def _shortcuts(netdef: NetDef) -> dict[str, nn.Module]:
+    weighted = [layer for layer in netdef.layers if isinstance(layer, Shortcut) and layer.weights != "none"]
+    out = shapes(netdef) if weighted else []
+    return {str(layer.index): ShortcutWeights(layer, out[layer.index].channels) for layer in weighted}

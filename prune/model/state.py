@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prune.darknet.weights import ConvParams, Floats, Header, Weights
+from prune.darknet.weights import ConvParams, Floats, Header, Record, ShortcutParams, Weights
 from prune.errors import WeightsError
 from prune.model.build import ConvBlock, DarknetModel
 
@@ -17,7 +17,7 @@ def load_weights(model: DarknetModel, weights: Weights) -> None:
     Raises WeightsError where a record's shape is not its layer's.
     """
     for index, record in weights.records.items():
-        for tensor, array in zip(_tensors(model.block(index)), record.arrays(), strict=True):
+        for tensor, array in zip(_tensors(model, index, record), record.arrays(), strict=True):
             if tuple(tensor.shape) != array.shape:
                 wanted = f"{tuple(tensor.shape)}, found {array.shape}"
                 raise WeightsError(model.netdef.path, f"layer {index} needs an array of shape {wanted}")
@@ -26,17 +26,26 @@ def load_weights(model: DarknetModel, weights: Weights) -> None:
 
 
 def to_weights(model: DarknetModel, header: Header | None = None) -> Weights:
-    """The module's floats as records; the arrays are copies on the CPU."""
-    records = {index: _record(block) for index, block in model.convolutions()}
-    return Weights(header or Header(), records)
+    """The module's floats as records, in the order of the cfg; the arrays are copies on the CPU."""
+    records: dict[int, Record] = {index: _record(block) for index, block in model.convolutions()}
+    for key in model.shortcuts:
+        records[int(key)] = ShortcutParams(_array(model.shortcut_weights(int(key))))
+    return Weights(header or Header(), dict(sorted(records.items())))
+
+
+def _tensors(model: DarknetModel, index: int, record: Record) -> tuple[Tensor, ...]:
+    """The tensors that a record fills, in its order."""
+    if isinstance(record, ShortcutParams):
+        return (model.shortcut_weights(index),)
+    return _block_tensors(model.block(index))
 
 
 def _record(block: ConvBlock) -> ConvParams:
-    *vectors, weight = (_array(tensor) for tensor in _tensors(block))
+    *vectors, weight = (_array(tensor) for tensor in _block_tensors(block))
     return ConvParams(weight, *vectors)
 
 
-def _tensors(block: ConvBlock) -> tuple[Tensor, ...]:
+def _block_tensors(block: ConvBlock) -> tuple[Tensor, ...]:
     """The block's tensors in file order: bias or (beta, gamma, mean, var), then the kernel."""
     if block.bn is None:
         assert block.conv.bias is not None

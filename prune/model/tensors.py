@@ -1,65 +1,52 @@
-"""What every layer but the convolution does to tensors (B, C, H, W), exactly as Darknet computes it."""
+"""What every layer does to tensors (B, C, H, W), exactly as Darknet computes it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prune.darknet.layers import Avgpool, Convolutional, Dropout, Gate, Maxpool, Route, Shortcut, Upsample
+from prune.darknet.layers import (
+    Avgpool,
+    Dropout,
+    Gate,
+    LocalAvgpool,
+    Maxpool,
+    Reorg,
+    Route,
+    Shortcut,
+    Softmax,
+    Upsample,
+)
+from prune.darknet.records import NORMALIZATION_EPSILON
 from prune.darknet.walk import Domain, Passing
+from prune.model.activations import ACTIVATIONS
+from prune.model.pooling import local_avgpool, maxpool
 
 BATCH_NORM_EPSILON = 1e-5
 """Darknet divides by sqrt(var + 1e-5)."""
 
 
-def _gelu(x: Tensor) -> Tensor:
-    return 0.5 * x * (1.0 + torch.tanh(0.797885 * x + 0.035677 * x**3))
-
-
-def _hard_mish(x: Tensor) -> Tensor:
-    return x * (0.5 * (x + 2.0)).clamp(0.0, 1.0)
-
-
-def _selu(x: Tensor) -> Tensor:
-    return torch.where(x >= 0, 1.0507 * x, 1.0507 * 1.6732 * torch.expm1(x.clamp(max=0)))
-
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "linear": lambda x: x,
-    "leaky": lambda x: F.leaky_relu(x, 0.1),
-    "relu": F.relu,
-    "relu6": F.relu6,
-    "logistic": torch.sigmoid,
-    "tanh": torch.tanh,
-    "mish": F.mish,
-    "swish": F.silu,
-    "hard_mish": _hard_mish,
-    "elu": F.elu,
-    "selu": _selu,
-    "gelu": _gelu,
-    "loggy": lambda x: 2.0 * torch.sigmoid(x) - 1.0,
-}
-"""Name in the cfg → function; the same names as `prune.darknet.activations`."""
-
-
 class TensorDomain(Domain[Tensor]):
-    """A forward pass. `convolve` computes a convolution with its batch norm and activation."""
+    """A forward pass; subclasses say where the floats of convolutions and of weighted shortcuts come from."""
 
-    def __init__(
-        self, imgs: Tensor, convolve: Callable[[Convolutional, Tensor], Tensor], training: bool = False
-    ) -> None:
-        self.imgs, self.convolve, self.training = imgs, convolve, training
+    def __init__(self, imgs: Tensor, training: bool = False) -> None:
+        self.imgs, self.training = imgs, training
+
+    @abstractmethod
+    def shortcut_weights(self, layer: Shortcut) -> Tensor:
+        """The weights of a weighted shortcut as they are stored: (n,) or (n, C)."""
 
     def image(self) -> Tensor:
         return self.imgs
 
-    def convolution(self, layer: Convolutional, x: Tensor) -> Tensor:
-        return self.convolve(layer, x)
-
     def shortcut(self, layer: Shortcut, inputs: Sequence[Tensor]) -> Tensor:
+        if layer.weights != "none":
+            factors = shortcut_factors(self.shortcut_weights(layer), layer.normalization)
+            inputs = [_weighted(x, factor) for x, factor in zip(inputs, factors, strict=True)]
         total, *others = inputs
         for other in others:
             total = _add_common(total, other)
@@ -73,16 +60,65 @@ class TensorDomain(Domain[Tensor]):
     def gate(self, layer: Gate, before: Tensor, source: Tensor) -> Tensor:
         return ACTIVATIONS[layer.activation](source * before)
 
+    def reorg(self, layer: Reorg, x: Tensor) -> Tensor:
+        return reorg(layer, x)
+
     def passing(self, layer: Passing, x: Tensor) -> Tensor:
         match layer:
             case Upsample():
                 return _upsample(layer, x)
             case Maxpool():
-                return _maxpool(layer, x)
+                return maxpool(layer, x)
+            case LocalAvgpool():
+                return local_avgpool(layer, x)
             case Avgpool():
                 return x.mean(dim=(2, 3), keepdim=True)
             case Dropout():
                 return F.dropout(x, layer.probability, self.training)
+            case Softmax():
+                return softmax(layer, x)
+
+
+def shortcut_factors(weights: Tensor, normalization: str) -> Tensor:
+    """What the inputs of a weighted shortcut are multiplied by: of the shape of its weights, (n,) or (n, C).
+
+    Normalized to a sum over the inputs of (almost) one by `relu` or `softmax`; AlexeyAB's Darknet, blas.c,
+    shortcut_multilayer_cpu.
+    """
+    if normalization == "none":
+        return weights
+    shares = F.relu(weights) if normalization == "relu" else (weights - weights.amax(0, keepdim=True)).exp()
+    return shares / (shares.sum(0, keepdim=True) + NORMALIZATION_EPSILON)
+
+
+def reorg(layer: Reorg, x: Tensor) -> Tensor:
+    """Space to depth or back (B, C, H, W) → (B, C', H', W') by Darknet's index formula (blas.c, reorg_cpu).
+
+    The formula runs over a (channels, height, width) view of the memory: that of the output for `reorg3d`, that of
+    the input for the old `reorg`.
+    """
+    s, (batch, channels, height, width) = layer.stride, x.shape
+    out = (channels // s**2, height * s, width * s) if layer.reverse else (channels * s**2, height // s, width // s)
+    c, h, w = out if layer.kind == "reorg3d" else (channels, height, width)
+    if layer.reverse:
+        y = x.reshape(batch, s, s, c // s**2, h, w).permute(0, 3, 4, 1, 5, 2)
+    else:
+        y = x.reshape(batch, c // s**2, h, s, w, s).permute(0, 3, 5, 1, 2, 4)
+    return y.reshape(batch, *out)
+
+
+def softmax(layer: Softmax, x: Tensor) -> Tensor:
+    """Over all numbers of each of the layer's equal parts of (C, H, W)."""
+    parts = x.reshape(x.shape[0], layer.groups, -1) / layer.temperature
+    return parts.softmax(2).reshape(x.shape)
+
+
+def _weighted(x: Tensor, factor: Tensor) -> Tensor:
+    """x (B, C, H, W) times a number, or times one number for each channel that both have."""
+    if factor.dim() == 0:
+        return x * factor
+    width = min(len(factor), x.shape[1])
+    return x[:, :width] * factor[:width].view(1, -1, 1, 1)
 
 
 def _add_common(total: Tensor, other: Tensor) -> Tensor:
@@ -96,21 +132,3 @@ def _add_common(total: Tensor, other: Tensor) -> Tensor:
 def _upsample(layer: Upsample, x: Tensor) -> Tensor:
     y = F.interpolate(x, scale_factor=float(layer.stride), mode="nearest") if layer.stride > 1 else x
     return y if layer.scale == 1.0 else y * layer.scale
-
-
-def _maxpool(layer: Maxpool, x: Tensor) -> Tensor:
-    """Darknet's window starts at −padding//2 and pads with −FLT_MAX wherever it leaves the map."""
-    before = layer.padding // 2
-    after_y = _behind(x.shape[2], layer, layer.stride_y)
-    after_x = _behind(x.shape[3], layer, layer.stride_x)
-    if before == after_x == after_y and 2 * before <= layer.size:
-        return F.max_pool2d(x, layer.size, (layer.stride_y, layer.stride_x), before)
-    if before or after_x > 0 or after_y > 0:
-        x = F.pad(x, (before, max(after_x, 0), before, max(after_y, 0)), value=float("-inf"))
-    return F.max_pool2d(x, layer.size, (layer.stride_y, layer.stride_x))
-
-
-def _behind(length: int, layer: Maxpool, stride: int) -> int:
-    """How many pixels of padding the last window needs behind the map; negative where some stay unread."""
-    outputs = (length + layer.padding - layer.size) // stride + 1
-    return (outputs - 1) * stride + layer.size - length - layer.padding // 2

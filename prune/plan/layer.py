@@ -26,7 +26,7 @@ class LayerPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RankedBlock:
-    """A removable block and the mean |γ| of the CBL before its shortcut."""
+    """A removable block and the mean |γ| of what its body adds."""
 
     block: ResidualBlock
     score: float
@@ -35,7 +35,8 @@ class RankedBlock:
 def rank_blocks(graph: ChannelGraph, weights: Weights) -> list[RankedBlock]:
     """The removable blocks with a γ in their bodies' outputs, the least important first."""
     scores = block_scores(graph, weights)
-    ranked = [RankedBlock(block, scores[block.end]) for block in removable_blocks(graph.netdef)]
+    blocks = removable_blocks(graph.netdef)
+    ranked = [RankedBlock(block, math.fsum(scores[end] for end in block.ends) / len(block.ends)) for block in blocks]
     usable = [entry for entry in ranked if not math.isnan(entry.score)]
     return sorted(usable, key=lambda entry: (entry.score, entry.block.shortcut))
 

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from prune.darknet.layers import Convolutional, Gate, Route, Shortcut
+from prune.darknet.layers import Convolutional, Gate, Maxpool, Reorg, Route, Shortcut
 from prune.darknet.walk import Domain, Passing, walk
 from prune.darknet.weights import Weights
 from prune.errors import PlanError
 from prune.graph.channels import ChannelGraph, PruneGroup
+from prune.graph.folds import folded
 from prune.graph.trace import Ids, is_depthwise
 
 Scores = NDArray[np.float64]
@@ -56,10 +57,18 @@ class ScoreWalk(Domain[Scores]):
         return np.concatenate([np.split(x, layer.groups)[layer.group_id] for x in inputs])
 
     def gate(self, layer: Gate, before: Scores, source: Scores) -> Scores:
-        return np.fmin(before, source)
+        return source if layer.scale_wh else np.fmin(before, source)
+
+    def reorg(self, layer: Reorg, x: Scores) -> Scores:
+        cells = layer.stride**2
+        if layer.reverse:
+            return _largest(x, len(x) // cells)
+        if layer.kind == "reorg":
+            x = np.repeat(np.fmax.reduce(x.reshape(-1, cells), axis=1), cells)
+        return np.tile(x, cells)
 
     def passing(self, layer: Passing, x: Scores) -> Scores:
-        return x
+        return _largest(x, layer.depth) if isinstance(layer, Maxpool) and layer.depth else x
 
     def _input_ids(self, layer: Convolutional) -> Ids:
         source = layer.inputs[0]
@@ -68,11 +77,16 @@ class ScoreWalk(Domain[Scores]):
         return np.arange(self.graph.netdef.net.channels)
 
 
+def _largest(x: Scores, width: int) -> Scores:
+    """The largest of the scores g, g + width, … for each g < width."""
+    return np.asarray(np.fmax.reduce(folded(x, width, np.nan), axis=0))
+
+
 def gammas(graph: ChannelGraph, weights: Weights) -> Scores:
     """|γ| per channel id; NaN where the convolution has no batch norm. Raises PlanError on a non-finite γ."""
     values = np.full(graph.trace.total, np.nan)
     for index in graph.cbl:
-        gamma = weights.records[index].gamma
+        gamma = weights.conv(graph.netdef.convolution(index).owner).gamma
         assert gamma is not None
         if not np.isfinite(gamma).all():
             raise PlanError(f"{graph.netdef.path}: layer {index} has a γ that is not finite; the training diverged")

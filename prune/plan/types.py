@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from prune.errors import PlanError
 from prune.graph.blocks import ResidualBlock, find_blocks
 from prune.graph.channels import ChannelGraph
 
-FORMAT = 1
+FORMAT = 2
+_COLUMNS = 2039
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,8 +60,7 @@ class PrunePlan:
             raise PlanError("the plan names a group or a block twice")
         for mask in self.masks:
             _validate_mask(mask, graph)
-        for shortcut in self.removed:
-            block_at(graph.netdef, shortcut)
+        blocks_at(graph.netdef, self.removed)
 
     def check_source(self, netdef: NetDef, weights: Weights) -> None:
         """Raises PlanError where the plan was made for another pair."""
@@ -70,29 +70,47 @@ class PrunePlan:
     def describe(self, graph: ChannelGraph) -> str:
         """One line per group that loses channels, one per block that goes."""
         lines = [_describe_mask(mask, graph) for mask in self.masks if not mask.keep.all()]
-        for shortcut in self.removed:
-            block = block_at(graph.netdef, shortcut)
-            lines.append(f"block {block.body[0]}-{shortcut}: {len(block.layers)} layers go")
+        for block in blocks_at(graph.netdef, self.removed):
+            lines.append(f"block {block.body[0]}-{block.layers[-1]}: {len(block.layers)} layers go")
         return "\n".join([*lines, *self.notes]) or "nothing is cut"
 
 
+def blocks_at(netdef: NetDef, shortcuts: Sequence[int]) -> tuple[ResidualBlock, ...]:
+    """The removable blocks of some shortcut layers. Raises PlanError where there is none, with the reason."""
+    found = {block.shortcut: block for block in find_blocks(netdef)} if shortcuts else {}
+    for shortcut in shortcuts:
+        block = found.get(shortcut)
+        if block is None or not block.body:
+            why = f": {block.reason}" if block else ""
+            raise PlanError(f"{netdef.path}: no residual block ends at layer {shortcut}{why}")
+        if block.reason is not None:
+            raise PlanError(f"{netdef.path}: the block at shortcut {shortcut} must stay: {block.reason}")
+    return tuple(found[shortcut] for shortcut in shortcuts)
+
+
 def block_at(netdef: NetDef, shortcut: int) -> ResidualBlock:
-    """The removable block of a shortcut layer. Raises PlanError where there is none, with the reason."""
-    for block in find_blocks(netdef):
-        if block.shortcut == shortcut:
-            if block.reason is not None:
-                raise PlanError(f"{netdef.path}: the block at shortcut {shortcut} must stay: {block.reason}")
-            return block
-    raise PlanError(f"{netdef.path}: no residual block ends at layer {shortcut}")
+    """The removable block of one shortcut layer. Raises PlanError where there is none, with the reason."""
+    return blocks_at(netdef, (shortcut,))[0]
 
 
 def digest(netdef: NetDef, weights: Weights) -> str:
-    """Hex SHA-256 over the cfg's bytes and the weights' floats."""
+    """A fingerprint of a pair: hex SHA-256 over the cfg's bytes and sums of the weights' bytes.
+
+    It tells pairs apart, against forgery it is no help: hashing every byte would take longer than planning.
+    """
     total = hashlib.sha256(encode_text(format_netdef(netdef)))
     for index in sorted(weights.records):
         for array in weights.records[index].arrays():
-            total.update(np.ascontiguousarray(array).data)
+            total.update(_sums(array))
     return total.hexdigest()
+
+
+def _sums(array: NDArray[np.float32]) -> bytes:
+    """The array as words in rows of a prime number, added up by column: any change shows, and most exchanges."""
+    words = np.ascontiguousarray(array).reshape(-1).view(np.uint32)
+    rows = words[: words.size // _COLUMNS * _COLUMNS].reshape(-1, _COLUMNS)
+    sums: NDArray[np.uint32] = np.add.reduce(rows, axis=0, dtype=np.uint32)
+    return sums.tobytes() + words[rows.size :].tobytes()
 
 
 def format_plan(plan: PrunePlan, graph: ChannelGraph) -> str:

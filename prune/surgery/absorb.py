@@ -8,57 +8,56 @@ without batch norm. Exact but for the border pixels of zero-padded convolutions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prune.darknet.activations import ACTIVATIONS
-from prune.darknet.layers import Convolutional, Gate, Layer, Route, Shortcut, Upsample, Yolo
+from prune.darknet.activations import ACTIVATIONS, MIXING
+from prune.darknet.layers import Convolutional, Gate, Head, Layer, Maxpool, Reorg, Route, Shortcut, Softmax, Upsample
+from prune.darknet.shapes import Shape, input_shapes
 from prune.darknet.walk import Domain, Passing, walk
 from prune.darknet.weights import ConvParams, Weights
 from prune.graph.blocks import ResidualBlock
 from prune.graph.channels import ChannelGraph
+from prune.graph.folds import pixel_sources
 from prune.graph.freeze import unread_layers
 from prune.graph.trace import is_depthwise
+from prune.surgery.constant import Constant, interleaved, largest, nothing, regrouped
 from prune.surgery.slice import input_keep
 
 Array = NDArray[np.float64]
 BATCH_NORM_EPSILON = 1e-5
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """What a layer's channels were larger by than they are in the pruned network.
-
-    value (C,): for a cut channel its constant, for a kept one the shift it lost; 0 where unknown.
-    strength (C,): |γ| of the member that makes the channel constant; NaN where it is not constant.
-    """
-
-    value: Array
-    strength: Array
-
-
 class Absorbing(Domain[Constant]):
-    """Carries constants through the network; `records` are the mended parameters, `notes` what was lost."""
+    """Carries constants through the network; `weights` are the mended parameters, `notes` what was lost."""
 
     def __init__(
         self, graph: ChannelGraph, weights: Weights, kept: NDArray[np.bool_], blocks: Sequence[ResidualBlock]
     ) -> None:
         self.graph, self.kept = graph, kept
         self.records = dict(weights.records)
-        self.removed = {block.shortcut: block for block in blocks}
+        self.weights = Weights(weights.header, self.records)
         self.dead = {index for block in blocks for index in block.dead}
+        self.replaced = {block.shortcut: block.skip for block in blocks if block.replaced}
+        self.shared = {
+            index
+            for layer in graph.netdef.convolutions
+            if layer.share is not None
+            for index in (layer.share, layer.index)
+        }
+        self.read: list[Shape] = []
         self.notes: list[str] = []
 
     def image(self) -> Constant:
-        return _nothing(self.graph.netdef.net.channels)
+        return nothing(self.graph.netdef.net.channels)
 
     def convolution(self, layer: Convolutional, x: Constant) -> Constant:
-        record = self.records[layer.index]
+        record = self.weights.conv(layer.owner)
         shift = _shift(record, x.value, layer.groups)
         if x.value.any():
-            self.records[layer.index] = _absorbed(record, shift)
+            self._absorb(layer, record, shift)
         cut = ~self.kept[self.graph.trace.born(layer.index, layer.filters)]
         if layer.index in self.dead:
             cut = np.ones_like(cut)
@@ -69,22 +68,47 @@ class Absorbing(Domain[Constant]):
             alive = ~input_keep(self.graph, layer, self.kept) & np.isnan(x.strength)
             self._note(layer, alive.any(), f"it reads {int(alive.sum())} cut channels that no γ makes constant")
         constant = cut & ~np.isnan(strength)
+        if layer.activation in MIXING:
+            constant &= constant.all()
         lives = layer.index in self.dead and not constant.all()
         self._note(layer, lives, "ends a removed block without a γ; what it computed is lost")
         value = np.where(constant, ACTIVATIONS[layer.activation](value), 0.0)
         return Constant(value, np.where(constant, strength, np.nan))
 
+    def _absorb(self, layer: Convolutional, record: ConvParams, shift: Array) -> None:
+        if layer.index in self.shared:
+            self._note(layer, shift.any(), "its floats are shared (share_index), so that a shift it reads is lost")
+        else:
+            self.records[layer.index] = _absorbed(record, shift)
+
     def shortcut(self, layer: Shortcut, inputs: Sequence[Constant]) -> Constant:
-        value, strength = inputs[0].value.copy(), inputs[0].strength.copy()
-        for other in inputs[1:]:
+        value, strength = np.zeros(len(inputs[0].value)), inputs[0].strength.copy()
+        for other, factor in zip(inputs, self._factors(layer), strict=True):
             common = min(len(value), len(other.value))
-            value[:common] += other.value[:common]
+            value[:common] += other.value[:common] * factor[:common]
             strength[:common] = np.maximum(strength[:common], other.strength[:common])
+        constant = ~np.isnan(strength)
+        if layer.index in self.replaced:
+            self._replace(layer, value)
+            value = np.where(constant, value, 0.0)
         if layer.activation == "linear":
             return Constant(value, strength)
-        constant = ~np.isnan(strength)
         self._note(layer, value[~constant].any(), f"activation={layer.activation} passes no shift")
         return Constant(np.where(constant, ACTIVATIONS[layer.activation](value), 0.0), strength)
+
+    def _replace(self, layer: Shortcut, shift: Array) -> None:
+        """The floats of the depthwise convolution in the place of a removed shortcut: factor of the skip and shift."""
+        factors = self._factors(layer)[layer.inputs.index(self.replaced[layer.index])]
+        dtype = next(iter(self.records.values())).arrays()[0].dtype
+        weight = np.broadcast_to(factors, shift.shape).astype(dtype).reshape(-1, 1, 1, 1)
+        self.records[layer.index] = ConvParams(weight, shift.astype(dtype))
+
+    def _factors(self, layer: Shortcut) -> Array:
+        """What the inputs of a shortcut are multiplied by: (inputs, 1) or (inputs, C)."""
+        if layer.weights == "none":
+            return np.ones((len(layer.inputs), 1))
+        factors = self.weights.shortcut(layer.index).factors(layer.normalization)
+        return factors.reshape(len(layer.inputs), -1)
 
     def route(self, layer: Route, inputs: Sequence[Constant]) -> Constant:
         def part(arrays: list[Array]) -> Array:
@@ -104,16 +128,44 @@ class Absorbing(Domain[Constant]):
         value = ACTIVATIONS[layer.activation](np.where(both, before.value * source.value, 0.0))
         return Constant(np.where(np.isnan(strength), 0.0, value), strength)
 
-    def passing(self, layer: Passing, x: Constant) -> Constant:
-        return Constant(x.value * layer.scale, x.strength) if isinstance(layer, Upsample) else x
+    def reorg(self, layer: Reorg, x: Constant) -> Constant:
+        cells = layer.stride**2
+        if not (x.value.any() or np.isfinite(x.strength).any()):
+            return nothing(len(x.value) // cells if layer.reverse else len(x.value) * cells)
+        if layer.kind == "reorg3d":
+            return Constant(np.tile(x.value, cells), np.tile(x.strength, cells))
+        if layer.reverse:
+            mixed, differs = interleaved(x, len(x.value) // cells)
+        else:
+            mixed, differs = regrouped(x, pixel_sources(layer.stride, *self._map_of(layer)))
+        self._note(layer, differs.any(), f"{int(differs.sum())} outputs mix different constants; their mean is kept")
+        return mixed
 
-    def head(self, layer: Yolo, x: Constant) -> Constant:
+    def passing(self, layer: Passing, x: Constant) -> Constant:
+        match layer:
+            case Upsample():
+                return Constant(x.value * layer.scale, x.strength)
+            case Maxpool() if layer.depth:
+                pooled, lost = largest(x, layer.depth)
+                self._note(layer, lost.any(), f"{int(lost.sum())} channels lose shifts that differ")
+                return pooled
+            case Softmax():
+                self._note(layer, x.value.any(), "passes no shift")
+                return Constant(np.zeros_like(x.value), x.strength)
+        return x
+
+    def head(self, layer: Head, x: Constant) -> Constant:
         self._note(layer, x.value.any(), "a shift reaches the head and is lost")
         return x
 
     def output(self, layer: Layer, x: Constant) -> None:
         """A layer whose output leaves the network."""
         self._note(layer, x.value.any(), "a shift reaches this output of the network and is lost")
+
+    def _map_of(self, layer: Layer) -> tuple[int, int]:
+        """Height and width of what a layer reads, at the cfg's image size."""
+        self.read = self.read or input_shapes(self.graph.netdef)
+        return self.read[layer.index].height, self.read[layer.index].width
 
     def _note(self, layer: Layer, lost: bool | np.bool_, what: str) -> None:
         if lost:
@@ -131,11 +183,7 @@ def absorb_constants(
     carried = walk(graph.netdef, domain)
     for layer in unread_layers(graph.netdef):
         domain.output(layer, carried[layer.index])
-    return Weights(weights.header, domain.records), tuple(domain.notes)
-
-
-def _nothing(channels: int) -> Constant:
-    return Constant(np.zeros(channels), np.full(channels, np.nan))
+    return domain.weights, tuple(domain.notes)
 
 
 def _own_strength(record: ConvParams) -> Array:

@@ -11,10 +11,10 @@ from prune.darknet.netdef import NetDef
 from prune.darknet.weights import Weights
 from prune.graph.blocks import ResidualBlock
 from prune.graph.channels import ChannelGraph, trace_groups
-from prune.plan.types import PrunePlan, block_at
+from prune.plan.types import PrunePlan, blocks_at
 from prune.surgery.absorb import absorb_constants
 from prune.surgery.rewrite import rewrite
-from prune.surgery.slice import slice_record
+from prune.surgery.slice import slice_layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,14 @@ def apply(netdef: NetDef, weights: Weights, plan: PrunePlan, path: str | None = 
     graph = trace_groups(netdef, protect=())
     plan.validate(graph)
     kept = graph.kept_ids(plan.keep())
-    blocks = tuple(block_at(netdef, shortcut) for shortcut in plan.removed)
+    blocks = blocks_at(netdef, plan.removed)
     absorbed, notes = absorb_constants(graph, weights, kept, blocks)
     rewritten = rewrite(graph, kept, blocks, path or netdef.path)
-    records = {
-        rewritten.index_map[layer.index]: slice_record(graph, layer, absorbed.records[layer.index], kept)
-        for layer in netdef.convolutions
+    sliced = {
+        rewritten.index_map[layer.index]: slice_layer(graph, layer, absorbed, kept)
+        for layer in netdef.layers
         if layer.index in rewritten.index_map
     }
+    records = {index: record for index, record in sliced.items() if record is not None}
     pruned = Weights(weights.header, records)
     return Pruned(rewritten.netdef, pruned, rewritten.index_map, Masked(graph, absorbed, kept, blocks), notes)

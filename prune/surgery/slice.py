@@ -5,11 +5,24 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from prune.darknet.layers import IMAGE, Convolutional
-from prune.darknet.weights import ConvParams, Floats
+from prune.darknet.layers import IMAGE, Convolutional, Layer, Shortcut
+from prune.darknet.weights import ConvParams, Floats, Record, ShortcutParams, Weights
 from prune.graph.channels import ChannelGraph
 
 Keep = NDArray[np.bool_]
+
+
+def slice_layer(graph: ChannelGraph, layer: Layer, weights: Weights, kept: Keep) -> Record | None:
+    """The record of any layer without what is cut; None where it owns no floats. kept (ids,) bool."""
+    record = weights.records.get(layer.index)
+    if isinstance(layer, Convolutional) and isinstance(record, ConvParams):
+        return slice_record(graph, layer, record, kept)
+    stays = kept[graph.trace.outputs[layer.index]]
+    if isinstance(layer, Shortcut) and isinstance(record, ConvParams):  # of what replaces it
+        return ConvParams(record.weight[stays], record.bias[stays])
+    if isinstance(record, ShortcutParams) and record.weights.ndim > 1:
+        return record if stays.all() else ShortcutParams(record.weights[:, stays])
+    return record
 
 
 def slice_record(graph: ChannelGraph, layer: Convolutional, record: ConvParams, kept: Keep) -> ConvParams:

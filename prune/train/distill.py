@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from prune.darknet.layers import Yolo
+from prune.darknet.layers import Head
 from prune.darknet.netdef import read_netdef
-from prune.detect.decode import decode_wh, decode_xy, head_geometry, split_head
+from prune.detect.decode import HeadGeometry, decode_wh, decode_xy, head_geometry
+from prune.detect.heads import HeadRules, head_rules, split_head
 from prune.errors import UsageError
 from prune.model.build import build
 from prune.model.state import load_weights
@@ -30,18 +31,30 @@ if TYPE_CHECKING:
 PROBABILITY_EPS = 1e-6
 
 
-def check_heads(student: Sequence[Yolo], teacher: Sequence[Yolo]) -> None:
+def check_heads(student: Sequence[Head], teacher: Sequence[Head]) -> None:
     """Raise UsageError unless both networks have the same heads in the same order."""
     if len(student) != len(teacher):
-        raise UsageError(f"the teacher has {len(teacher)} [yolo] heads, the student {len(student)}: they must agree")
+        raise UsageError(f"the teacher has {len(teacher)} detection heads, the student {len(student)}: they must agree")
     for number, (ours, theirs) in enumerate(zip(student, teacher, strict=True)):
-        for what in ("classes", "masked_anchors", "new_coords", "scale_x_y"):
-            mine, other = getattr(ours, what), getattr(theirs, what)
-            if mine != other:
+        mine, others = _what_must_agree(ours), _what_must_agree(theirs)
+        for what, other in others.items():
+            if mine[what] != other:
                 raise UsageError(
-                    f"[yolo] head {number}: {what} is {other} in the teacher and {mine} in the student; "
+                    f"[{ours.kind}] head {number}: {what} is {other} in the teacher and {mine[what]} in the student; "
                     "heads must agree: use a teacher trained with the student's heads"
                 )
+
+
+def _what_must_agree(head: Head) -> dict[str, object]:
+    rules = head_rules(head)
+    return {
+        "kind": f"[{head.kind}]",
+        "classes": head.classes,
+        "masked_anchors": head.masked_anchors,
+        "new_coords": rules.probable,
+        "scale_x_y": rules.scale_x_y,
+        "the class score": rules.class_kind,
+    }
 
 
 def logits(values: Tensor, new_coords: bool) -> Tensor:
@@ -62,20 +75,38 @@ def binary_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0
     return (cross - own) * temperature**2
 
 
-def soft_target_loss(student: list[Tensor], teacher: list[Tensor], heads: Sequence[Yolo], temperature: float) -> Tensor:
+def class_divergence(student: Tensor, teacher: Tensor, rules: HeadRules, temperature: float = 1.0) -> Tensor:
+    """Divergence of class numbers (B, A, C, H, W) → (B, A, H, W): summed over independent classes, KL(teacher ||
+    student) at `temperature` (times its square) of a softmax, and the squared difference of linear scores.
+    """
+    if rules.class_kind == "linear":
+        return (student - teacher).square().sum(2)
+    if rules.class_kind == "softmax":
+        own, target = ((values / temperature).log_softmax(2) for values in (student, teacher))
+        return (target.exp() * (target - own)).sum(2) * temperature**2
+    own, target = (logits(values, rules.probable) for values in (student, teacher))
+    return binary_divergence(own, target, temperature).sum(2)
+
+
+def divergences(ours: Tensor, theirs: Tensor, head: Head, temperature: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, A, H, W) each: the teacher's objectness, and the divergences of objectness and of the classes."""
+    rules, own, other = head_rules(head), split_head(ours, head), split_head(theirs, head)
+    own_object, object_ = (logits(values[:, :, 4], rules.probable) for values in (own, other))
+    classes = class_divergence(own[:, :, 5:], other[:, :, 5:], rules, temperature)
+    return object_.sigmoid(), binary_divergence(own_object, object_, temperature), classes
+
+
+def soft_target_loss(student: list[Tensor], teacher: list[Tensor], heads: Sequence[Head], temperature: float) -> Tensor:
     """Divergence of the class and objectness outputs, each cell weighted by the teacher's objectness.
 
     Most cells are background where both say no: unweighted they would drown the few that hold what the
     teacher knows. Divided by the sum of the weights, so that it is a mean per object the teacher sees. Raw
-    (B, A*(5+C), H, W) → ().
+    (B, A*(entries + C), H, W) → ().
     """
     total, weight_sum = student[0].new_zeros(()), student[0].new_zeros(())
     for ours, theirs, head in zip(student, teacher, heads, strict=True):
-        own = logits(split_head(ours, head)[:, :, 4:], head.new_coords)
-        other = logits(split_head(theirs, head)[:, :, 4:], head.new_coords)
-        weight = other[:, :, 0].sigmoid()
-        divergence = binary_divergence(own, other, temperature)
-        total = total + (weight * divergence.sum(2)).sum()
+        weight, objectness, classes = divergences(ours, theirs, head, temperature)
+        total = total + (weight * (objectness + classes)).sum()
         weight_sum = weight_sum + weight.sum()
     return total / weight_sum.clamp_min(1.0)
 
@@ -83,7 +114,7 @@ def soft_target_loss(student: list[Tensor], teacher: list[Tensor], heads: Sequen
 def task_loss(
     student: list[Tensor],
     teacher: list[Tensor],
-    heads: Sequence[Yolo],
+    heads: Sequence[Head],
     batch: Batch,
     settings: DistillSettings,
 ) -> Tensor:
@@ -91,49 +122,47 @@ def task_loss(
 
     Chen et al. 2017, "Learning Efficient Object Detection Models with Knowledge Distillation", sections 3.2
     (background weighs more than a class) and 3.3 (a box costs only while it is farther from the truth than
-    the teacher's, by the margin). Raw (B, A*(5+C), H, W) → (), a mean per object the teacher sees and per
+    the teacher's, by the margin). Raw (B, A*(entries + C), H, W) → (), a mean per object the teacher sees and per
     matched cell.
     """
     soft = student[0].new_zeros(())
     seen = student[0].new_zeros(())
     for ours, theirs, head in zip(student, teacher, heads, strict=True):
-        own = logits(split_head(ours, head)[:, :, 4:], head.new_coords)
-        other = logits(split_head(theirs, head)[:, :, 4:], head.new_coords)
-        objectness = other[:, :, 0].sigmoid()
-        divergence = binary_divergence(own, other)
-        background = objectness + settings.background * (1 - objectness)
-        soft = soft + (background * divergence[:, :, 0]).sum() + (objectness * divergence[:, :, 1:].sum(2)).sum()
-        seen = seen + objectness.sum()
+        weight, objectness, classes = divergences(ours, theirs, head)
+        background = weight + settings.background * (1 - weight)
+        soft = soft + (background * objectness).sum() + (weight * classes).sum()
+        seen = seen + weight.sum()
     boxes = bounded_boxes(student, teacher, heads, batch, settings.margin)
     return soft / seen.clamp_min(1.0) + settings.box_weight * boxes
 
 
 def bounded_boxes(
-    student: list[Tensor], teacher: list[Tensor], heads: Sequence[Yolo], batch: Batch, margin: float
+    student: list[Tensor], teacher: list[Tensor], heads: Sequence[Head], batch: Batch, margin: float
 ) -> Tensor:
     """Mean over matched cells of the student's squared box error, 0 where error + margin <= the teacher's. →
     ()
 
-    Boxes are compared as centre offsets in cells and logarithms of sizes, as heads regress them.
+    Boxes are compared as centre offsets in cells and logarithms of sizes, as heads regress them; the
+    uncertainties of `[Gaussian_yolo]` are left to the student's own loss.
     """
     total, count = student[0].new_zeros(()), 0
-    matches = matched_cells(batch.targets, heads, [tuple(r.shape[-2:]) for r in student], batch.size_wh)
+    matches = matched_cells(batch.targets, heads, [(r.shape[-2], r.shape[-1]) for r in student], batch.size_wh)
     for ours, theirs, head, match in zip(student, teacher, heads, matches, strict=True):
-        error = box_error(match.select(split_head(ours, head)), match.boxes, head)
-        bound = box_error(match.select(split_head(theirs, head)), match.boxes, head)
+        geometry = head_geometry(head, ours, batch.size_wh)
+        error = box_error(match.select(split_head(ours, head)), match.boxes, geometry)
+        bound = box_error(match.select(split_head(theirs, head)), match.boxes, geometry)
         total = total + error[error + margin > bound].sum()
         count += len(error)
     return total / max(1, count)
 
 
-def box_error(values: Tensor, truth: Tensor, head: Yolo) -> Tensor:
+def box_error(values: Tensor, truth: Tensor, geometry: HeadGeometry) -> Tensor:
     """Squared distance (n,) of boxes.
 
     `values` (n, 5+C) raw; `truth` (n, 5): offsets in cells, sizes in pixels, anchor.
     """
-    geometry = head_geometry(head, values)
     xy = decode_xy(values[:, :2], geometry)
-    wh = decode_wh(values[:, 2:4], geometry.anchors[truth[:, 4].long()], head.new_coords)
+    wh = decode_wh(values[:, 2:4], geometry.anchors[truth[:, 4].long()], geometry.new_coords)
     sizes = (wh.clamp_min(1e-6).log() - truth[:, 2:4].clamp_min(1e-6).log()).square()
     return (xy - truth[:, :2]).square().sum(1) + sizes.sum(1)
 
@@ -147,8 +176,8 @@ class DistillHook(Hook):
     def __init__(
         self,
         teacher: nn.Module,
-        teacher_heads: Sequence[Yolo],
-        student_heads: Sequence[Yolo],
+        teacher_heads: Sequence[Head],
+        student_heads: Sequence[Head],
         settings: DistillSettings,
     ) -> None:
         check_heads(student_heads, teacher_heads)

@@ -40,11 +40,11 @@ def check_classes(netdef: NetDef, samples: SampleSet) -> None:
     """Raise UsageError unless the network reads RGB, there is a head and every head has the data's classes."""
     if netdef.net.channels != 3:
         raise UsageError(f"{netdef.path}: channels={netdef.net.channels} in [net]; images are read as RGB: 3 channels")
-    if not netdef.yolo_heads:
-        raise UsageError(f"{netdef.path}: has no [yolo] head to train")
-    for head in netdef.yolo_heads:
+    if not netdef.heads:
+        raise UsageError(f"{netdef.path}: has no detection head to train")
+    for head in netdef.heads:
         if head.classes != len(samples.names):
             raise UsageError(
-                f"{netdef.path}: [yolo] (layer {head.index}) has {head.classes} classes, the data "
+                f"{netdef.path}: [{head.kind}] (layer {head.index}) has {head.classes} classes, the data "
                 f"{len(samples.names)}: python -m prune.adapt rewrites the cfg"
             )

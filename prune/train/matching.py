@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from prune.darknet.layers import Yolo
+from prune.darknet.layers import Head
 from prune.detect.boxes import wh_iou
+from prune.detect.heads import anchors_in_pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Match:
 
 
 def matched_cells(
-    targets: Tensor, heads: Sequence[Yolo], grids_hw: Sequence[tuple[int, ...]], size_wh: tuple[int, int]
+    targets: Tensor, heads: Sequence[Head], grids_hw: Sequence[tuple[int, int]], size_wh: tuple[int, int]
 ) -> list[Match]:
     """One Match per head. `targets` (N, 6): image, class, cxcywh normalised; `size_wh`: network input in
     pixels.
@@ -37,18 +38,19 @@ def matched_cells(
     2018, "YOLOv3", section 2.1).
     """
     sizes = targets[:, 4:6] * targets.new_tensor(size_wh)
-    anchors = targets.new_tensor([anchor for head in heads for anchor in head.masked_anchors])
+    grids = zip(heads, grids_hw, strict=True)
+    anchors = targets.new_tensor([a for head, grid in grids for a in anchors_in_pixels(head, grid, size_wh)])
     best = wh_iou(sizes, anchors).argmax(1)
     matches, first = [], 0
     for head, grid in zip(heads, grids_hw, strict=True):
-        last = first + len(head.mask)
+        last = first + head.boxes
         here = (best >= first) & (best < last)
         matches.append(_match(targets[here], sizes[here], best[here] - first, grid))
         first = last
     return matches
 
 
-def _match(targets: Tensor, sizes: Tensor, anchors: Tensor, grid_hw: tuple[int, ...]) -> Match:
+def _match(targets: Tensor, sizes: Tensor, anchors: Tensor, grid_hw: tuple[int, int]) -> Match:
     height, width = grid_hw
     centres = targets[:, 2:4] * targets.new_tensor([width, height])
     column, row = centres[:, 0].long().clamp(0, width - 1), centres[:, 1].long().clamp(0, height - 1)

@@ -14,11 +14,10 @@ def make_optimizer(model: nn.Module, settings: TrainSettings) -> Optimizer:
 
     Decay on gamma, beta or biases would move exactly the values that pruning reads.
     """
-    kernels = [m.weight for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
-    ids = {id(weight) for weight in kernels}
-    others = [p for p in model.parameters() if id(p) not in ids]
-    groups = [
-        {"params": kernels, "weight_decay": settings.weight_decay},
+    kernels = {id(m.weight): m.weight for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))}
+    others = [p for p in model.parameters() if id(p) not in kernels]
+    groups = [  # a kernel that several layers share stands in it once
+        {"params": list(kernels.values()), "weight_decay": settings.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]

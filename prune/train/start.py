@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from prune.darknet.layers import Convolutional
+from prune.darknet.layout import slots
 from prune.darknet.netdef import NetDef, read_netdef
 from prune.darknet.transfer import transfer
 from prune.darknet.weights import Header, Weights, read_partial, read_weights
@@ -21,8 +22,7 @@ from prune.train.checkpoint import State, load_plain, pick_state
 logger = logging.getLogger(__name__)
 CHECKPOINT_SUFFIXES = (".pt", ".pth")
 OBJECT_PRIOR = 0.01
-"""Objectness of a fresh head: few cells hold an object, and a head that starts at 0.5 first spends its steps
-on
+"""Objectness of a fresh head: few cells hold an object, and a head that starts at 0.5 first spends its steps on
 saying no (Lin et al. 2017, "Focal Loss for Dense Object Detection", section 3.3)."""
 HEAD_STD = 0.01
 LEAKY_SLOPE = 0.1
@@ -50,7 +50,7 @@ def start_network(
         return model, 0
     found = _transferred(weights, weights_cfg, netdef) if weights_cfg else _read_start(weights, netdef)
     load_weights(model, found)
-    fresh = [index for index, _ in model.convolutions() if index not in found.records]
+    fresh = [slot.layer.index for slot in slots(netdef) if slot.layer.index not in found.records]
     if fresh:
         logger.info("%s: layers %s start fresh", weights, ", ".join(map(str, fresh)))
     return model, found.header.seen
@@ -75,17 +75,17 @@ def initialize(model: DarknetModel) -> None:
     for head in model.heads:
         source = model.netdef.layers[head.inputs[0]]
         if isinstance(source, Convolutional):
-            _initialize_head(model.block(source.index).conv, len(head.mask))
+            _initialize_head(model.block(source.index).conv, head.boxes, head.entries)
 
 
 @torch.no_grad()
-def _initialize_head(conv: nn.Conv2d, anchors: int) -> None:
-    """Small kernels, objectness at OBJECT_PRIOR; channels run anchor by anchor: x, y, w, h, objectness,
-    classes.
+def _initialize_head(conv: nn.Conv2d, anchors: int, entries: int) -> None:
+    """Small kernels, objectness at OBJECT_PRIOR; channels run anchor by anchor: the `entries` of a box, of
+    which objectness is the last, then classes.
     """
     nn.init.normal_(conv.weight, std=HEAD_STD)
     if conv.bias is not None:
-        conv.bias.view(anchors, -1)[:, 4] = -math.log((1 - OBJECT_PRIOR) / OBJECT_PRIOR)
+        conv.bias.view(anchors, -1)[:, entries - 1] = -math.log((1 - OBJECT_PRIOR) / OBJECT_PRIOR)
 
 
 def _read_start(path: Path, netdef: NetDef) -> Weights:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from prune.darknet.cfg import format_document, parse_document
 from prune.darknet.netdef import NetDef, format_netdef, parse_netdef, read_netdef
 from prune.errors import CfgError
-from tests.shared import SHARED, needs_shared
 from tests.strategies import examples, netdefs, randoms
 
 NET = "[net]\nwidth=32\nheight=32\n"
@@ -67,13 +66,6 @@ def test_any_text_is_either_refused_or_written_back(text: str) -> None:
     assert format_document(document) == text
 
 
-@needs_shared
-@pytest.mark.parametrize("path", sorted((SHARED / "cfg-zoo").glob("*.cfg")), ids=lambda path: path.stem)
-def test_a_cfg_in_circulation_is_written_back_byte_for_byte(path: Path) -> None:
-    text = path.read_bytes().decode("utf-8", errors="surrogateescape")
-    assert format_document(parse_document(text)) == text
-
-
 def test_bytes_that_are_not_utf8_survive(tmp_path: Path) -> None:
     path = tmp_path / "latin.cfg"
     path.write_bytes(NET.encode() + b"# gr\xf6\xdfe\n" + CONV.encode())
@@ -107,23 +99,24 @@ def test_an_unknown_key_is_kept_and_remarked() -> None:
         ("width=3\n", "net.cfg:1: ", "before the first"),
         (NET, "net.cfg:1: ", "no layers"),
         (CONV, "net.cfg:1: ", "must be \\[net\\]"),
-        (NET + "[lstm]\n", "net.cfg:4: ", "\\[lstm\\] is not supported"),
+        (NET + "[lstm]\n", "net.cfg:4: ", "\\[lstm\\] is not supported: recurrent networks"),
         (NET + "[convolutional\n", "net.cfg:4: ", "no section header"),
         (NET + "just words\n", "net.cfg:4: ", "is no option"),
         (NET + "[convolutional]\nfilters=many\n", "net.cfg:5: ", "'many' is not a number"),
         (NET + "[convolutional]\nfilters=2.5\n", "net.cfg:5: ", "whole number"),
         (NET + "[convolutional]\nfilters=0\n", "net.cfg:5: ", "at least 1"),
-        (NET + "[convolutional]\nfilters=nan\n", "net.cfg:5: ", "not finite"),
+        (NET + "[convolutional]\nfilters=nan\n", "net.cfg:5: ", "'nan' is not a number"),
         (NET + "[convolutional]\nfilters=6\ngroups=4\n", "net.cfg:6: ", "does not divide"),
         (NET + "[convolutional]\nactivation=lrelu\n", "net.cfg:5: ", "lrelu is unknown"),
         (NET + "[convolutional]\nxnor=1\n", "net.cfg:5: ", "not supported"),
         (NET + CONV + "[shortcut]\nactivation=linear\n", "net.cfg:9: ", "needs from="),
         (NET + CONV + "[shortcut]\nfrom=-3\n", "net.cfg:10: ", "points before the first layer"),
         (NET + CONV + "[shortcut]\nfrom=1\n", "net.cfg:10: ", "points to layer 1"),
-        (NET + CONV + "[shortcut]\nfrom=\n", "net.cfg:10: ", "not a number"),
-        (NET + CONV + "[shortcut]\nfrom=-1\nweights_type=per_channel\n", "net.cfg:11: ", "not supported"),
+        (NET + CONV + "[shortcut]\nfrom=\n", "net.cfg:9: ", "needs from="),
+        (NET + CONV + "[shortcut]\nfrom=0,,0\n", "net.cfg:10: ", "'' is not a number"),
+        (NET + CONV + "[shortcut]\nfrom=-1\nweights_type=each\n", "net.cfg:11: ", "one of none, per_feature"),
         (NET + CONV + "[route]\nlayers=-1,5\n", "net.cfg:10: ", "points to layer 5"),
-        (NET + CONV + "[route]\nlayers=-1.5\n", "net.cfg:10: ", "whole numbers"),
+        (NET + CONV + "[route]\nlayers=-1.5\n", "net.cfg:10: ", "whole number"),
         (NET + CONV + "[route]\nlayers=-1\ngroups=2\ngroup_id=2\n", "net.cfg:12: ", "below groups"),
         (NET + CONV + "[scale_channels]\nfrom=-1,-1\n", "net.cfg:10: ", "one layer"),
         (NET + CONV + "[yolo]\nclasses=1\n", "net.cfg:9: ", "anchors"),

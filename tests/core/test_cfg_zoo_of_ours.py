@@ -40,8 +40,8 @@ def test_a_cfg_of_ours_round_trips_and_needs_no_remark(path: Path) -> None:
 @pytest.mark.parametrize("path", CFGS, ids=lambda path: path.stem)
 def test_a_head_gets_as_many_channels_as_it_reads(path: Path) -> None:
     netdef = read_netdef(path)
-    for head in netdef.yolo_heads:
-        assert netdef.convolution(head.inputs[0]).filters == len(head.mask) * (5 + head.classes)
+    for head in netdef.heads:
+        assert netdef.convolution(head.inputs[0]).filters == head.channels
 
 
 @needs_shared
@@ -84,14 +84,14 @@ def test_the_toy_has_every_feature() -> None:
         "logistic",
         "linear",
     }
-    assert len(netdef.yolo_heads) == 2
+    assert len(netdef.heads) == 2
 
 
 def test_the_nano_follows_the_pattern_of_darknet_53() -> None:
     netdef = _ours("yolov3-nano")
     kinds = Counter(layer.kind for layer in netdef.layers)
     assert kinds["shortcut"] == 7
-    assert all(head.classes == 3 for head in netdef.yolo_heads)
+    assert all(head.classes == 3 for head in netdef.heads)
     for layer in netdef.layers:
         if layer.kind == "shortcut":
             body = [netdef.convolution(layer.index - step) for step in (2, 1)]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from prune.darknet.layers import Gate, Shortcut
 from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
 from prune.darknet.shapes import shapes
 from prune.errors import PlanError, UsageError
@@ -116,9 +117,14 @@ def test_a_gate_is_tied_to_what_it_gates_and_needs_no_gamma() -> None:
         (cbl(4) + "[upsample]\nstride=2\n", 0, "protected: feeds the upsample at layer 1"),
         (cbl(4) + cbl(4) + "[shortcut]\nfrom=-2\n", 0, "tied by the shortcut at layer 2"),
         (cbl(4) + cbl(4) + "[route]\nlayers=0\n", 1, "is an output of the network (layer 1)"),
-        (cbl(4) + "[route]\nlayers=-1,-1\n[route]\nlayers=-1\ngroups=2\n", 0, "share channels"),
+        (cbl(4) + cbl(2) + "[route]\nlayers=0,1,0\n[route]\nlayers=-1\ngroups=2\n", 0, "share channels"),
         (cbl(6) + cbl(6, groups=2) + "[route]\nlayers=0\n" + cbl(6, groups=3), 0, "need different parts"),
         (cbl(3, groups=3), 0, "the network's image, or tied"),
+        (cbl(4) + "[softmax]\n" + cbl(2), 0, "feeds the softmax at layer 1"),
+        (cbl(4).replace("leaky", "normalize_channels"), 0, "divides by a sum over its channels"),
+        (cbl(4) + cbl(1) + "[scale_channels]\nfrom=0\nscale_wh=1\n" + cbl(2), 1, "is the gate of all channels"),
+        (cbl(4) + cbl(4) + "[route]\nlayers=0\n" + cbl(4, share_index=1) + cbl(2), 0, "layers 1 and 3 use the same"),
+        (cbl(4) + cbl(4) + "[route]\nlayers=0\n" + cbl(4, share_index=-2) + cbl(2), 3, "layers 1 and 3 use the same"),
     ],
 )
 def test_a_frozen_group_says_why(layers: str, producer: int, word: str) -> None:
@@ -158,7 +164,7 @@ def test_every_output_has_as_many_ids_as_channels_and_every_slot_a_member(netdef
 def test_what_a_shortcut_adds_has_one_slot_per_channel(netdef: NetDef) -> None:
     graph = trace_groups(netdef)
     for layer in netdef.layers:
-        if layer.kind in ("shortcut", "scale_channels", "sam"):
+        if isinstance(layer, Shortcut) or (isinstance(layer, Gate) and not layer.scale_wh):
             first, *others = (graph.trace.outputs[source] for source in layer.inputs)
             for other in others:
                 common = min(len(first), len(other))

@@ -78,6 +78,8 @@ def test_every_ranked_block_can_be_removed(network: tuple[NetDef, Weights]) -> N
     gone = {i for s in plan.removed for i in block_at(network[0], s).layers}
     pruned = apply(*network, plan)
     assert set(pruned.index_map) == {layer.index for layer in network[0].layers} - gone
+    replaced = {s for s in plan.removed if block_at(network[0], s).replaced}
     left = {layer.index for layer in network[0].layers if layer.kind == "shortcut"} - gone
-    assert {pruned.netdef.layers[pruned.index_map[index]].kind for index in left} <= {"shortcut"}
+    kinds = {index: pruned.netdef.layers[pruned.index_map[index]].kind for index in left}
+    assert kinds == {index: "convolutional" if index in replaced else "shortcut" for index in left}
     assert len(find_blocks(pruned.netdef)) <= len(find_blocks(network[0]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -13,11 +12,10 @@ from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
 from prune.darknet.shapes import Shape, input_channels, input_shapes, largest_stride, shapes
 from prune.errors import CfgError, PlanError
 from tests.builder import Builder
-from tests.shared import REPOSITORY, SHARED, needs_shared
+from tests.shared import REPOSITORY
 from tests.strategies import examples, netdefs, randoms
 
 NET = "[net]\nwidth=32\nheight=32\n"
-UNSUPPORTED = ("Gaussian_yolov3_BDD", "yolov2", "yolov2-tiny")  # Gaussian_yolo, reorg, region
 CONV = "[convolutional]\nfilters=4\nsize=3\npad=1\nactivation=leaky\n"
 
 
@@ -109,15 +107,3 @@ def test_asking_for_a_convolution_where_none_is_is_an_error() -> None:
 @pytest.mark.parametrize(("name", "stride"), [("yolov3", 32), ("yolov3-tiny", 32), ("yolov3-nano", 16), ("toy", 8)])
 def test_the_largest_stride_is_that_of_the_coarsest_map(name: str, stride: int) -> None:
     assert largest_stride(read_netdef(REPOSITORY / "cfg" / f"{name}.cfg")) == stride
-
-
-@needs_shared
-@pytest.mark.parametrize("path", sorted((SHARED / "cfg-zoo").glob("*.cfg")), ids=lambda path: path.stem)
-def test_a_cfg_in_circulation_is_understood_or_refused_by_name(path: Path) -> None:
-    error = None
-    try:
-        shapes(read_netdef(path))
-    except CfgError as caught:
-        error = str(caught)
-    assert (error is None) == (path.stem not in UNSUPPORTED)
-    assert error is None or (error.startswith(f"{path}:") and "is not supported" in error)

@@ -14,7 +14,7 @@ from prune.darknet.netdef import NetDef, format_netdef, parse_netdef
 from prune.darknet.weights import Weights, write_weights
 from prune.errors import PlanError, PruneError
 from prune.graph.channels import trace_groups
-from prune.plan.types import ChannelMask, PrunePlan, digest, format_plan, parse_plan, read_plan
+from prune.plan.types import FORMAT, ChannelMask, PrunePlan, digest, format_plan, parse_plan, read_plan
 from prune.surgery.apply import Pruned, apply
 from tests.core.test_channels import cbl, graph_of
 from tests.core.test_score import with_gammas
@@ -35,7 +35,7 @@ def mask(group: int, *keep: int) -> ChannelMask:
 def files_of(pruned: Pruned) -> tuple[str, bytes]:
     """The cfg text and the weights file."""
     with TemporaryDirectory() as folder:
-        write_weights(Path(folder) / "a.weights", pruned.weights)
+        write_weights(Path(folder) / "a.weights", pruned.weights, pruned.netdef)
         return format_netdef(pruned.netdef), (Path(folder) / "a.weights").read_bytes()
 
 
@@ -93,7 +93,7 @@ def _changed(**changes: object) -> str:
         "{}",
         "null",
         "no json",
-        _changed(format=2),
+        _changed(format=FORMAT + 1),
         _changed(masks=[{}]),
         _changed(masks=3),
         _changed(masks=[{"group": 1, "width": 4, "cut": [4]}]),

@@ -25,7 +25,7 @@ def with_gammas(graph: ChannelGraph, values: Mapping[int, ArrayLike]) -> Weights
     weights = tame_weights(graph.netdef, 0)
     records = dict(weights.records)
     for index, gamma in values.items():
-        records[index] = replace(records[index], gamma=np.array(gamma, np.float32))
+        records[index] = replace(weights.conv(index), gamma=np.array(gamma, np.float32))
     return Weights(weights.header, records)
 
 

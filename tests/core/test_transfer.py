@@ -7,6 +7,7 @@ import numpy as np
 from prune.darknet.netdef import parse_netdef
 from prune.darknet.transfer import transfer
 from prune.darknet.weights import random_weights
+from tests.core.test_layout import CONV, MIXED
 from tests.core.test_weights import CFG
 
 
@@ -37,3 +38,16 @@ def test_a_layer_the_source_lacks_is_listed() -> None:
     taken, fresh = transfer(random_weights(source, np.random.default_rng(0)), source, longer)
     assert list(taken) == [0, 1]
     assert fresh == ["layer 3: source.cfg holds no convolution there"]
+
+
+def test_connected_layers_and_weighted_shortcuts_are_taken_where_they_fit() -> None:
+    source = parse_netdef(MIXED, "source.cfg")
+    weights = random_weights(source, np.random.default_rng(0))
+    assert transfer(weights, source, source) == (dict(weights.records), [])
+    other = MIXED.replace("width=4", "width=6").replace("per_channel", "per_feature")
+    taken, fresh = transfer(weights, source, parse_netdef(other))
+    assert list(taken) == [0, 1]
+    assert fresh == ["layer 2: factors 2×3, here 2", "layer 3: kernel 2×3×2×4, here 2×3×2×6"]
+    plain = MIXED.replace("weights_type=per_channel\n", "").replace("[shortcut]\nfrom=-2", CONV.strip())
+    taken, fresh = transfer(weights, source, parse_netdef(plain))
+    assert fresh == ["layer 2: source.cfg holds no convolution there"]

@@ -54,7 +54,7 @@ def test_weights_are_read_as_they_were_written(network: tuple[NetDef, Weights]) 
     netdef, weights = network[0], as_float32(network[1])
     with TemporaryDirectory() as folder:
         path = Path(folder) / "a.weights"
-        write_weights(path, weights)
+        write_weights(path, weights, netdef)
         assert_same(read_weights(path, netdef), weights)
         assert path.stat().st_size == network_cost(netdef).weights_bytes
         assert [file.name for file in Path(folder).iterdir()] == ["a.weights"]
@@ -67,14 +67,14 @@ def test_every_header_version_keeps_its_width_of_seen(version: tuple[int, int], 
     header = Header(*version, revision, seen)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "a.weights"
-        write_weights(path, Weights(header, weights.records))
+        write_weights(path, Weights(header, weights.records), netdef)
         assert path.stat().st_size == (16 if version == (0, 1) else 20) + 4 * FLOATS
         assert_same(read_weights(path, netdef), Weights(header, weights.records))
 
 
 def test_seen_beyond_32_bits_survives(tmp_path: Path) -> None:
     netdef, weights = small()
-    write_weights(tmp_path / "a.weights", Weights(Header(seen=2**40), weights.records))
+    write_weights(tmp_path / "a.weights", Weights(Header(seen=2**40), weights.records), netdef)
     assert read_weights(tmp_path / "a.weights", netdef).header.seen == 2**40
 
 
@@ -84,7 +84,7 @@ def test_seen_beyond_32_bits_survives(tmp_path: Path) -> None:
 def test_a_file_of_another_length_names_both_lengths(tmp_path: Path, change: int, word: str) -> None:
     netdef, weights = small()
     path = tmp_path / "a.weights"
-    write_weights(path, weights)
+    write_weights(path, weights, netdef)
     content = path.read_bytes()
     path.write_bytes(content[: 4 * change] if change < 0 else content + bytes(4 * change))
     with pytest.raises(WeightsError, match=word) as caught:
@@ -112,6 +112,20 @@ def test_what_is_no_weights_file_is_refused(tmp_path: Path, content: bytes, what
         read_weights(path, small()[0])
 
 
+@given(st.binary(max_size=60) | st.binary(max_size=8).map(lambda tail: bytes(20 + 4 * FLOATS) + tail))
+@examples(60)
+def test_any_bytes_are_either_weights_or_refused(content: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "a.weights"
+        path.write_bytes(content)
+        for read in (read_weights, read_partial):
+            try:
+                weights = read(path, small()[0])
+            except WeightsError:
+                continue
+            assert len(weights.header.to_bytes()) + 4 * weights.floats == len(content)
+
+
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     for path, what in ((tmp_path / "none", "no such file"), (tmp_path, "folder")):
         with pytest.raises(WeightsError, match=what) as caught:
@@ -120,8 +134,8 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_cfg_are_refused(tmp_path: Path) -> None:
-    _, weights = small()
-    write_weights(tmp_path / "a.weights", weights)
+    netdef, weights = small()
+    write_weights(tmp_path / "a.weights", weights, netdef)
     other = parse_netdef(CFG.replace("filters=6", "filters=8"), "other.cfg")
     with pytest.raises(WeightsError, match=r"of another cfg"):
         read_weights(tmp_path / "a.weights", other)
@@ -132,7 +146,7 @@ def test_a_partial_file_ends_on_a_layer_boundary(tmp_path: Path) -> None:
     path = tmp_path / "a.conv.1"
     for layers in (0, 1, 2):
         part = Weights(weights.header, {i: weights.records[i] for i in range(layers)})
-        write_weights(path, part)
+        write_weights(path, part, netdef)
         assert_same(read_partial(path, netdef), part)
     for floats in (3, FLOATS - 1, FLOATS + 1):
         path.write_bytes(weights.header.to_bytes() + bytes(4 * floats))
@@ -141,13 +155,13 @@ def test_a_partial_file_ends_on_a_layer_boundary(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
-    _, weights = small()
+    netdef, weights = small()
     path = tmp_path / "a.weights"
-    write_weights(path, weights)
+    write_weights(path, weights, netdef)
     before = path.read_bytes()
     broken = Weights(weights.header, {**weights.records, 1: None})  # type: ignore[dict-item]
     with pytest.raises(AttributeError):
-        write_weights(path, broken)
+        write_weights(path, broken, netdef)
     assert path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -157,15 +171,15 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
 def test_official_weights_are_written_back_bit_for_bit(tmp_path: Path, name: str) -> None:
     path = SHARED / "weights" / f"{name}.weights"
     netdef = read_netdef(path.with_suffix(".cfg"))
-    write_weights(tmp_path / "copy.weights", read_weights(path, netdef))
+    write_weights(tmp_path / "copy.weights", read_weights(path, netdef), netdef)
     assert (tmp_path / "copy.weights").read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_diverged_file_is_refused_by_name(tmp_path: Path, value: float) -> None:
     netdef, weights = small()
-    weights.records[1].weight[2, 0] = value
-    write_weights(tmp_path / "a.weights", weights)
+    weights.conv(1).weight[2, 0] = value
+    write_weights(tmp_path / "a.weights", weights, netdef)
     with pytest.raises(WeightsError, match=r"a\.weights: holds values that are NaN or infinite"):
         read_weights(tmp_path / "a.weights", netdef)
 

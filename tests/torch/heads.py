@@ -1,11 +1,11 @@
-"""`[yolo]` heads, and cfgs small enough to train in a test."""
+"""Detection heads of every kind, and cfgs small enough to train in a test."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from prune.darknet.layers import Yolo
+from prune.darknet.layers import Head, Yolo
 from prune.darknet.netdef import NetDef, parse_netdef
 
 ANCHORS = "10,13, 16,30, 33,23, 30,61, 62,45, 59,119"
@@ -19,13 +19,15 @@ pad=1
 activation=leaky
 """
 
-HEAD = """[convolutional]
+LAST = """[convolutional]
 size=1
 stride=1
 filters={filters}
 activation={activation}
 
-[yolo]
+"""
+
+YOLO = """[{kind}]
 mask={mask}
 anchors={anchors}
 classes={classes}
@@ -34,6 +36,31 @@ ignore_thresh=.7
 scale_x_y={scale}
 new_coords={new_coords}
 """
+
+REGION = """[region]
+anchors={anchors}
+classes={classes}
+num={num}
+softmax={softmax}
+thresh=.7
+"""
+
+REGION_KINDS = {"region": 1, "region without softmax": 0}
+ENTRIES = {"Gaussian_yolo": 9}
+
+
+def head_text(kind: str, mask: str, anchors: str, classes: int, stride: int, scale: float, new_coords: int) -> str:
+    """A head's convolution and its section; anchors are in pixels, and written in cells for `[region]`."""
+    boxes = len(mask.split(","))
+    activation = "logistic" if new_coords else "linear"
+    last = LAST.format(filters=boxes * (ENTRIES.get(kind, 5) + classes), activation=activation)
+    if kind not in REGION_KINDS:
+        text = YOLO.format(kind=kind, mask=mask, anchors=anchors, classes=classes, scale=scale, new_coords=new_coords)
+        return last + (text if kind == "yolo" else text.replace(f"new_coords={new_coords}\n", ""))
+    numbers = [float(v) / stride for v in anchors.split(",")]
+    used = [numbers[2 * int(i) + side] for i in mask.split(",") for side in (0, 1)]
+    cells = ",".join(map(str, used))
+    return last + REGION.format(anchors=cells, classes=classes, num=boxes, softmax=REGION_KINDS[kind])
 
 
 def two_head_cfg(
@@ -45,25 +72,15 @@ def two_head_cfg(
     size: int = 64,
     anchors: str = ANCHORS,
     second_classes: int | None = None,
+    kinds: tuple[str, str] = ("yolo", "yolo"),
 ) -> str:
     """A network with a head at stride 16 and one at stride 8."""
-    activation = "logistic" if new_coords else "linear"
     parts = [f"[net]\nwidth={size}\nheight={size}\nchannels=3\n"]
     parts += [CONV.format(filters=f, stride=2) for f in (8, 16, 32)]
-    heads = []
-    for mask, count in zip(masks, (classes, second_classes or classes), strict=True):
-        filters = len(mask.split(",")) * (5 + count)
-        heads.append(
-            HEAD.format(
-                filters=filters,
-                activation=activation,
-                mask=mask,
-                anchors=anchors,
-                classes=count,
-                scale=scale,
-                new_coords=new_coords,
-            )
-        )
+    heads = [
+        head_text(kind, mask, anchors, count, stride, scale, new_coords)
+        for kind, mask, count, stride in zip(kinds, masks, (classes, second_classes or classes), (16, 8), strict=True)
+    ]
     parts += [
         CONV.format(filters=32, stride=2),
         heads[0],
@@ -81,10 +98,12 @@ def two_heads(classes: int = 2, **options: object) -> NetDef:
 
 def head(**options: object) -> Yolo:
     """The first of those heads."""
-    return two_heads(**options).yolo_heads[0]  # type: ignore[arg-type]
+    found = two_heads(**options).heads[0]  # type: ignore[arg-type]
+    assert isinstance(found, Yolo)
+    return found
 
 
-def random_raw(heads: tuple[Yolo, ...], batch: int, size: int = 64, seed: int = 0) -> list[Tensor]:
+def random_raw(heads: tuple[Head, ...], batch: int, size: int = 64, seed: int = 0) -> list[Tensor]:
     """Raw head inputs, at strides 16 and 8."""
     generator = torch.Generator().manual_seed(seed)
     return [

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from prune.darknet.layers import Yolo
+from prune.darknet.layers import Head
 from prune.darknet.netdef import NetDef, parse_netdef
+from prune.detect.heads import HeadRules
 from prune.errors import UsageError
 from prune.model.build import build
 from prune.train.distill import (
@@ -15,6 +18,7 @@ from prune.train.distill import (
     binary_divergence,
     bounded_boxes,
     check_heads,
+    class_divergence,
     logits,
     soft_target_loss,
     task_loss,
@@ -22,6 +26,7 @@ from prune.train.distill import (
 from prune.train.hooks import Batch
 from prune.train.matching import matched_cells
 from prune.train.settings import DistillSettings
+from tests.torch.heads import random_raw, two_heads
 
 SIZE = (64, 64)
 BATCH = Batch(torch.rand(2, 3, 64, 64), torch.tensor([[0, 1, 0.3, 0.6, 0.25, 0.2], [1, 0, 0.9, 0.1, 0.6, 0.7]]), SIZE)
@@ -39,7 +44,7 @@ def network(width: int = 4, depth: int = 1, classes: int = 2, anchors: str = "10
     return parse_netdef(f"[net]\nwidth=64\nheight=64\nchannels=3\n{down}{more}{head}{yolo}")
 
 
-HEADS = network().yolo_heads
+HEADS = network().heads
 
 
 def raw(seed: int, scale: float = 1.0) -> list[Tensor]:
@@ -147,12 +152,12 @@ def test_teacher_and_student_may_differ_in_width_and_depth() -> None:
 @pytest.mark.parametrize(
     ("other", "what"),
     [
-        (network(classes=3).yolo_heads, "classes is 3 in the teacher and 2"),
-        (network(anchors="12,10, 30,30").yolo_heads, "masked_anchors"),
-        ((), "the teacher has 0 .yolo. heads, the student 1"),
+        (network(classes=3).heads, "classes is 3 in the teacher and 2"),
+        (network(anchors="12,10, 30,30").heads, "masked_anchors"),
+        ((), "the teacher has 0 detection heads, the student 1"),
     ],
 )
-def test_heads_that_differ_are_refused(other: tuple[Yolo, ...], what: str) -> None:
+def test_heads_that_differ_are_refused(other: tuple[Head, ...], what: str) -> None:
     with pytest.raises(UsageError, match=what):
         check_heads(HEADS, other)
 
@@ -165,3 +170,47 @@ def test_outputs_of_another_stride_are_refused() -> None:
     hook = DistillHook(Coarse(), HEADS, HEADS, DistillSettings())
     with pytest.raises(UsageError, match="strides must agree"):
         hook.loss(raw(0), BATCH)
+
+
+OTHER_KINDS = [("region", "region"), ("region without softmax", "yolo"), ("Gaussian_yolo", "region")]
+
+
+@pytest.mark.parametrize("kinds", OTHER_KINDS)
+@pytest.mark.parametrize("strategy", ["soft-target", "task"])
+def test_heads_of_other_kinds_are_taught_too(strategy: Literal["soft-target", "task"], kinds: tuple[str, str]) -> None:
+    netdef = two_heads(2, kinds=kinds)
+    teacher = build(netdef).eval()
+    hook = DistillHook(teacher, netdef.heads, netdef.heads, DistillSettings(strategy=strategy, box_weight=0.0))
+    wanted = [head.detach() for head in teacher(BATCH.imgs)]
+    assert float(hook.loss(wanted, BATCH)) == pytest.approx(0.0, abs=1e-5)
+    student = [head.clone().requires_grad_() for head in random_raw(netdef.heads, 2)]
+    optimizer = torch.optim.Adam(student, lr=0.05)
+    first = float(hook.loss(student, BATCH).detach())
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = hook.loss(student, BATCH)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert first > 0.1
+    assert float(loss.detach()) < 0.2 * first
+
+
+@pytest.mark.parametrize("kinds", OTHER_KINDS)
+def test_boxes_of_other_heads_are_bounded_by_the_teachers(kinds: tuple[str, str]) -> None:
+    heads = two_heads(2, kinds=kinds).heads
+    teacher, student = random_raw(heads, 2), random_raw(heads, 2, seed=1)
+    assert float(bounded_boxes(student, teacher, heads, BATCH, 0.0)) >= 0
+    assert float(bounded_boxes(teacher, student, heads, BATCH, 100.0)) > 0
+    assert float(bounded_boxes(teacher, teacher, heads, BATCH, 0.0)) == 0
+
+
+def test_a_softmax_diverges_as_distributions_do() -> None:
+    student, teacher = torch.randn(1, 1, 3, 2, 2), torch.randn(1, 1, 3, 2, 2)
+    pair = (torch.distributions.Categorical(logits=v.movedim(2, -1) / 2) for v in (teacher, student))
+    expected = 4 * torch.distributions.kl_divergence(*pair)
+    torch.testing.assert_close(class_divergence(student, teacher, HeadRules(class_kind="softmax"), 2.0), expected)
+
+
+def test_heads_of_another_kind_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"head 0: kind is \[yolo\] in the teacher and \[region\] in the student"):
+        check_heads(two_heads(kinds=("region", "yolo")).heads, two_heads().heads)

@@ -6,16 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from prune.darknet.layers import Yolo
+from prune.darknet.layers import Head
 from prune.darknet.netdef import NetDef
 from prune.detect.assign import assign
 from prune.detect.boxes import cxcywh_to_xyxy, pairwise_iou
 from prune.detect.decode import decode
+from prune.detect.heads import head_rules
 from prune.detect.loss import YoloLoss, padded_truths
-from prune.detect.nms import nms
-from prune.detect.settings import LossSettings, NmsSettings
+from prune.detect.settings import LossSettings
 from prune.errors import UsageError
-from prune.model.build import DarknetModel, build
 from tests.torch.heads import random_raw, two_heads
 
 SIZE = (64, 64)
@@ -32,7 +31,7 @@ TARGETS = torch.tensor(
 def places(
     head_index: int, targets: Tensor, netdef: NetDef | None = None, match_iou: float | None = 1.0
 ) -> list[tuple[int, ...]]:
-    heads = (netdef or two_heads()).yolo_heads
+    heads = (netdef or two_heads()).heads
     found = assign(targets, heads, GRIDS, SIZE, match_iou)[head_index]
     return [tuple(int(v) for v in row) for row in torch.stack((*found.place, found.classes), 1)]
 
@@ -69,7 +68,7 @@ def test_objects_without_area_and_of_unknown_classes_are_left_out() -> None:
     assert places(0, small, netdef) == [(0, 0, 2, 2, 2)]  # the best anchor that knows class 2
 
 
-def reference(raw: list[Tensor], targets: Tensor, heads: tuple[Yolo, ...], settings: LossSettings) -> list[float]:
+def reference(raw: list[Tensor], targets: Tensor, heads: tuple[Head, ...], settings: LossSettings) -> list[float]:
     """The loss of `prune.detect.loss` written as loops, with IoU as box loss."""
     batch, boxes = len(raw[0]), sum(r.shape[0] * r.shape[2] * r.shape[3] * 3 for r in raw)
     box = obj = cls = 0.0
@@ -94,14 +93,14 @@ def reference(raw: list[Tensor], targets: Tensor, heads: tuple[Yolo, ...], setti
                     box += (1 - iou) / counts[b]
                     obj -= math.log(values[4])
                     cls -= sum(math.log(p if c == label else 1 - p) for c, p in enumerate(values[5:])) / counts[b]
-                elif not len(truths) or float(pairwise_iou(corners, truths).max()) <= head.ignore_thresh:
+                elif not len(truths) or float(pairwise_iou(corners, truths).max()) <= head_rules(head).ignore_thresh:
                     obj -= math.log(1 - values[4])
     return [settings.box_gain * box / batch, settings.obj_gain * obj / boxes, settings.cls_gain * cls / batch]
 
 
 @pytest.mark.parametrize("new_coords", [0, 1])
 def test_the_loss_is_that_of_its_formulas(new_coords: int) -> None:
-    heads = two_heads(new_coords=new_coords, scale=1.2).yolo_heads
+    heads = two_heads(new_coords=new_coords, scale=1.2).heads
     raw = random_raw(heads, 3)
     if new_coords:
         raw = [r.sigmoid() for r in raw]
@@ -113,7 +112,7 @@ def test_the_loss_is_that_of_its_formulas(new_coords: int) -> None:
 
 
 def test_a_box_that_overlaps_an_object_well_is_no_background() -> None:
-    heads = two_heads().yolo_heads
+    heads = two_heads().heads
     raw = [torch.zeros(1, h.channels, *grid) for h, grid in zip(heads, GRIDS, strict=True)]
     # Boxes at a cell's middle have the anchors' sizes: this object equals anchor 4 in cell (1, 1) of head 0.
     target = torch.tensor([[0, 0, 1.5 / 4, 1.5 / 4, 62 / 64, 45 / 64]])
@@ -128,7 +127,7 @@ def test_a_box_that_overlaps_an_object_well_is_no_background() -> None:
 
 
 def test_the_loss_of_a_batch_is_the_mean_of_the_losses_of_its_images() -> None:
-    heads = two_heads().yolo_heads
+    heads = two_heads().heads
     raw, loss = random_raw(heads, 3), YoloLoss(heads, LossSettings(), SIZE)
     single = []
     for b in range(3):
@@ -139,7 +138,7 @@ def test_the_loss_of_a_batch_is_the_mean_of_the_losses_of_its_images() -> None:
 
 
 def test_images_without_objects_only_teach_background() -> None:
-    heads = two_heads().yolo_heads
+    heads = two_heads().heads
     for batch in (1, 2):
         parts = YoloLoss(heads, LossSettings(), SIZE)(random_raw(heads, batch), torch.zeros(0, 6))
         assert float(parts.box) == float(parts.cls) == 0
@@ -150,7 +149,7 @@ def test_images_without_objects_only_teach_background() -> None:
 @pytest.mark.parametrize("new_coords", [0, 1])
 @pytest.mark.parametrize("box_loss", ["iou", "giou", "diou", "ciou"])
 def test_extreme_outputs_give_finite_losses_and_gradients(dtype: torch.dtype, new_coords: int, box_loss: str) -> None:
-    heads = two_heads(new_coords=new_coords).yolo_heads
+    heads = two_heads(new_coords=new_coords).heads
     for factor in (0.0, 1e2, 1e4):
         raw = [(r * factor).sigmoid() if new_coords else r * factor for r in random_raw(heads, 3)]
         raw = [r.to(dtype).requires_grad_() for r in raw]
@@ -164,7 +163,7 @@ def test_extreme_outputs_give_finite_losses_and_gradients(dtype: torch.dtype, ne
 
 
 def test_objectness_may_follow_the_iou_and_classes_may_be_smoothed() -> None:
-    heads = two_heads().yolo_heads
+    heads = two_heads().heads
     raw = random_raw(heads, 3)
     plain = YoloLoss(heads, LossSettings(), SIZE)(raw, TARGETS)
     other = YoloLoss(heads, LossSettings(iou_objectness=1.0, label_smoothing=0.2), SIZE)(raw, TARGETS)
@@ -174,7 +173,7 @@ def test_objectness_may_follow_the_iou_and_classes_may_be_smoothed() -> None:
 
 
 def test_another_image_size_may_be_named_by_the_call() -> None:
-    heads = two_heads().yolo_heads
+    heads = two_heads().heads
     raw = random_raw(heads, 3)
     called = YoloLoss(heads, LossSettings(), (32, 32))(raw, TARGETS, SIZE)
     assert float(called.total) == float(YoloLoss(heads, LossSettings(), SIZE)(raw, TARGETS).total)
@@ -192,50 +191,3 @@ def test_objects_are_gathered_by_image() -> None:
 def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         LossSettings(**wrong)  # type: ignore[arg-type]
-
-
-def scenes(classes: int) -> tuple[Tensor, Tensor]:
-    """Four images (4, 3, 64, 64) of two bright rectangles each, whose colour is their class, and targets."""
-    generator = torch.Generator().manual_seed(3)
-    imgs = 0.2 * torch.rand(4, 3, 64, 64, generator=generator)
-    targets = []
-    for number in range(4):
-        for k in range(2):
-            w, h = (int(v) for v in torch.randint(12, 30, (2,), generator=generator))
-            left = int(torch.randint(0, 32 - w + 1, (1,), generator=generator)) + 32 * k
-            top = int(torch.randint(0, 64 - h, (1,), generator=generator))
-            label = (number + k) % classes
-            imgs[number, label, top : top + h, left : left + w] += 0.8
-            targets.append([number, label, (left + w / 2) / 64, (top + h / 2) / 64, w / 64, h / 64])
-    return imgs, torch.tensor(targets)
-
-
-def overfit(netdef: NetDef, imgs: Tensor, targets: Tensor, steps: int) -> DarknetModel:
-    torch.manual_seed(0)
-    model = build(netdef).train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
-    loss = YoloLoss(model.heads, LossSettings(), SIZE)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        loss(model(imgs), targets).total.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    return model
-
-
-@pytest.mark.parametrize("new_coords", [0, 1])
-@pytest.mark.parametrize("classes", [1, 2])
-def test_a_small_network_learns_four_images_by_heart(classes: int, new_coords: int) -> None:
-    imgs, targets = scenes(classes)
-    model = overfit(two_heads(classes, new_coords=new_coords, scale=2.0 if new_coords else 1.0), imgs, targets, 200)
-    with torch.inference_mode():  # in training mode: with the statistics of these four images
-        decoded = decode(model(imgs), model.heads, SIZE)
-    for number in range(4):
-        found = nms(decoded[number], NmsSettings(conf=0.25, iou=0.5))
-        truth = targets[targets[:, 0] == number]
-        overlap = pairwise_iou(cxcywh_to_xyxy(truth[:, 2:]), found[:, :4])
-        right = (overlap > 0.5) & (truth[:, 1:2] == found[:, 5])
-        assert right.any(1).all(), "an object is not found"
-        assert len(found) == len(truth)
-        assert found[:, 4].min() > 0.5
-        # Readers multiply by the class probability: it is learned for a single class as well.
-        assert decoded[number][decoded[number, :, 4] > 0.5, 5:].amax(1).min() > 0.5

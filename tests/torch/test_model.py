@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +13,13 @@ from hypothesis import given
 from torch.utils.flop_counter import FlopCounterMode
 
 from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
-from prune.darknet.weights import Header, Weights, random_weights
-from prune.errors import CfgError, PlanError, WeightsError
+from prune.darknet.weights import Header, ShortcutParams, Weights, random_weights
+from prune.errors import CfgError, PlanError, UsageError, WeightsError
 from prune.graph.cost import macs, network_cost
 from prune.model.build import build
 from prune.model.state import load_weights, to_weights
+from prune.train.optim import make_optimizer
+from prune.train.settings import TrainSettings
 from prune.verify import WeightsDomain, outputs
 from tests import oracle
 from tests.absorbing import random_image
@@ -45,7 +49,7 @@ def test_the_module_is_the_same_forward_pass(network: tuple[NetDef, Weights]) ->
     imgs = torch.from_numpy(random_image()[None])
     with torch.no_grad():
         found = model.double()(imgs)
-    heads = [head.index for head in netdef.yolo_heads]
+    heads = [head.index for head in netdef.heads]
     expected = oracle.forward(netdef, weights, random_image())
     assert len(found) == len(heads)
     for index, raw in zip(heads, found, strict=True):
@@ -65,7 +69,7 @@ def test_what_the_module_gives_out_is_a_copy() -> None:
     netdef = parse_netdef(NET + cbl(4) + HEAD)
     model = build(netdef)
     weights = to_weights(model)
-    weights.records[0].bias[:] = 7
+    weights.conv(0).bias[:] = 7
     assert model.bn_of(0).bias.abs().max() == 0
     assert weights.header == Header()
 
@@ -76,7 +80,7 @@ def test_partial_weights_leave_the_rest_and_wrong_shapes_are_refused() -> None:
     before = model.block(1).conv.weight.clone()
     load_weights(model, Weights(Header(), {0: weights.records[0]}))
     assert torch.equal(model.block(1).conv.weight, before)
-    wrong = replace(weights.records[0], weight=weights.records[0].weight[:, :2])
+    wrong = replace(weights.conv(0), weight=weights.conv(0).weight[:, :2])
     with pytest.raises(WeightsError, match=r"net\.cfg: layer 0 needs an array of shape \(4, 3, 1, 1\)"):
         load_weights(model, Weights(Header(), {0: wrong}))
 
@@ -120,3 +124,62 @@ def test_dropout_acts_in_training_alone() -> None:
     assert not torch.equal(model(imgs)[0], model(imgs)[0])
     model.eval()
     assert torch.equal(model(imgs)[0], model(imgs)[0])
+
+
+SHARED_TWICE = "[convolutional]\nbatch_normalize=1\nfilters=4\nsize=1\nactivation={}\nshare_index=1\nstride={}\n"
+
+
+def test_a_shared_convolution_is_one_set_of_parameters() -> None:
+    text = NET + cbl(4) + cbl(4) + SHARED_TWICE.format("mish", 2) + SHARED_TWICE.format("relu", 1)
+    netdef = parse_netdef(text + HEAD)
+    model = build(netdef)
+    single = build(parse_netdef(NET + cbl(4) + cbl(4) + HEAD))
+    assert sum(p.numel() for p in model.parameters()) == sum(p.numel() for p in single.parameters())
+    assert model.bn_of(3) is model.bn_of(1)
+    assert list(to_weights(model).records) == [0, 1, 4]
+    trained, imgs = copy.deepcopy(model), torch.rand(2, 3, 16, 16)
+    optimizer = make_optimizer(trained, TrainSettings())
+    stepped = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(stepped) == sorted(id(p) for p in trained.parameters())
+    trained(imgs)[0].square().sum().backward()
+    optimizer.step()
+    assert torch.equal(trained.block(2).conv.weight, trained.block(1).conv.weight)
+    assert not torch.equal(trained.block(1).conv.weight, model.block(1).conv.weight)
+    model.load_state_dict(trained.state_dict())
+    assert_same(to_weights(model), to_weights(trained))
+
+
+def test_a_weighted_shortcut_learns() -> None:
+    shortcut = "[shortcut]\nfrom=-2\nweights_type=per_channel\nweights_normalization=softmax\nactivation=linear\n"
+    netdef = parse_netdef(NET + cbl(4) + cbl(4) + shortcut + HEAD)
+    model, imgs = build(netdef), torch.rand(2, 3, 16, 16)
+    weights = model.shortcut_weights(2)
+    assert weights.shape == (2, 4)
+    assert weights.eq(1).all()
+    model(imgs)[0].square().sum().backward()
+    assert weights.grad is not None
+    assert weights.grad.abs().max() > 0
+    with pytest.raises(PlanError, match="layer 1 is no weighted shortcut"):
+        model.shortcut_weights(1)
+    wrong = ShortcutParams(np.ones((2, 3), np.float32))
+    with pytest.raises(WeightsError, match=r"layer 2 needs an array of shape \(2, 4\)"):
+        load_weights(model, Weights(Header(), {2: wrong}))
+
+
+def test_a_layer_that_is_not_loaded_starts_fresh(tmp_path: Path) -> None:
+    netdef = parse_netdef(NET + cbl(4) + cbl(4).replace("[convolutional]\n", "[convolutional]\ndontload=1\n") + HEAD)
+    weights = random_weights(netdef, np.random.default_rng(0))
+    rest = Weights(weights.header, {i: r for i, r in weights.records.items() if i != 1})
+    model = build(netdef)
+    fresh = model.block(1).conv.weight.clone()
+    load_weights(model, rest)
+    assert torch.equal(model.block(1).conv.weight, fresh)
+    assert_same(Weights(Header(), {0: to_weights(model).records[0]}), Weights(Header(), {0: weights.records[0]}))
+
+
+def test_a_network_with_a_connected_layer_takes_one_image_size() -> None:
+    netdef = parse_netdef(NET + cbl(4) + "[connected]\noutput=6\nactivation=linear\n[region]\nanchors=1,1\nclasses=1\n")
+    model = build(netdef).eval()
+    assert model(torch.rand(1, 3, 16, 16))[0].shape == (1, 6, 1, 1)
+    with pytest.raises(UsageError, match=r"\[connected\] reads a map of 16x16, not 24x16"):
+        model(torch.rand(1, 3, 16, 24))

@@ -55,7 +55,9 @@ def tied(graph: ChannelGraph) -> list[PruneGroup]:
     return [group for group in graph.groups if group.shortcuts]
 
 
-@pytest.mark.parametrize(("name", "ties"), [("yolov3", 5), ("yolov3-nano", 3)])
+@pytest.mark.parametrize(
+    ("name", "ties"), [("yolov3", 5), ("yolov3-spp", 5), ("yolov4", 5), ("yolov3-tiny", 0), ("yolov3-nano", 3)]
+)
 def test_both_tie_the_same_layers(name: str, ties: int) -> None:
     netdef = narrowed(name, 8)
     model, graph = build(netdef).eval(), trace_groups(netdef, protect=())
@@ -70,13 +72,13 @@ def without_beta(weights: Weights, dead: dict[int, list[int]]) -> Weights:
     """The same weights with β = 0 and γ = 0 at some channels: nothing to absorb."""
     records = dict(weights.records)
     for index, channels in dead.items():
-        gamma, beta = (np.array(array) for array in (records[index].gamma, records[index].bias))
+        gamma, beta = (np.array(array) for array in (weights.conv(index).gamma, weights.conv(index).bias))
         gamma[channels], beta[channels] = 0, 0
-        records[index] = replace(records[index], gamma=doubles(gamma), bias=doubles(beta))
+        records[index] = replace(weights.conv(index), gamma=doubles(gamma), bias=doubles(beta))
     return Weights(weights.header, records)
 
 
-@pytest.mark.parametrize("name", ["yolov3", "yolov3-nano"])
+@pytest.mark.parametrize("name", ["yolov3", "yolov3-spp", "yolov4", "yolov3-tiny", "yolov3-nano"])
 def test_both_cut_to_the_same_network(name: str) -> None:
     netdef = narrowed(name, 8)
     graph, rng = trace_groups(netdef, protect=()), np.random.default_rng(0)

@@ -47,7 +47,8 @@ def test_our_networks_pass_in_float64_from_float32_weights(name: str) -> None:
 def test_one_wrong_weight_is_seen() -> None:
     pruned = toy()
     assert gate(pruned) <= TOLERANCE
-    for index, record in pruned.weights.records.items():
+    for index in pruned.weights.records:
+        record = pruned.weights.conv(index)
         weight = record.weight.copy()
         weight.flat[0] += 0.01
         records = {**pruned.weights.records, index: replace(record, weight=weight)}
@@ -58,7 +59,7 @@ def test_one_wrong_weight_is_seen() -> None:
 @pytest.mark.parametrize("array", ["bias", "mean", "gamma"])
 def test_two_swapped_channels_are_seen(array: str) -> None:
     pruned = toy()
-    record = pruned.weights.records[1]
+    record = pruned.weights.conv(1)
     swapped = getattr(record, array)[::-1].copy()
     records = {**pruned.weights.records, 1: replace(record, **{array: swapped})}
     with pytest.raises(GateError, match="deviates"):
@@ -89,7 +90,7 @@ def test_a_wrong_reference_is_seen() -> None:
 def test_weights_that_are_not_finite_do_not_pass(value: float) -> None:
     netdef = parse_netdef(NET + cbl(4) + HEAD)
     weights = tame_weights(netdef, 0)
-    weights.records[0].weight[:] = value
+    weights.conv(0).weight[:] = value
     plan = plan_channels(trace_groups(netdef), weights, ChannelPolicy(percent=0.5))
     with pytest.raises(GateError, match="not finite"):
         gate(apply(netdef, weights, plan))
@@ -101,6 +102,27 @@ def test_a_network_that_cannot_shrink_to_128_px_is_checked_at_its_own_size() -> 
     weights = tame_weights(netdef, 0)
     plan = plan_channels(trace_groups(netdef), weights, ChannelPolicy(percent=0.5))
     assert gate(apply(netdef, weights, plan)) <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "[shortcut]\nfrom=-2\nweights_type=per_channel\nweights_normalization=softmax\nactivation=leaky\n",
+        "[maxpool]\nmaxpool_depth=1\nout_channels=4\nsize=1\nstride=1\n",
+        "[local_avgpool]\nsize=3\nstride=1\n",
+        "[reorg3d]\nstride=2\n",
+        "[reorg]\nstride=2\n",
+        "[connected]\noutput=8\nbatch_normalize=1\nactivation=leaky\n",
+    ],
+)
+def test_networks_with_other_sections_pass_at_a_size_their_layers_take(section: str) -> None:
+    net = NET.replace("16", "160")
+    netdef = parse_netdef(net + cbl(8, size=3, stride=8, pad=1) + cbl(8) + section + cbl(8) + HEAD)
+    weights = tame_weights(netdef, 0)
+    plan = plan_channels(trace_groups(netdef), weights, ChannelPolicy(percent=0.5, rule="share"))
+    pruned = apply(netdef, weights, plan)
+    assert pruned.weights.floats < weights.floats
+    assert gate(pruned) <= TOLERANCE
 
 
 def test_the_deviation_is_relative_to_the_largest_value_and_strict() -> None:

@@ -1,0 +1,136 @@
+"""What the core does with a cfg and its weights, on input that may be damaged: a named error or a valid result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import numpy as np
+
+from benchmarks.fuzz_mutate import mutate_cfg, mutate_weights
+from prune.darknet.files import encode_text
+from prune.darknet.netdef import NetDef, format_netdef, parse_netdef
+from prune.darknet.shapes import shapes
+from prune.darknet.weights import Weights, random_weights, read_partial, read_weights, write_weights
+from prune.errors import GateError, PruneError
+from prune.graph.blocks import find_blocks, removable_blocks
+from prune.graph.channels import TIES, trace_groups
+from prune.graph.cost import network_cost
+from prune.plan.channel import RULES, ChannelPolicy, Rule, Tie, plan_channels
+from prune.plan.types import PrunePlan, digest, format_plan, parse_plan
+from prune.surgery.apply import Pruned, apply
+from prune.surgery.classes import adapt_classes
+
+SMALL = 1_000_000
+"""Networks of fewer floats than this are also cut, with random weights."""
+_SMALL_WORK = 0.05  # billion operations at the cfg's size: what the gate does twice must stay short
+
+Gate = Callable[[Pruned], object]
+"""`prune.verify.gate`, or nothing where torch is not wanted."""
+
+
+class BrokenPromiseError(AssertionError):
+    """The library returned something that it promises not to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A damaged cfg, and whether the weights are damaged too; the same number makes the same case."""
+
+    number: int
+    text: str
+    random: Random
+    damaged_weights: bool
+
+
+def make_case(seed: int, number: int, corpus: Sequence[str]) -> Case:
+    """Case `number` of a run: mostly one text of the corpus changed, else the text as it is with damaged weights."""
+    random = Random(f"{seed}:{number}")
+    text, damaged = random.choice(corpus), random.random() < 0.15
+    return Case(number, text if damaged else mutate_cfg(text, corpus, random), random, damaged)
+
+
+def exercise(case: Case, folder: Path, gate: Gate | None = None) -> str:
+    """What became of a case: an error's class or how far a valid network came. Raises all else.
+
+    Files are written to `folder`; small networks that were cut go through the `gate`.
+    """
+    try:
+        return _stages(case, folder, gate)
+    except PruneError as error:
+        message = str(error)
+        if len(message.splitlines()) != 1 or len(message) > 1000:
+            raise BrokenPromiseError(f"the message is not one short line: {message[:200]!r}") from error
+        if isinstance(error, GateError) and not case.damaged_weights and "not finite" not in message:
+            raise BrokenPromiseError(f"the gate refused a cut of undamaged weights: {message}") from error
+        return type(error).__name__
+
+
+def _stages(case: Case, folder: Path, gate: Gate | None) -> str:
+    random = case.random
+    netdef = parse_netdef(case.text, "mutated.cfg")
+    if format_netdef(netdef) != case.text or encode_text(format_netdef(netdef)) != encode_text(case.text):
+        raise BrokenPromiseError("the round trip changed the text")
+    if any(len(remark.splitlines()) != 1 for remark in netdef.remarks):
+        raise BrokenPromiseError("a remark is not one line")
+    shapes(netdef)
+    cost = network_cost(netdef)
+    tie, protect = random.choice(TIES), random.choice(((), ("upsample",)))
+    trace_groups(netdef, tie, protect)
+    find_blocks(netdef)
+    _adapt(netdef, random)
+    if cost.parameters >= SMALL:
+        return "valid, large"
+    weights = _weights(netdef, case, folder)
+    _cut(netdef, weights, case, (tie, protect), gate if cost.bflops < _SMALL_WORK else None)
+    return "valid, cut"
+
+
+def _adapt(netdef: NetDef, random: Random) -> None:
+    """Other classes: a network whose heads fit, or an error of its own, which is no verdict on the cfg."""
+    classes = random.choice((1, 3, 91))
+    try:
+        adapted = adapt_classes(netdef, classes)
+    except PruneError:
+        return
+    shapes(adapted)
+    if any(head.classes != classes for head in adapted.heads):
+        raise BrokenPromiseError("adapted heads have other classes than asked")
+
+
+def _weights(netdef: NetDef, case: Case, folder: Path) -> Weights:
+    """Weights of the network by way of a file, whose bytes may be damaged."""
+    path = folder / "case.weights"
+    made = random_weights(netdef, np.random.default_rng(case.number))
+    write_weights(path, made, netdef)
+    if not case.damaged_weights:
+        read = read_weights(path, netdef)
+        if digest(netdef, read) != digest(netdef, made):
+            raise BrokenPromiseError("weights read back differ from those written")
+        return read
+    path.write_bytes(mutate_weights(path.read_bytes(), case.random))
+    read_partial(path, netdef)
+    return read_weights(path, netdef)
+
+
+def _cut(netdef: NetDef, weights: Weights, case: Case, traced: tuple[str, tuple[str, ...]], gate: Gate | None) -> None:
+    """Channels by any policy, then any of the blocks; the results stand the gate and re-reading."""
+    random, (tie, protect) = case.random, traced
+    chosen_tie: Tie = "union" if tie == "union" else "first" if tie == "first" else "freeze"
+    chosen_rule: Rule = "threshold" if random.choice(RULES) == "threshold" else "share"
+    policy = ChannelPolicy(percent=random.random(), rule=chosen_rule, tie=chosen_tie)
+    removed = tuple(block.shortcut for block in removable_blocks(netdef) if random.random() < 0.5)
+    plans = [PrunePlan(digest(netdef, weights), (), removed)]
+    graph = trace_groups(netdef, tie, protect)
+    if next(graph.prunable(), None) is not None:
+        plans.append(plan_channels(graph, weights, policy))
+    for plan in plans:
+        again = parse_plan(format_plan(plan, graph))
+        pruned = apply(netdef, weights, again)
+        reread = parse_netdef(format_netdef(pruned.netdef), "pruned.cfg")
+        if network_cost(reread).parameters != pruned.weights.floats:
+            raise BrokenPromiseError("the pruned cfg and its weights do not fit")
+        if gate is not None:
+            gate(pruned)

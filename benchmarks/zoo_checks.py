@@ -1,0 +1,123 @@
+"""What the zoo's table asks of each cfg: it fills a `Row`, and a fault becomes a line of it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+from benchmarks.zoo_parity import second_opinion, tame_weights
+from benchmarks.zoo_row import PARITY, Blocks, Cut, Row
+from prune.darknet.files import encode_text, read_text
+from prune.darknet.netdef import NetDef, format_netdef, parse_netdef
+from prune.darknet.shapes import largest_stride
+from prune.darknet.weights import Weights
+from prune.errors import PruneError
+from prune.graph.blocks import find_blocks
+from prune.graph.channels import ChannelGraph, trace_groups
+from prune.graph.cost import network_cost
+from prune.plan.channel import ChannelPolicy, Tie, plan_channels, shares
+from prune.plan.types import PrunePlan, digest
+from prune.surgery.apply import Pruned, apply
+from prune.verify import gate
+
+PERCENTS = (0.3, 0.6, 0.85)
+_CELLS = 2  # the input's side in cells of the coarsest map
+
+
+def check_cfg(file: Path, name: str) -> Row:
+    """The whole row of one cfg. Never raises for what is wrong with the cfg or with the library."""
+    row, start = Row(name), time.process_time()
+    row.fault = _fault(name, lambda: _fill(row, file, name))
+    row.seconds = time.process_time() - start
+    return row
+
+
+def _fill(row: Row, file: Path, name: str) -> None:
+    text = read_text(file)
+    netdef = parse_netdef(text, name)
+    row.round_trip = encode_text(format_netdef(netdef)) == file.read_bytes()
+    cost = network_cost(netdef)
+    row.layers, row.parameters, row.remarks = cost.layers, cost.parameters, len(netdef.remarks)
+    graph, free = trace_groups(netdef), trace_groups(netdef, protect=())
+    row.prunable, row.unprotected = _share(graph), _share(free)
+    row.frozen = _frozen(free)
+    small = _shrunk(netdef)
+    row.size = (small.net.width, small.net.height)
+    weights = tame_weights(small, seed=0)
+    opinion = second_opinion(small, weights)
+    row.parity, row.unread, row.note = opinion.deviation, opinion.instead, opinion.note
+    for percent in PERCENTS:
+        for tie in get_args(Tie):
+            row.cuts.append(_cut(small, weights, Cut(percent, tie)))
+    row.blocks = _blocks(small, weights)
+
+
+def _share(graph: ChannelGraph) -> float:
+    return graph.channels(graph.prune) / max(1, graph.channels(graph.cbl))
+
+
+def _frozen(graph: ChannelGraph) -> dict[str, int]:
+    """Reason without its layer numbers → channels with batch norm."""
+    counts = Counter[str]()
+    for index in graph.ignore:
+        reason = graph.group(index).frozen or ""
+        counts[re.sub(r" (at )?\(?layer \d+\)?| \(.*\)$", "", reason)] += graph.netdef.convolution(index).filters
+    return dict(counts.most_common())
+
+
+def _shrunk(netdef: NetDef) -> NetDef:
+    """The same network on an input of `_CELLS` cells a side."""
+    side = str(largest_stride(netdef) * _CELLS)
+    return netdef.with_net_option("width", side).with_net_option("height", side)
+
+
+def _cut(netdef: NetDef, weights: Weights, cut: Cut) -> Cut:
+    def run() -> None:
+        graph = trace_groups(netdef, cut.tie)
+        plan = plan_channels(graph, weights, ChannelPolicy(percent=cut.percent, rule="share", tie=cut.tie))
+        cut.real = shares(graph, plan, cut.percent).of_all
+        pruned = apply(netdef, weights, plan)
+        cut.notes = len(pruned.notes)
+        cut.gate, cut.reread = _examined(pruned)
+
+    cut.fault = _fault(netdef.path, run)
+    return cut
+
+
+def _blocks(netdef: NetDef, weights: Weights) -> Blocks:
+    """All removable blocks at once."""
+    found = find_blocks(netdef)
+    going = tuple(block.shortcut for block in found if block.reason is None)
+    kept = Counter(re.sub(r"layer \d+", "layer N", block.reason) for block in found if block.reason is not None)
+    blocks = Blocks(len(found), len(going), kept=dict(kept))
+
+    def run() -> None:
+        pruned = apply(netdef, weights, PrunePlan(digest(netdef, weights), (), going))
+        blocks.layers_gone = len(netdef.layers) - len(pruned.netdef.layers)
+        blocks.gate, blocks.reread = _examined(pruned)
+
+    blocks.fault = _fault(netdef.path, run) if going else ""
+    return blocks
+
+
+def _examined(pruned: Pruned) -> tuple[float, float]:
+    """The deviations of gate and second opinion. Raises ValueError where the latter is too large."""
+    deviation, opinion = gate(pruned), second_opinion(pruned.netdef, pruned.weights)
+    if not opinion.deviation <= PARITY:
+        raise ValueError(f"of the pruned pair a second opinion computes something else: {opinion.deviation:.1e}")
+    return deviation, opinion.deviation
+
+
+def _fault(name: str, run: Callable[[], None]) -> str:
+    """Runs it; the error's line, or nothing. Any exception counts: a table must not end at one bad cfg."""
+    try:
+        run()
+    except PruneError as error:
+        return str(error)
+    except Exception as error:
+        return f"{name}: {type(error).__name__}: {error}".splitlines()[0][:300]
+    return ""

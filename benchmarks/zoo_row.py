@@ -1,0 +1,83 @@
+"""One row of the zoo's table: what became of one cfg, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from prune.plan.channel import Tie
+
+PARITY = 1e-4
+"""How far OpenCV's float32 outputs may be from ours, relative to the largest value of a head."""
+
+
+@dataclass(slots=True)
+class Cut:
+    """Channels cut at one percentage under one tie policy, or why not.
+
+    asked and real are shares of all channels with batch norm; gate and opencv are largest deviations relative to
+    the largest value of a head: of the gate, and of a second opinion on the pruned pair.
+    """
+
+    percent: float
+    tie: Tie
+    real: float = 0.0
+    gate: float = 0.0
+    reread: float = 0.0
+    notes: int = 0
+    fault: str = ""
+
+
+@dataclass(slots=True)
+class Blocks:
+    """Residual blocks: how many there are and may go; how many layers went when all of those went at once."""
+
+    found: int = 0
+    removable: int = 0
+    layers_gone: int = 0
+    gate: float = 0.0
+    reread: float = 0.0
+    fault: str = ""
+    kept: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Row:
+    """A cfg. `fault` holds the error line where it was not even read; `unread` why not OpenCV
+    but the tests' numpy reference was compared with, `note` how the comparison with OpenCV is limited.
+
+    prunable: the share of the channels with batch norm in groups that may be cut, by default; unprotected: with
+    --protect ''. frozen: reason (with --protect '') → channels. remarks: lines of the cfg that are passed over.
+    seconds are CPU time.
+    """
+
+    name: str
+    fault: str = ""
+    layers: int = 0
+    parameters: int = 0
+    remarks: int = 0
+    round_trip: bool = False
+    size: tuple[int, int] = (0, 0)
+    parity: float | None = None
+    unread: str = ""
+    note: str = ""
+    prunable: float = 0.0
+    unprotected: float = 0.0
+    frozen: dict[str, int] = field(default_factory=dict)
+    cuts: list[Cut] = field(default_factory=list)
+    blocks: Blocks = field(default_factory=Blocks)
+    seconds: float = 0.0
+
+    @property
+    def faults(self) -> list[str]:
+        """The error lines of all that went wrong, each once."""
+        lines = [self.fault, self.blocks.fault, *(cut.fault for cut in self.cuts)]
+        if self.layers and not self.round_trip:
+            lines.append("its round trip changes bytes")
+        if self.parity is not None and not self.parity <= PARITY:
+            lines.append(f"parity {self.parity:.1e}")
+        return list(dict.fromkeys(filter(None, lines)))
+
+    @property
+    def green(self) -> bool:
+        """Whether everything that was tried came out right."""
+        return not self.faults
