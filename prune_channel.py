@@ -46,7 +46,7 @@ def main() -> int:
     if args.sweep is not None:
         run_sweep(pair, graph, policy, args.sweep, command)
         return 0
-    plan = chosen_plan(namespace, pair, lambda: plan_channels(graph, pair.weights, policy))
+    plan = chosen_plan(namespace, pair, "channels", lambda: plan_channels(graph, pair.weights, policy))
     asked = float(plan.policy.get("percent", 0.0))
     share, threshold = shares(graph, plan, asked), threshold_of(graph, pair.weights, asked)
     command.echo(

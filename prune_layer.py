@@ -23,7 +23,7 @@ def main() -> int:
     policy = take(namespace, LayerPolicy)
     pair, command = open_pruning(namespace, writes=not namespace.dry_run)
     graph = trace_groups(pair.netdef)
-    plan = chosen_plan(namespace, pair, lambda: plan_layers(graph, pair.weights, policy))
+    plan = chosen_plan(namespace, pair, "layers", lambda: plan_layers(graph, pair.weights, policy))
     command.echo(format_ranking(rank_blocks(graph, pair.weights), plan.removed))
     pruned = apply(pair.netdef, pair.weights, plan)
     gone = {index for shortcut in plan.removed for index in block_at(pair.netdef, shortcut).layers}

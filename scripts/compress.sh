@@ -11,6 +11,7 @@
 #   ALL_ARGS        for every stage that looks at images, e.g. "--img-size 320 --device cpu"
 #   TRAIN_ARGS      for every training, e.g. "--batch-size 8 --cache-images"
 #   BASE_ARGS SPARSE_ARGS CHANNEL_ARGS LAYER_ARGS FINETUNE_ARGS DISTILL_ARGS
+# ALWAYS_DISTILL=1 distils also where fine-tuning alone does not stay behind.
 set -euo pipefail
 
 if [ $# -lt 4 ] || [ $# -gt 6 ]; then
@@ -82,8 +83,14 @@ fi
 fit finetune finetune.py --cfg "$pruned/pruned.cfg" --weights "$pruned/pruned.weights" ${finetune[@]+"${finetune[@]}"}
 stages+=("$out/finetune")
 final=$out/finetune
-if behind "$out/finetune" "$out/baseline" 0.01; then
-    printf '== fine-tuning alone stays more than 0.01 AP50 behind the baseline: distilling from it\n'
+reason=
+if [ -n "${ALWAYS_DISTILL:-}" ]; then
+    reason='asked for by ALWAYS_DISTILL'
+elif behind "$out/finetune" "$out/baseline" 0.01; then
+    reason='fine-tuning alone stays more than 0.01 AP50 behind the baseline'
+fi
+if [ -n "$reason" ]; then
+    printf '== %s: distilling from it\n' "$reason"
     fit distill distill.py --cfg "$pruned/pruned.cfg" --weights "$pruned/pruned.weights" \
         --t-cfg "$out/baseline/model.cfg" --t-weights "$out/baseline/best.weights" ${distill[@]+"${distill[@]}"}
     stages+=("$out/distill")

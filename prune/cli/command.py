@@ -5,6 +5,7 @@ code.
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -133,8 +134,17 @@ def open_command(
         refuse_existing(targets)
     records = file_records(given if resume is None else [*given, resume])
     if run.out is not None and outputs:
-        run.out.mkdir(parents=True, exist_ok=True)
+        check_creatable(run.out)
     return Command(Path(sys.argv[0]).name, dict(vars(namespace)), run, records, time.monotonic())
+
+
+def check_creatable(folder: Path) -> None:
+    """Raise now what writing into `folder` would raise hours later; it is made with the first file."""
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(nearest))
 
 
 def refuse_existing(targets: Sequence[Path]) -> None:

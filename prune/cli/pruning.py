@@ -20,6 +20,7 @@ from prune.detect.faults import Faults
 from prune.detect.sample import SampleSet
 from prune.detect.samples import read_samples
 from prune.detect.settings import EvaluateSettings, Protocol
+from prune.errors import PlanError
 from prune.graph.cost import network_cost
 from prune.plan.types import PrunePlan, format_plan, read_plan
 from prune.report.tables import format_before_after
@@ -116,12 +117,19 @@ def open_pruning(namespace: argparse.Namespace, writes: bool) -> tuple[Pair, Com
     return Pair(netdef, read_exact(network.weights, netdef), samples, settings, run.device), command
 
 
-def chosen_plan(namespace: argparse.Namespace, pair: Pair, make: Callable[[], PrunePlan]) -> PrunePlan:
-    """The plan of --plan, or a new one. Raises PlanError where the stored one was made for another pair."""
+def chosen_plan(namespace: argparse.Namespace, pair: Pair, kind: str, make: Callable[[], PrunePlan]) -> PrunePlan:
+    """The plan of --plan, or a new one.
+
+    `kind`: "channels" or "layers". Raises PlanError where the stored one was made for another pair or is of
+    another kind.
+    """
     args = take(namespace, PlanArgs)
     if args.plan is None:
         return make()
     plan = read_plan(args.plan)
+    if plan.policy.get("kind", kind) != kind:
+        other = {"channels": "prune_layer.py", "layers": "prune_channel.py"}[kind]
+        raise PlanError(f"{args.plan}: is a plan for {plan.policy['kind']}: replay it with {other} --plan")
     plan.check_source(pair.netdef, pair.weights)
     return plan
 
@@ -133,7 +141,7 @@ def close_pruning(pair: Pair, pruned: Pruned, plan: PrunePlan, command: Command,
     deviation = gate(pruned)
     before, after = pair.facts(pair.netdef, pair.weights), pair.facts(pruned.netdef, pruned.weights)
     atomic_write(command.path(CFG), format_netdef(pruned.netdef))
-    write_weights(command.path(WEIGHTS), pruned.weights)
+    write_weights(command.path(WEIGHTS), pruned.weights, pruned.netdef)
     noted = replace(plan, notes=pruned.notes)
     atomic_write(command.path(PLAN), format_plan(noted, pruned.masked.graph))
     command.finish(facts | {"gate": deviation, "notes": list(pruned.notes), "before": before, "after": after})

@@ -17,10 +17,11 @@ from prune.detect.augment import AugmentSettings, Matrix
 from prune.detect.decoded import DecodedImages, Samples, Wh
 from prune.detect.edges import Boxes, to_centres, to_edges
 from prune.detect.faults import Faults
-from prune.detect.fit import Fit, fit_for, fit_image, size_of
-from prune.detect.images import Image
+from prune.detect.fit import Fit, fit_for, fit_image, rect_for, size_of
+from prune.detect.images import Image, image_size
 from prune.detect.mosaic import compose, mosaic_corners
 from prune.detect.sample import Sample
+from prune.detect.settings import Resize
 from prune.errors import DataError
 
 
@@ -132,11 +133,28 @@ class EvalItem:
 
 
 class EvalDataset(Dataset[EvalItem]):
-    """Images fitted into the network input, in their order. What does not decode is counted in `faults`."""
+    """Images fitted into the network input, in their order. What does not decode is counted in `faults`.
 
-    def __init__(self, samples: Samples, img_size_wh: Wh, letterbox: bool, cache_images: bool = False) -> None:
+    With `cache_images` each is kept in memory once it was fitted. With `rect_stride` (letterbox only) the border is
+    left out as far as that stride allows: inputs then differ in size, see `input_wh`.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        img_size_wh: Wh,
+        letterbox: bool,
+        cache_images: bool = False,
+        resize: Resize = "half-pixel",
+        rect_stride: int | None = None,
+    ) -> None:
         self.img_size_wh, self.letterbox = img_size_wh, letterbox
+        self.resize = resize
         self.images = DecodedImages(samples, letterbox)
+        self._inputs = (
+            None if rect_stride is None else [self._rect(sample, rect_stride) for sample in self.images.samples]
+        )
+        self._kept: dict[int, EvalItem] | None = {} if cache_images else None
 
     def __len__(self) -> int:
         return len(self.images.samples)
@@ -146,14 +164,29 @@ class EvalDataset(Dataset[EvalItem]):
         """Images that did not decode so far."""
         return self.images.faults
 
+    def input_wh(self, index: int) -> Wh:
+        """The size in pixels of the network input that an image is fitted into."""
+        return self.img_size_wh if self._inputs is None else self._inputs[index]
+
+    def _rect(self, sample: Sample, stride: int) -> Wh:
+        size = sample.size_wh or image_size(sample.image)
+        return self.img_size_wh if size is None else rect_for(size, self.img_size_wh, stride)
+
     def __getitem__(self, index: int) -> EvalItem:
         """The item; its Fit maps back to the annotated size where the source gives one (`Sample.size_wh`)."""
+        if self._kept is None:
+            return self._fitted(index)
+        if index not in self._kept:
+            self._kept[index] = self._fitted(index)
+        return self._kept[index]
+
+    def _fitted(self, index: int) -> EvalItem:
         image = self.images[index]
         if image is None:
             return EvalItem(index, None, None)
-        fit = fit_for(size_of(image), self.img_size_wh, self.letterbox)
+        fit = fit_for(size_of(image), self.input_wh(index), self.letterbox)
         annotated = self.images.samples[index].size_wh or size_of(image)
-        return EvalItem(index, _to_tensor(fit_image(image, fit)), replace(fit, image_wh=annotated))
+        return EvalItem(index, _to_tensor(fit_image(image, fit, self.resize)), replace(fit, image_wh=annotated))
 
     def sample(self, index: int, fit: Fit) -> Sample:
         """The sample of an item, its size filled in where the source does not know it."""

@@ -24,6 +24,9 @@ class Board:
         self.writer.flush()
 
 
-def find_board(folder: Path) -> Board | None:
-    """A board, or None where the package is absent."""
+def find_board(folder: Path, continues: bool = False) -> Board | None:
+    """A board, or None where the package is absent. The events of an earlier run go unless this one `continues` it."""
+    if not continues:
+        for events in folder.glob("events.out.tfevents.*"):
+            events.unlink()
     return Board(folder) if importlib.util.find_spec("tensorboard") else None

@@ -62,7 +62,7 @@ class Trainer:
     """Trains `model` in place; `averaged` holds the weights that are evaluated and kept.
 
     `wrapped`: the model as it is called in training (DDP's), if it is another. `keeper` is None on
-    processes that write nothing.
+    processes that write nothing. `processes`: how many share the batches, each with as many images.
     """
 
     def __init__(
@@ -81,10 +81,11 @@ class Trainer:
         cfg: str = "",
         wrapped: nn.Module | None = None,
         progress_bar: bool = False,
+        processes: int = 1,
     ) -> None:
         self.model, self.batches, self.settings, self.hooks = model, batches, settings, hooks
         self.validate, self.eval_interval, self.keeper, self.sinks = validate, eval_interval, keeper, sinks
-        self.cfg, self.progress_bar, self.progress = cfg, progress_bar, Progress()
+        self.cfg, self.progress_bar, self.processes, self.progress = cfg, progress_bar, processes, Progress()
         steps_per_epoch = math.ceil(len(batches) / settings.accumulate)
         self.schedule = make_schedule(settings, steps_per_epoch)
         self.updater = Updater(
@@ -181,7 +182,7 @@ class Trainer:
                 for name, value in self.updater.update(group, epoch, self.progress.step).items():
                     sums[name] = sums.get(name, 0.0) + value / steps
                 self.progress.step += 1
-                self.progress.seen += sum(len(batch.imgs) for batch in group)
+                self.progress.seen += self.processes * sum(len(batch.imgs) for batch in group)
         return sums
 
     def _check_weights(self, epoch: int) -> None:

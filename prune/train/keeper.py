@@ -46,4 +46,4 @@ class Keeper:
 def export_weights(network: nn.Module, seen: int, path: Path) -> None:
     """Darknet weights of a network."""
     assert isinstance(network, DarknetModel)
-    write_weights(path, to_weights(network, Header(seen=seen)))
+    write_weights(path, to_weights(network, Header(seen=seen)), network.netdef)

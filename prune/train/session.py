@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -68,7 +68,11 @@ class Session:
         self.resumed = read_checkpoint(job.resume) if job.resume else None
         self.model, self.seen = self._network()
         self.batches = self._batches()
-        self.validator = Validator(self.valid_set, evaluate_settings(job, self.valid_set)) if self.valid_set else None
+        self.validator = (
+            Validator(self.valid_set, evaluate_settings(job, self.valid_set), job.train.cache_images)
+            if self.valid_set
+            else None
+        )
         self.progress = Progress()
 
     @property
@@ -99,6 +103,7 @@ class Session:
             cfg=format_netdef(self.netdef),
             wrapped=wrap(self.model, self.world, self.device),
             progress_bar=not job.quiet and self.world.writes,
+            processes=self.world.size,
         )
         trainer.progress.seen = self.seen
         if self.resumed:
@@ -106,16 +111,16 @@ class Session:
             trainer.resume(self.resumed)
         return trainer
 
-    def fit(self, hooks: Sequence[Hook] = ()) -> Progress:
-        """Train, and leave all files in `job.out` but the summary."""
+    def fit(self, hooks: Sequence[Hook] = (), measured: Literal["best", "last"] = "best") -> Progress:
+        """Train, and leave all files in `job.out` but the summary, which tells the metrics of `measured`."""
         trainer = self.trainer(hooks)
         if trainer.keeper is not None:
             if not self.job.continues:
                 trainer.keeper.clear((*self.job.outputs, "summary.json"), spare=self.job.resume)
             atomic_write(self.job.out / "model.cfg", format_netdef(self.netdef))
         self.progress = trainer.fit()
-        if self.validator and self.world.writes:
-            self._measure_best(trainer)
+        if self.validator and self.world.writes and (measured == "best" or self.validator.latest is None):
+            self._measure(trainer, measured)
         for faults in (
             self.train_set.faults,
             self.batches.loader.dataset.faults,
@@ -127,7 +132,7 @@ class Session:
         return self.progress
 
     def facts(self) -> dict[str, Any]:
-        """For summary.json: the network's cost and the metrics of best.weights, if there is a valid set."""
+        """For summary.json: the network's cost and, if there is a valid set, the metrics of what `fit` measured."""
         cost = asdict(network_cost(self.netdef))
         metrics = self.validator.latest.summary() if self.validator and self.validator.latest else {}
         counts = {
@@ -169,7 +174,7 @@ class Session:
         )
 
     def _criterion(self) -> Any:
-        loss = YoloLoss(self.netdef.yolo_heads, self.job.loss, self.size_wh)
+        loss = YoloLoss(self.netdef.heads, self.job.loss, self.size_wh)
 
         def criterion(raw: list[torch.Tensor], batch: Batch) -> LossParts:
             return loss(raw, batch.targets, batch.size_wh)
@@ -188,7 +193,7 @@ class Session:
     def _sinks(self) -> list[Sink]:
         if not self.world.writes:
             return []
-        board = find_board(self.job.out / "tensorboard")
+        board = find_board(self.job.out / "tensorboard", self.job.continues)
         results = resume_results(self.job.out / "results.csv", self.first_epoch if self.job.continues else 0)
         return [results, *([board] if board else [])]
 
@@ -200,12 +205,12 @@ class Session:
                     "--%s was %s in %s and is %s now", name.replace("_", "-"), before, self.job.resume, value
                 )
 
-    def _measure_best(self, trainer: Trainer) -> None:
-        """Leave the validator with the metrics of best.pt."""
+    def _measure(self, trainer: Trainer, which: Literal["best", "last"]) -> None:
+        """Leave the validator with the metrics of best.pt or last.pt."""
         assert self.validator is not None
         last = self.progress.best.get("epoch", -1) == self.job.train.epochs - 1
         if not last or self.validator.latest is None:
-            best = self.job.out / "best.pt"
-            if best.is_file():
-                trainer.averaged.load_state_dict(read_checkpoint(best).ema)
+            kept = self.job.out / f"{which}.pt"
+            if kept.is_file():
+                trainer.averaged.load_state_dict(read_checkpoint(kept).ema)
             self.validator(trainer.averaged.eval())

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from prune.detect.evaluate import examine
+from prune.detect.evaluate import examine_loaded, make_loader
 from prune.detect.faults import Faults
+from prune.detect.loaders import EvalLoader
 from prune.detect.metrics import Metrics
 from prune.detect.sample import SampleSet
 from prune.detect.settings import EvaluateSettings
@@ -18,14 +19,17 @@ from prune.train.job import Job
 class Validator:
     """Measures a network on the valid split and remembers the last metrics and the images that did not decode."""
 
-    def __init__(self, samples: SampleSet, settings: EvaluateSettings) -> None:
-        self.samples, self.settings = samples, settings
+    def __init__(self, samples: SampleSet, settings: EvaluateSettings, cache_images: bool = False) -> None:
+        self.samples, self.settings, self.cache_images = samples, settings, cache_images
+        self.loader: EvalLoader | None = None
         self.latest: Metrics | None = None
         self.faults = Faults()
 
     def __call__(self, model: nn.Module) -> Mapping[str, float]:
         assert isinstance(model, DarknetModel)
-        self.latest, _, self.faults = examine(model, self.samples, self.settings)
+        if self.loader is None:
+            self.loader = make_loader(model, self.samples, self.settings, self.cache_images)
+        self.latest, _, self.faults = examine_loaded(model, self.samples, self.settings, self.loader)
         values = {"ap": self.latest.ap, "ap50": self.latest.ap50, "ap75": self.latest.ap75}
         return {name: value for name, value in values.items() if value is not None}
 

@@ -26,6 +26,7 @@ from prune.cli import (
     parse_size,
     take,
 )
+from prune.darknet.files import atomic_write
 from prune.errors import GateError, PruneError, TargetError, UsageError
 from tests.shared import REPOSITORY
 
@@ -175,7 +176,7 @@ def command_in(
 def test_a_command_writes_its_summary_with_the_hashes_of_its_files(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
     command = command_in(tmp_path, "--out", str(out), "--seed", "5", "--json", str(tmp_path / "s.json"))
-    command.path("pruned.cfg").write_text("x")
+    atomic_write(command.path("pruned.cfg"), "x")
     command.path("never-written.cfg")
     command.finish({"before": {"ap": None, "layers": 3}})
     read = json.loads((out / "summary.json").read_text())

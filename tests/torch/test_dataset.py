@@ -174,8 +174,8 @@ def test_evaluation_fills_in_the_size_and_maps_to_the_annotated_one(tmp_path: Pa
     known, unknown = make_samples(tmp_path, 2)
     unknown = Sample(unknown.image, unknown.boxes, unknown.classes, unknown.difficult, unknown.crowd, image_id="u")
     resized = sample_from_pixels(known.image, "r", (120, 80), [])
-    ((_, fits, samples),) = eval_loader(EvalDataset([unknown, resized], NET, letterbox=False), 2)
-    assert samples[0].size_wh == (60, 40)
+    ((_, fits, samples, indices),) = eval_loader(EvalDataset([unknown, resized], NET, letterbox=False), 2)
+    assert (samples[0].size_wh, indices) == ((60, 40), (0, 1))
     whole = np.array([[0.0, 0.0, 1.0, 1.0]])
     assert fits[0].to_pixels(whole).tolist() == [[0, 0, 60, 40]]
     assert fits[1].to_pixels(whole).tolist() == [[0, 0, 120, 80]]
@@ -191,6 +191,19 @@ def test_a_batch_below_one_or_negative_workers_are_refused(tmp_path: Path, batch
 
 
 @needs_shared
+def test_cached_evaluation_images_are_the_same_and_are_read_once(tmp_path: Path) -> None:
+    samples = make_samples(tmp_path, 3, broken=(1,))
+    plain = EvalDataset(samples, NET, letterbox=True)
+    cached = EvalDataset(samples, NET, letterbox=True, cache_images=True)
+    first = [cached[index] for index in range(3)]
+    for sample in samples:
+        sample.image.unlink()
+    again = [cached[index] for index in range(3)]
+    assert [item.img is None for item in again] == [False, True, False]
+    assert all(a is b for a, b in zip(first, again, strict=True))
+    assert plain[0].img is None, "without a cache the file is read again"
+
+
 def test_real_images_make_an_epoch(tmp_path: Path) -> None:
     sets = SHARED / "bccd/ImageSets/Main"
     (tmp_path / "b.names").write_text("RBC\nWBC\nPlatelets\n")

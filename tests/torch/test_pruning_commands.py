@@ -23,13 +23,14 @@ from tests.shared import REPOSITORY
 
 Run = Callable[..., int]
 NANO = REPOSITORY / "cfg" / "yolov3-nano.cfg"
+NETDEF = read_netdef(NANO)
 
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     """Random weights of yolov3-nano."""
     path = tmp_path / "nano.weights"
-    write_weights(path, random_weights(read_netdef(NANO), np.random.default_rng(1)))
+    write_weights(path, random_weights(NETDEF, np.random.default_rng(1)), NETDEF)
     return path
 
 
@@ -86,15 +87,25 @@ def test_a_plan_for_other_weights_is_refused(
 ) -> None:
     assert run(prune_channel.main, "--cfg", NANO, "--weights", weights, "--out", tmp_path / "a") == 0
     other = tmp_path / "other.weights"
-    write_weights(other, random_weights(read_netdef(NANO), np.random.default_rng(2)))
+    write_weights(other, random_weights(NETDEF, np.random.default_rng(2)), NETDEF)
     plan = tmp_path / "a" / "plan.json"
     assert run(prune_channel.main, "--cfg", NANO, "--weights", other, "--plan", plan, "--out", tmp_path / "b") == 2
     assert "made for another cfg or other weights" in capsys.readouterr().err
     toy = REPOSITORY / "cfg" / "toy.cfg"
-    write_weights(other, random_weights(read_netdef(toy), np.random.default_rng(2)))
-    assert run(prune_layer.main, "--cfg", toy, "--weights", other, "--plan", plan, "--out", tmp_path / "b") == 2
+    write_weights(other, random_weights(read_netdef(toy), np.random.default_rng(2)), read_netdef(toy))
+    assert run(prune_channel.main, "--cfg", toy, "--weights", other, "--plan", plan, "--out", tmp_path / "b") == 2
     assert "made for another cfg or other weights" in capsys.readouterr().err
-    assert not list((tmp_path / "b").iterdir())
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_plan_of_the_other_command_is_refused_and_names_it(
+    run: Run, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = ("--cfg", NANO, "--weights", weights)
+    assert run(prune_layer.main, *pair, "--shortcuts", 1, "--out", tmp_path / "a") == 0
+    assert run(prune_channel.main, *pair, "--plan", tmp_path / "a/plan.json", "--out", tmp_path / "b") == 2
+    assert "is a plan for layers: replay it with prune_layer.py" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
 
 
 def test_layer_pruning_removes_the_asked_blocks(run: Run, weights: Path, tmp_path: Path) -> None:
@@ -131,7 +142,7 @@ def test_wrong_usage_is_one_line_and_writes_nothing(
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
-    assert not out.exists() or not list(out.iterdir())
+    assert not out.exists()
 
 
 def test_weights_of_another_cfg_name_both_lengths(
@@ -154,6 +165,16 @@ def test_results_are_not_overwritten_unasked(
     assert run(prune_channel.main, *arguments, "--overwrite") == 0
 
 
+def test_an_out_that_cannot_be_made_is_refused_before_any_work(
+    run: Run, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    out = tmp_path / "file" / "out"
+    assert run(prune_channel.main, "--cfg", NANO, "--weights", weights, "--out", out) == 2
+    assert str(tmp_path / "file") in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
 def test_a_failing_gate_ends_with_1_and_nothing_written(
     run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,7 +183,7 @@ def test_a_failing_gate_ends_with_1_and_nothing_written(
 
     monkeypatch.setattr("prune.verify.gate", fail)
     assert run(prune_channel.main, "--cfg", NANO, "--weights", weights, "--out", tmp_path / "out") == 1
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_sweep_shows_each_percent_and_writes_nothing(
@@ -189,9 +210,9 @@ def test_with_data_before_and_after_are_measured(run: Run, weights: Path, data: 
 def test_data_of_other_classes_leave_nothing_behind(run: Run, data: Path, tmp_path: Path) -> None:
     cfg, weights, out = tmp_path / "net.cfg", tmp_path / "net.weights", tmp_path / "out"
     assert run(adapt.main, NANO, "--classes", 5, "--out", cfg) == 0
-    write_weights(weights, random_weights(read_netdef(cfg), np.random.default_rng(1)))
+    write_weights(weights, random_weights(read_netdef(cfg), np.random.default_rng(1)), read_netdef(cfg))
     assert run(prune_channel.main, "--cfg", cfg, "--weights", weights, "--data", data, "--out", out) == 2
-    assert not list(out.iterdir())
+    assert not out.exists()
 
 
 def test_skipped_labels_and_images_are_reported(

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import distill
 import finetune
@@ -20,15 +21,18 @@ import train_sparse
 from prune.cli import exit_code
 from prune.darknet.netdef import parse_netdef, read_netdef
 from prune.darknet.weights import random_weights, read_weights, write_weights
+from prune.detect.metrics import Metrics
 from prune.detect.sample import Sample
 from prune.errors import UsageError, WeightsError
 from prune.model.build import build
+from prune.train.board import find_board
 from prune.train.hooks import Hook
 from prune.train.job import Job
 from prune.train.session import Session
 from prune.train.settings import TrainSettings
 from prune.train.sizes import network_size, rectangular_size, scaled_sizes
 from prune.train.start import OBJECT_PRIOR, read_exact, restore_network, start_network
+from prune.train.validator import Validator
 
 CONV = "[convolutional]\nbatch_normalize=1\nfilters={}\nsize=3\nstride={}\npad=1\nactivation=leaky\n\n"
 HEAD = "[convolutional]\nfilters=14\nsize=1\nstride=1\npad=1\nactivation=linear\n\n"
@@ -184,10 +188,41 @@ def test_sparsity_pulls_gammas_down(folder: Path, monkeypatch: pytest.MonkeyPatc
     def mean_gamma(out: str, s: float) -> float:
         assert run(monkeypatch, train_sparse, f"{BASE} {out} --epochs 10 --s {s}") == 0
         netdef = read_netdef(folder / out / "model.cfg")
-        records = read_weights(folder / out / "last.weights", netdef).records
-        return float(np.mean([np.abs(r.gamma).mean() for r in records.values() if r.gamma is not None]))
+        weights = read_weights(folder / out / "last.weights", netdef)
+        gammas = [weights.conv(layer.index).gamma for layer in netdef.convolutions]
+        return float(np.mean([np.abs(gamma).mean() for gamma in gammas if gamma is not None]))
 
     assert mean_gamma("strong", 0.5) < mean_gamma("none", 0.0) - 0.2
+
+
+def test_a_sparse_run_reports_the_last_network_and_not_the_best(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is pruned is last.weights; the best on the valid set may be from before anything was sparse."""
+    best_first = iter((0.9, 0.5, 0.2))
+    measured: list[float] = []
+
+    def falling(self: Validator, model: nn.Module) -> dict[str, float]:
+        measured.append(next(best_first))
+        numbers = {"ap50": measured[-1]}
+        self.latest = Metrics(
+            protocol="voc10", images=4, img_size=(32, 32), fit="letterbox", conf=0.0, nms=0.0, numbers=numbers
+        )
+        return {"ap50": measured[-1]}
+
+    monkeypatch.setattr(Validator, "__call__", falling)
+    args = BASE.replace("--epochs 2", "--epochs 3 --eval-interval 1")
+    assert run(monkeypatch, train_sparse, f"{args} sparse --s 0.01") == 0
+    summary = json.loads((folder / "sparse/summary.json").read_text())
+    assert summary["ap50"] == 0.2
+    assert summary["best_epoch"] == 0
+
+
+def test_an_overwritten_run_drops_the_curves_of_the_earlier_one(tmp_path: Path) -> None:
+    stale = tmp_path / "events.out.tfevents.1"
+    stale.write_bytes(b"old")
+    find_board(tmp_path, continues=True)
+    assert stale.exists()
+    find_board(tmp_path)
+    assert not stale.exists()
 
 
 @pytest.mark.parametrize("strategy", ["soft-target", "task"])
@@ -196,7 +231,7 @@ def test_a_narrow_student_learns_from_a_wide_teacher(
 ) -> None:
     (folder / "t.cfg").write_text(cfg_text(16, shortcut=True))
     teacher = read_netdef(folder / "t.cfg")
-    write_weights(folder / "t.weights", random_weights(teacher, np.random.default_rng(0)))
+    write_weights(folder / "t.weights", random_weights(teacher, np.random.default_rng(0)), teacher)
     args = f"{BASE} out --t-cfg t.cfg --t-weights t.weights --distill {strategy}"
     assert run(monkeypatch, distill, args) == 0
     rows = list(csv.DictReader((folder / "out/results.csv").read_text().splitlines()))
@@ -272,9 +307,9 @@ def test_partial_weights_set_the_first_layers(tmp_path: Path) -> None:
     netdef = parse_netdef(cfg_text())
     full = random_weights(netdef, np.random.default_rng(0))
     first = replace(full, records={0: full.records[0], 1: full.records[1]})
-    write_weights(tmp_path / "nano.conv.2", first)
+    write_weights(tmp_path / "nano.conv.2", first, netdef)
     model, _ = start_network(netdef, tmp_path / "nano.conv.2")
-    assert np.array_equal(model.block(1).conv.weight.detach().numpy(), full.records[1].weight)
+    assert np.array_equal(model.block(1).conv.weight.detach().numpy(), full.conv(1).weight)
     assert float(model.bn_of(2).weight.detach().std()) == 0
     with pytest.raises(WeightsError, match="needs"):
         read_exact(tmp_path / "nano.conv.2", netdef)
@@ -288,10 +323,10 @@ def test_weights_of_another_network_set_the_layers_of_equal_shape(
     )
     other = read_netdef(tmp_path / "other.cfg")
     weights = random_weights(other, np.random.default_rng(0))
-    write_weights(tmp_path / "other.weights", weights)
+    write_weights(tmp_path / "other.weights", weights, other)
     with caplog.at_level("INFO", logger="prune"):
         model, _ = start_network(parse_netdef(cfg_text()), tmp_path / "other.weights", tmp_path / "other.cfg")
-    assert np.array_equal(model.block(2).conv.weight.detach().numpy(), weights.records[2].weight)
+    assert np.array_equal(model.block(2).conv.weight.detach().numpy(), weights.conv(2).weight)
     assert "layer 3" in caplog.text
 
 
