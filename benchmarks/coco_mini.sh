@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The official yolov3-tiny on 79 images of COCO val2017, stretched and letterboxed:
+# Two official networks on 79 images of COCO val2017, stretched and letterboxed: COCO's twelve numbers beside those of
+# the same weights run by OpenCV and judged by pycocotools.
 #
 #   bash benchmarks/coco_mini.sh [OUT]
 #
@@ -9,6 +10,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../scripts/venv.sh" requirements.txt
 
 out=${1:-$REPOSITORY/runs/coco-mini}
 shared=$(cd "${PRUNE_SHARED_DATA:-$REPOSITORY/../shared/data}" && pwd)
+weights=$shared/weights
 mkdir -p "$out"
 cat >"$out/coco.data" <<END
 classes=80
@@ -18,7 +20,12 @@ valid=$shared/coco-mini/annotations/instances_val2017.json
 valid_images=$shared/coco-mini/val2017
 names=$REPOSITORY/data/coco.names
 END
-for fit in stretch letterbox; do
-    python "$REPOSITORY/evaluate.py" --cfg "$REPOSITORY/cfg/yolov3-tiny.cfg" --weights "$shared/weights/yolov3-tiny.weights" \
-        --data "$out/coco.data" --ap coco "--$fit" --out "$out/$fit" --overwrite
-done
+measure() { # NAME CFG WEIGHTS
+    for fit in letterbox stretch; do
+        python "$REPOSITORY/evaluate.py" --cfg "$2" --weights "$3" --data "$out/coco.data" --ap coco "--$fit" \
+            --out "$out/$1-$fit" --overwrite --quiet
+    done
+}
+measure yolov3-tiny "$REPOSITORY/cfg/yolov3-tiny.cfg" "$weights/yolov3-tiny.weights"
+measure yolo-fastest-1.1 "$weights/yolo-fastest-1.1.cfg" "$weights/yolo-fastest-1.1.weights"
+cd "$REPOSITORY" && python -m benchmarks.coco_mini "$out"

@@ -2,25 +2,25 @@
 
 fetch_fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
-fetch_md5() { # the MD5 sum of a file, in hex, with the tools of Linux or macOS
+fetch_sum() { # the SHA-256 of a file, in hex, with the tools of Linux or macOS
     if [ ! -f "$1" ]; then return; fi
-    if command -v md5sum >/dev/null; then md5sum "$1" | cut -d' ' -f1; else md5 -q "$1"; fi
+    if command -v sha256sum >/dev/null; then sha256sum "$1"; else shasum -a 256 "$1"; fi | cut -d' ' -f1
 }
 
-# fetch URL MD5 FILE: FILE is complete and right afterwards. A partial download goes on where it stopped;
+# fetch URL SHA256 FILE: FILE is complete and right afterwards. A partial download goes on where it stopped;
 # one that turns out wrong is removed.
 fetch() {
-    local url=$1 md5=$2 file=$3
+    local url=$1 sum=$2 file=$3
     if [ ! -f "$file" ]; then
         printf 'fetching %s\n' "$url" >&2
         mkdir -p "$(dirname "$file")"
         # A part that is complete already makes a server refuse to go on: the sum decides, not curl.
         curl --fail --location --retry 5 --continue-at - --output "$file.part" "$url" ||
-            [ "$(fetch_md5 "$file.part")" = "$md5" ] ||
+            [ "$(fetch_sum "$file.part")" = "$sum" ] ||
             fetch_fail "could not fetch $url: run the same command again to go on"
-        [ "$(fetch_md5 "$file.part")" = "$md5" ] || {
+        [ "$(fetch_sum "$file.part")" = "$sum" ] || {
             rm -f "$file.part"
-            fetch_fail "$url is not what it should be (MD5 $md5): removed; run the same command again"
+            fetch_fail "$url is not what it should be (SHA-256 $sum): removed; run the same command again"
         }
         mv "$file.part" "$file"
     fi

@@ -13,16 +13,16 @@ url=${COCO_URL:-http://images.cocodataset.org}
 out=$here/coco
 archives=$out/archives
 
-get() { # archive below $url, its MD5 sum
+get() { # archive below $url, its SHA-256
     local file
     file=$archives/$(basename "$1")
     [ -f "$out/.unpacked-$(basename "$1")" ] || fetch "$url/$1" "$2" "$file"
     unpack "$file" "$out"
 }
 
-get annotations/annotations_trainval2017.zip "${COCO_MD5_ANNOTATIONS:-f4bbac642086de4f52a3fdda2de5fa2c}"
-get zips/val2017.zip "${COCO_MD5_VAL:-442b8da7639aecaf257c1dceb8ba8c80}"
-get zips/train2017.zip "${COCO_MD5_TRAIN:-cced6f7f71b7629ddf16f17bbcfab6b2}"
+get annotations/annotations_trainval2017.zip "${COCO_SHA256_ANNOTATIONS:-113a836d90195ee1f884e704da6304dfaaecff1f023f49b6ca93c4aaae470268}"
+get zips/val2017.zip "${COCO_SHA256_VAL:-4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05}"
+get zips/train2017.zip "${COCO_SHA256_TRAIN:-69a8bb58ea5f8f99d24875f21416de2e9ded3178e903f1f7603e283b9e06d929}"
 
 for needed in annotations/instances_train2017.json annotations/instances_val2017.json train2017 val2017; do
     [ -e "$out/$needed" ] || fetch_fail "$out/$needed is missing: remove $out and start again"

@@ -16,7 +16,7 @@ out=$here/voc
 archives=$out/archives
 parts=$out/parts
 
-get() { # archive below $url, its MD5 sum, the part's name
+get() { # archive below $url, its SHA-256, the part's name
     local file
     file=$archives/$(basename "$1")
     [ -f "$parts/$3/.unpacked-$(basename "$1")" ] || fetch "$url/$1" "$2" "$file"
@@ -33,9 +33,9 @@ merge() { # year folder of a part: its images and annotations into the common fo
 }
 
 if [ ! -f "$out/.complete" ]; then
-    get voc2007/VOCtrainval_06-Nov-2007.tar "${VOC_MD5_TRAINVAL2007:-c52e279531787c972589f7e41ab4ae64}" trainval2007
-    get voc2007/VOCtest_06-Nov-2007.tar "${VOC_MD5_TEST2007:-b6e924de25625d8de591ea690078ad9f}" test2007
-    get voc2012/VOCtrainval_11-May-2012.tar "${VOC_MD5_TRAINVAL2012:-6cd6e144f989b92b3379bac3b3de84fd}" trainval2012
+    get voc2007/VOCtrainval_06-Nov-2007.tar "${VOC_SHA256_TRAINVAL2007:-7d8cd951101b0957ddfd7a530bdc8a94f06121cfc1e511bb5937e973020c7508}" trainval2007
+    get voc2007/VOCtest_06-Nov-2007.tar "${VOC_SHA256_TEST2007:-6836888e2e01dca84577a849d339fa4f73e1e4f135d312430c4856b5609b4892}" test2007
+    get voc2012/VOCtrainval_11-May-2012.tar "${VOC_SHA256_TRAINVAL2012:-e14f763270cf193d0b5f74b169f44157a4b0c6efa708f4dd0ff78ee691763bcb}" trainval2012
     echo "putting the years together" >&2
     merge "$parts/trainval2007/VOCdevkit/VOC2007"
     merge "$parts/test2007/VOCdevkit/VOC2007"

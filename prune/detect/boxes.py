@@ -52,11 +52,12 @@ def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
     return common / union.clamp_min(_TINY)
 
 
-def pairwise_diou(a: Tensor, b: Tensor) -> Tensor:
+def pairwise_diou(a: Tensor, b: Tensor, beta: float = 1.0) -> Tensor:
     """As `pairwise_iou`, less the squared distance of the centres over that of the corners of the
-    enclosing box."""
+    enclosing box, to the power of `beta`."""
     one, other = a[..., :, None, :], b[..., None, :, :]
-    return pairwise_iou(a, b) - _centre_penalty(one, other)
+    penalty = _centre_penalty(one, other)
+    return pairwise_iou(a, b) - (penalty if beta == 1 else penalty**beta)
 
 
 def wh_iou(a: Tensor, b: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ Record = Mapping[str, Any]
 def read_coco(path: Path, names: tuple[str, ...], images: Path) -> SampleSet:
     """Reads a COCO instances JSON whose `file_name`s lie in the folder `images`.
 
-    `iscrowd` objects are kept and marked. Missing images, objects of unknown categories and faulty boxes are
+    `iscrowd` objects are kept and marked, and so are those with `difficult` (no key of COCO's: `prune.convert`
+    keeps VOC's flag there). Missing images, objects of unknown categories and faulty boxes are
     skipped and counted. Raises DataError where the JSON is none, its categories do not map to `names`
     (`class_ids`), or no image is usable. A class without a category gets the category id -1.
     """
@@ -32,7 +33,7 @@ def read_coco(path: Path, names: tuple[str, ...], images: Path) -> SampleSet:
     mapping = class_ids(data["categories"], names, path)
     faults = Faults()
     by_image: defaultdict[int | str | None, list[Record]] = defaultdict(list)
-    for annotation in data["annotations"]:
+    for annotation in _without_strangers(data, mapping, path, faults):
         by_image[_key(annotation.get("image_id"))].append(annotation)
     samples = []
     for record in data["images"]:
@@ -87,6 +88,23 @@ def class_ids(categories: Sequence[Record], names: Sequence[str], path: Path) ->
     raise DataError(path, None, f"holds {counts}; correct 'names'")
 
 
+def _without_strangers(data: Mapping[str, Any], mapping: Mapping[int, int], path: Path, faults: Faults) -> list[Record]:
+    """The annotations of categories that are classes; the rest is one fault per category that is in no name."""
+    spelled = {int(record["id"]): str(record["name"]) for record in data["categories"]}
+    known, strangers = [], Counter[str]()
+    for annotation in data["annotations"]:
+        category = annotation.get("category_id")
+        if not isinstance(category, int) or category not in spelled:
+            faults.add("object skipped, its category is not among the JSON's categories", _place(path, annotation))
+        elif category not in mapping:
+            strangers[spelled[category]] += 1
+        else:
+            known.append(annotation)
+    for name, count in strangers.most_common():
+        faults.add("category that is not in 'names', its objects are skipped", f"{path} ('{name}', {count} objects)")
+    return known
+
+
 def _sample(
     record: Record, annotations: Sequence[Record], images: Path, mapping: Mapping[int, int], faults: Faults
 ) -> Sample | None:
@@ -126,10 +144,6 @@ def _object(
     annotation: Record, size: tuple[int, int], mapping: Mapping[int, int], faults: Faults, image: Path
 ) -> Annotation | None:
     place = _place(image, annotation)
-    category = annotation.get("category_id")
-    if not isinstance(category, int) or category not in mapping:
-        faults.add(f"object of category {category}, which is not in 'names'", place)
-        return None
     box = annotation.get("bbox")
     if not isinstance(box, list) or len(box) != 4 or not all(isinstance(v, int | float) for v in box):
         faults.add("object skipped, box is not four numbers", place)
@@ -140,8 +154,9 @@ def _object(
         faults.add(f"object skipped, {fault}", place)
         return None
     return Annotation(
-        mapping[category],
+        mapping[annotation["category_id"]],
         (x, y, x + width, y + height),
+        difficult=bool(annotation.get("difficult", 0)),
         crowd=bool(annotation.get("iscrowd", 0)),
         area=_number(annotation.get("area"), width * height),
         annotation_id=int(_number(annotation.get("id"), 0)),

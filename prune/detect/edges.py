@@ -35,3 +35,17 @@ def area(xyxy: Boxes) -> NDArray[np.float64]:
     """(n,) areas; a box that is inside out has none."""
     size = np.maximum(xyxy[:, 2:] - xyxy[:, :2], 0.0)
     return np.asarray(size[:, 0] * size[:, 1])
+
+
+def pairwise_iou(a: Boxes, b: Boxes) -> Boxes:
+    """(n, m) intersection over union of edges (n, 4) and (m, 4); 0 where both have no area."""
+    common = intersection(a, b)
+    union = area(a)[:, None] + area(b)[None, :] - common
+    return np.asarray(np.divide(common, union, out=np.zeros_like(common), where=union > 0))
+
+
+def intersection(a: Boxes, b: Boxes) -> Boxes:
+    """(n, m) common areas of edges (n, 4) and (m, 4)."""
+    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:4], b[None, :, 2:4])
+    size = np.maximum(high - low, 0.0)
+    return np.asarray(size[..., 0] * size[..., 1])

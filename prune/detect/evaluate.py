@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
+from prune.darknet.layers import Yolo
 from prune.darknet.shapes import largest_stride
-from prune.detect.coco import CocoTruth, coco_ap, results_entries, write_results
 from prune.detect.dataset import EvalDataset
 from prune.detect.decode import decode
-from prune.detect.edges import area
+from prune.detect.detected import Detected
 from prune.detect.faults import Faults
+from prune.detect.fit import Fit
+from prune.detect.fused import fused
 from prune.detect.loaders import EvalBatch, EvalLoader, eval_loader
+from prune.detect.measure import measure
 from prune.detect.metrics import Metrics
-from prune.detect.nms import nms
-from prune.detect.sample import Sample, SampleSet
+from prune.detect.nms import nms_batch
+from prune.detect.sample import SampleSet
 from prune.detect.settings import EvaluateSettings, NmsSettings
-from prune.detect.voc import Points, VocTruth, mean_ap, voc_ap
 from prune.errors import DataError, UsageError
 from prune.model.build import DarknetModel
-
-Floats = NDArray[np.float64]
-Wh = tuple[int, int]
-_POINTS: dict[str, Points] = {"voc07": "11", "voc10": "area"}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Detected:
-    """What was found in one image: (n, 6) x0 y0 x1 y1 in pixels of the image (edges from 0, clipped to it),
-    score, class from 0; by falling score. `size_wh`: the image's size in pixels."""
-
-    sample: Sample
-    size_wh: Wh
-    found: Floats
 
 
 def evaluate(model: DarknetModel, samples: SampleSet, settings: EvaluateSettings) -> Metrics:
@@ -56,12 +43,33 @@ def examine(
     model: DarknetModel, samples: SampleSet, settings: EvaluateSettings
 ) -> tuple[Metrics, list[Detected], Faults]:
     """As `evaluate`; beside the metrics the detections and which images did not decode."""
+    return examine_loaded(model, samples, settings, make_loader(model, samples, settings))
+
+
+def examine_loaded(
+    model: DarknetModel, samples: SampleSet, settings: EvaluateSettings, loader: EvalLoader
+) -> tuple[Metrics, list[Detected], Faults]:
+    """As `examine`, over the images of a `make_loader` that is kept for several evaluations."""
     settings = settings.for_source(samples.source)
-    loader = make_loader(model, samples, settings)
-    detected = detect(model, loader, settings.nms, settings.progress)
+    chosen = nms_settings(model, settings)
+    runner = fused(model) if settings.fuse else model
+    # Darknet's own map does not clip boxes to the image, the other protocols' files hold none that leave it.
+    detected = detect(runner, loader, chosen, settings.progress, clip=settings.ap != "darknet")
     if not detected:
         raise DataError(samples.samples[0].image, None, "does not decode, nor does any other; check the images")
-    return measure(detected, samples, settings, loader.dataset), detected, loader.dataset.faults
+    base = _conditions(settings, chosen, loader.dataset, len(detected))
+    return measure(detected, samples, settings, base), detected, loader.dataset.faults
+
+
+def nms_settings(model: DarknetModel, settings: EvaluateSettings) -> NmsSettings:
+    """How detections are selected. Darknet's protocol takes the kind from the last head, as Darknet does: its
+    `greedynms` is DIoU with an exponent of 0.6, its `diounms` DIoU with `beta_nms`, all else is by IoU."""
+    if settings.ap != "darknet" or settings.nms_kind is not None:
+        return settings.nms
+    head = model.heads[-1]
+    if not isinstance(head, Yolo) or head.nms_kind not in ("greedynms", "diounms"):
+        return settings.nms
+    return replace(settings.nms, kind="diou", beta=0.6 if head.nms_kind == "greedynms" else head.beta_nms)
 
 
 def make_loader(
@@ -69,13 +77,23 @@ def make_loader(
 ) -> EvalLoader:
     """The images, fitted as the settings or else the network's cfg say. For several evaluations, keep it."""
     check_classes(model, samples)
+    settings = settings.for_source(samples.source)
     net, stride = model.netdef.net, largest_stride(model.netdef)
     letterbox = net.letter_box if settings.letterbox is None else settings.letterbox
     size = settings.img_size or (net.width, net.height)
     if size[0] % stride or size[1] % stride:
         raise UsageError(f"--img-size {size[0]}x{size[1]} must be multiples of {stride}, the largest stride")
+    if settings.rect and not letterbox:
+        raise UsageError("--rect is a letterbox without border, but the cfg says to stretch: add --letterbox")
+    dataset = EvalDataset(
+        samples,
+        size,
+        letterbox,
+        cache_images,
+        resize=settings.resize or "half-pixel",
+        rect_stride=stride if settings.rect else None,
+    )
     pinned = next(model.parameters()).is_cuda
-    dataset = EvalDataset(samples, size, letterbox, cache_images)
     return eval_loader(dataset, settings.batch_size, settings.workers, pinned)
 
 
@@ -93,95 +111,97 @@ def check_classes(model: DarknetModel, samples: SampleSet) -> None:
 
 
 def detect(
-    model: DarknetModel, batches: Iterable[EvalBatch], settings: NmsSettings, progress: bool = False
+    model: DarknetModel,
+    batches: Iterable[EvalBatch],
+    settings: NmsSettings,
+    progress: bool = False,
+    clip: bool = True,
 ) -> list[Detected]:
-    """Run the network over batches of images. A progress bar goes to standard error if that is a terminal."""
+    """Run the network over batches of images; what was found is in the order of the set, and clipped to the images
+    unless that is declined. A progress bar goes to standard error if that is a terminal."""
     training = model.training
     model.eval()
-    found: list[Detected] = []
+    found: list[tuple[int, Detected]] = []
     try:
         for batch in tqdm(batches, desc="evaluate", leave=False, disable=None if progress else True):
-            found += _detect_batch(model, batch, settings)
+            places = batch.indices or range(len(found), len(found) + len(batch.samples))
+            found += zip(places, _detect_batch(model, batch, settings, clip), strict=True)
     finally:
         model.train(training)
-    return found
+    return [detected for _, detected in sorted(found, key=lambda entry: entry[0])]
 
 
 @torch.inference_mode()
-def _detect_batch(model: DarknetModel, batch: EvalBatch, settings: NmsSettings) -> list[Detected]:
-    device = next(model.parameters()).device
-    imgs = batch.imgs.to(device, non_blocking=True).to(torch.float32, memory_format=torch.channels_last) / 255
-    decoded = decode(model(imgs), model.heads, (imgs.shape[3], imgs.shape[2]))
-    kept = [nms(image, settings).cpu().numpy().astype(np.float64) for image in decoded]
+def _detect_batch(model: DarknetModel, batch: EvalBatch, settings: NmsSettings, clip: bool) -> list[Detected]:
+    imgs = network_input(batch.imgs, next(model.parameters()).device)
+    raw = model(imgs)
+    with one_thread():
+        decoded = decode(raw, model.heads, (imgs.shape[3], imgs.shape[2]))
+        return select(decoded, batch, settings, clip)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Many small steps gain nothing from threads, and on a busy machine each would wait for the slowest of them:
+    measured, selection took ten times as long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def network_input(imgs: Tensor, device: torch.device) -> Tensor:
+    """uint8 (B, 3, H, W) → float32 in [0, 1], channels last."""
+    return imgs.to(device, non_blocking=True).to(torch.float32, memory_format=torch.channels_last) / 255
+
+
+def select(decoded: Tensor, batch: EvalBatch, settings: NmsSettings, clip: bool = True) -> list[Detected]:
+    """From the decoded boxes (B, N, 5+C) of a batch to what is detected in each image.
+
+    Boxes compete as fractions of the image, like Darknet's: unlike the IoU, the DIoU depends on the unit.
+    """
+    decoded = torch.cat((_in_image(decoded[..., :4], batch.fits), decoded[..., 4:]), dim=2)
+    kept = [found.cpu().numpy().astype(np.float64) for found in nms_batch(decoded, settings)]
     return [
-        Detected(sample, fit.image_wh, np.concatenate((fit.to_pixels(k[:, :4]), k[:, 4:]), axis=1))
-        for sample, fit, k in zip(batch.samples, batch.fits, kept, strict=True)
+        Detected(sample, fit.image_wh, _in_pixels(found, fit.image_wh, clip))
+        for sample, fit, found in zip(batch.samples, batch.fits, kept, strict=True)
     ]
 
 
-def measure(
-    detected: Sequence[Detected], samples: SampleSet, settings: EvaluateSettings, dataset: EvalDataset
-) -> Metrics:
-    """The metrics of detections by the protocol of `settings`; `dataset` tells how the images were fitted."""
-    settings = settings.for_source(samples.source)
-    base = Metrics(
+def _in_image(boxes: Tensor, fits: Sequence[Fit]) -> Tensor:
+    """(B, N, 4) cxcywh as fractions of the network input → as fractions of each image."""
+    if all(fit.size_wh == fit.net_wh for fit in fits):
+        return boxes
+    nets, sizes, offsets = (
+        boxes.new_tensor([getattr(fit, name) * 2 for fit in fits])[:, None]
+        for name in ("net_wh", "size_wh", "offset_xy")
+    )
+    offsets[..., 2:] = 0
+    return (boxes * nets - offsets) / sizes
+
+
+def _in_pixels(found: np.ndarray, image_wh: tuple[int, int], clip: bool) -> np.ndarray:
+    limit = np.array(image_wh * 2, np.float64)
+    edges = found[:, :4] * limit
+    return np.concatenate((np.clip(edges, 0.0, limit) if clip else edges, found[:, 4:]), axis=1)
+
+
+def _conditions(settings: EvaluateSettings, chosen: NmsSettings, dataset: EvalDataset, images: int) -> Metrics:
+    """Metrics that hold no number yet, but how they will have been measured."""
+    darknet = settings.ap == "darknet"
+    return Metrics(
         protocol=str(settings.ap),
-        images=len(detected),
+        images=images,
         img_size=dataset.img_size_wh,
         fit="letterbox" if dataset.letterbox else "stretch",
-        conf=settings.conf_thres,
-        nms=settings.nms_thres,
-        skipped=len(samples) - len(detected),
+        resize=dataset.resize,
+        rect=settings.rect,
+        conf=chosen.conf,
+        nms=chosen.iou,
+        nms_kind=chosen.kind if chosen.kind == "greedy" else f"diou^{chosen.beta:g}",
+        max_detections=chosen.max_detections,
+        iou=settings.iou_thres if darknet else 0.5,
+        skipped=len(dataset) - images,
     )
-    return _by_coco(base, detected, samples) if settings.ap == "coco" else _by_voc(base, detected, samples)
-
-
-def _by_coco(base: Metrics, detected: Sequence[Detected], samples: SampleSet) -> Metrics:
-    result = coco_ap([d.found for d in detected], [_coco_truth(d) for d in detected], len(samples.names))
-    sizes = {"small": result.small, "medium": result.medium, "large": result.large}
-    return base.with_values(
-        ap=result.ap,
-        ap50=result.ap50,
-        ap75=result.ap75,
-        per_class=_named(samples.names, result.per_class),
-        sizes={name: value for name, value in sizes.items() if value is not None},
-    )
-
-
-def _by_voc(base: Metrics, detected: Sequence[Detected], samples: SampleSet) -> Metrics:
-    found = [np.concatenate((devkit_boxes(d.found[:, :4]), d.found[:, 4:]), axis=1) for d in detected]
-    truths = [
-        VocTruth(devkit_boxes(d.sample.pixel_edges(d.size_wh)), d.sample.classes, d.sample.difficult) for d in detected
-    ]
-    results = voc_ap(found, truths, len(samples.names), _POINTS[base.protocol])
-    mean = mean_ap(results)
-    return base.with_values(
-        ap50=None if math.isnan(mean) else mean, per_class=_named(samples.names, [result.ap for result in results])
-    )
-
-
-def devkit_boxes(edges: Floats) -> Floats:
-    """(n, 4) edges in pixels from 0 → xmin ymin xmax ymax of the VOC devkit, which counts pixels from 1 and
-    includes both ends: the edges [a, b] enclose the pixels a + 1 … b."""
-    return np.asarray(edges + np.array((1.0, 1.0, 0.0, 0.0)))
-
-
-def _coco_truth(detected: Detected) -> CocoTruth:
-    """Where the source has no segments, an object's area is its box's."""
-    sample, boxes = detected.sample, detected.sample.pixel_edges(detected.size_wh)
-    areas = area(boxes)
-    if sample.areas is not None:
-        areas = np.where(sample.areas > 0, sample.areas, areas)
-    return CocoTruth(boxes, sample.classes, sample.crowd, areas)
-
-
-def _named(names: Sequence[str], values: Sequence[float]) -> dict[str, float]:
-    """Value by class name, of the classes that have one."""
-    return {name: value for name, value in zip(names, values, strict=True) if not math.isnan(value)}
-
-
-def write_detections(path: Path, detected: Sequence[Detected], samples: SampleSet) -> None:
-    """Write a COCO results file. Categories have the ids of a COCO source, else count from 1."""
-    categories = samples.category_ids or tuple(range(1, len(samples.names) + 1))
-    entries = results_entries([d.found for d in detected], [d.sample.image_id for d in detected], categories)
-    write_results(path, entries)

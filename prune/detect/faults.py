@@ -15,9 +15,9 @@ class Faults:
     end.
     """
 
-    def __init__(self, named: int = 3) -> None:
-        """`named` places are kept per kind; the rest is only counted."""
-        self._named = named
+    def __init__(self, named: int = 3, kept: int = 1000) -> None:
+        """`named` places per kind stand in a report, `kept` can be asked for; the rest is only counted."""
+        self._named, self._kept = named, max(named, kept)
         self._counts: dict[str, int] = {}
         self._places: dict[str, list[str]] = {}
 
@@ -25,7 +25,7 @@ class Faults:
         """Counts one fault; `place` is `path`, or `path:line`."""
         self._counts[kind] = self._counts.get(kind, 0) + 1
         places = self._places.setdefault(kind, [])
-        if len(places) < self._named:
+        if len(places) < self._kept:
             places.append(str(place))
 
     def merge(self, other: Faults) -> None:
@@ -33,12 +33,16 @@ class Faults:
         for kind, count in other._counts.items():
             self._counts[kind] = self._counts.get(kind, 0) + count
             places = self._places.setdefault(kind, [])
-            places.extend(other._places[kind][: self._named - len(places)])
+            places.extend(other._places[kind][: self._kept - len(places)])
 
     @property
     def counts(self) -> dict[str, int]:
         """Kind → how often, in the order of first occurrence (a copy)."""
         return dict(self._counts)
+
+    def places(self, kind: str) -> tuple[str, ...]:
+        """The kept places of a kind, in order; none for a kind that did not occur."""
+        return tuple(self._places.get(kind, ()))
 
     @property
     def total(self) -> int:
@@ -51,8 +55,10 @@ class Faults:
     def lines(self) -> Iterator[str]:
         """One line a kind: `2 × label line is not five numbers: a.txt:3, b.txt:1`."""
         for kind, count in self._counts.items():
-            more = ", …" if count > len(self._places[kind]) else ""
-            yield f"{count} × {kind}: {', '.join(self._places[kind])}{more}"
+            different = list(dict.fromkeys(self._places[kind]))
+            named = different[: self._named]
+            more = ", …" if len(different) > len(named) else ""
+            yield f"{count} × {kind}: {', '.join(named)}{more}"
 
     def summary(self) -> str:
         """The lines together; empty where there was no fault."""

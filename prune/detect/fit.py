@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from prune.detect.edges import Boxes
 from prune.detect.images import Image
+from prune.detect.settings import Resize
 
 FILL = 128
 """The border's grey. Darknet fills with 0.5, which is 127.5 of 255: rounded half up, it is off by 0.002."""
@@ -71,9 +72,17 @@ def fit_for(image_wh: tuple[int, int], net_wh: tuple[int, int], letterbox: bool)
     return Fit(image_wh, net_wh, size, ((net_w - size[0]) // 2, (net_h - size[1]) // 2))
 
 
-def fit_image(image: Image, fit: Fit) -> Image:
+def rect_for(image_wh: tuple[int, int], net_wh: tuple[int, int], stride: int) -> tuple[int, int]:
+    """The smallest input (w, h), in multiples of `stride`, that an image letterboxed into `net_wh` needs."""
+    (width, height), (net_w, net_h) = image_wh, net_wh
+    if net_w * height < net_h * width:
+        return net_w, min(net_h, -(-height * net_w // (width * stride)) * stride)
+    return min(net_w, -(-width * net_h // (height * stride)) * stride), net_h
+
+
+def fit_image(image: Image, fit: Fit, method: Resize = "half-pixel") -> Image:
     """(H, W, 3) uint8 → (h, w, 3) uint8 of the network's size: bilinear, the border filled with FILL."""
-    resized = resize(image, fit.size_wh)
+    resized = resize(image, fit.size_wh, method)
     if fit.size_wh == fit.net_wh:
         return resized
     canvas = grey(fit.net_wh)
@@ -82,11 +91,32 @@ def fit_image(image: Image, fit: Fit) -> Image:
     return canvas
 
 
-def resize(image: Image, size_wh: tuple[int, int]) -> Image:
+def resize(image: Image, size_wh: tuple[int, int], method: Resize = "half-pixel") -> Image:
     """Bilinear resize; the image itself where it has that size already."""
     if size_wh == size_of(image):
         return image
+    if method == "align-corners":
+        return _resize_between_corners(image, size_wh)
     return np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _resize_between_corners(image: Image, size_wh: tuple[int, int]) -> Image:
+    """Bilinear with the corner pixels of one image on those of the other: Darknet's `resize_image`, rounded to bytes.
+
+    Not by OpenCV's remap, which knows weights in steps of 1/32 only.
+    """
+    values = _interpolate(image.astype(np.float32), 1, size_wh[0])
+    return np.rint(_interpolate(values, 0, size_wh[1])).astype(np.uint8)
+
+
+def _interpolate(values: NDArray[np.float32], axis: int, size: int) -> NDArray[np.float32]:
+    """`values` read at `size` places along an axis, evenly from its first to its last."""
+    last = values.shape[axis] - 1
+    at = np.arange(size) * (last / (size - 1)) if size > 1 else np.array([float(last)])
+    low = np.minimum(at.astype(np.int64), max(last - 1, 0))
+    share = (at - low).astype(np.float32).reshape((-1,) + (1,) * (values.ndim - 1 - axis))
+    first, second = values.take(low, axis), values.take(np.minimum(low + 1, last), axis)
+    return np.asarray(first + (second - first) * share, np.float32)
 
 
 def grey(size_wh: tuple[int, int]) -> Image:

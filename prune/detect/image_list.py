@@ -26,7 +26,8 @@ def read_image_list(
     A relative line is tried in the working directory (as Darknet does), in the list's own folder and in
     `folders`. A missing image is skipped, a missing label is an image without objects; both are counted.
     `difficult` is Darknet's list of the same images under another folder, whose labels hold the difficult
-    objects. Raises DataError where no image is found, or no label at all.
+    objects. Lines written on Windows (`obj\\a.jpg`) are understood. Raises DataError where no image is found, or
+    no label at all.
     """
     faults = Faults()
     found = list(_existing_images(path, (Path(), path.parent, *folders), faults))
@@ -60,7 +61,9 @@ def list_lines(path: Path) -> list[tuple[int, str]]:
 
 def _existing_images(path: Path, folders: Sequence[Path], faults: Faults) -> Iterator[tuple[int, Path]]:
     for number, line in list_lines(path):
-        image = next((folder / line for folder in folders if os.path.isfile(folder / line)), None)
+        spellings = (line, line.replace("\\", "/")) if "\\" in line else (line,)
+        places = (folder / spelling for spelling in spellings for folder in folders)
+        image = next((place for place in places if os.path.isfile(place)), None)
         if image is None:
             faults.add("listed image does not exist", f"{path}:{number}")
         else:
@@ -93,10 +96,15 @@ def _with_difficult(
     for sample, number in zip(samples, line_numbers, strict=True):
         if number not in by_line:
             raise DataError(path, None, _SHORT.format(number))
-        label = find_label(Path(by_line[number]))
+        label = _parallel_label(Path(by_line[number]), path.parent)
         labels = read_labels(label, classes, faults) if label else no_labels()
         extended.append(_add_difficult(sample, labels))
     return extended
+
+
+def _parallel_label(image: Path, folder: Path) -> Path | None:
+    """The label of an image that need not exist, relative to the working directory or to its list's folder."""
+    return find_label(image) or find_label(folder / image)
 
 
 def _add_difficult(sample: Sample, labels: Labels) -> Sample:

@@ -21,17 +21,17 @@ def is_image_name(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def read_image(path: Path, size_wh: tuple[int, int] | None = None) -> Image | None:
+def read_image(path: Path, size_wh: tuple[int, int] | None = None, upright: bool = False) -> Image | None:
     """(H, W, 3) uint8 RGB; None where the file is missing or does not decode.
 
     A camera's orientation flag is ignored, as in Darknet, unless the annotated `size_wh` is the image's size
-    transposed: then the annotation was made on the turned image.
+    transposed: then the annotation was made on the turned image. `upright`: it is always followed, as viewers do.
     """
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError:
         return None
-    image = _decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    image = _decode(data, cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION))
     if image is not None and size_wh is not None and size_wh != image.shape[1::-1] == size_wh[::-1]:
         image = _decode(data, cv2.IMREAD_COLOR)
     return None if image is None else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)

@@ -88,6 +88,22 @@ def parse_labels(text: str, path: Path, classes: int, faults: Faults) -> Labels:
     return table[:, 0].astype(np.int64), boxes.astype(np.float32)
 
 
+def overhangs(text: str, classes: int) -> list[tuple[int, float, float]]:
+    """(line from 1, overhang in x, in y) of each line that `parse_labels` takes: how far its box reaches beyond the
+    image, in fractions of it; 0 for a box within. `parse_labels` clips it off."""
+    found = []
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
+        row = _parse_line(line.split())
+        if not _line_fault(row, classes):
+            _, cx, cy, width, height = row
+            found.append((number, _overhang(cx, width), _overhang(cy, height)))
+    return found
+
+
+def _overhang(centre: float, size: float) -> float:
+    return max(0.0, size / 2 - centre, centre + size / 2 - 1.0)
+
+
 def _parse_line(words: list[str]) -> list[float]:
     """The numbers of a line; empty where one of them is none."""
     try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import groupby
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +21,8 @@ from prune.detect.decoded import Wh
 from prune.detect.fit import Fit
 from prune.detect.sample import Sample
 from prune.errors import UsageError
+
+T = TypeVar("T")
 
 
 def collate(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -131,21 +135,28 @@ def train_loader(
 
 
 class EvalBatch(NamedTuple):
-    """imgs uint8 (B, 3, H, W) RGB, and for each image how it was fitted and what it shows."""
+    """imgs uint8 (B, 3, H, W) RGB, and for each image how it was fitted, what it shows, and its place in the set
+    (from 0; empty: they come in order)."""
 
     imgs: Tensor
     fits: tuple[Fit, ...]
     samples: tuple[Sample, ...]
+    indices: tuple[int, ...] = ()
 
 
 class EvalLoader:
-    """All images that decode, in their order, the last partial batch included. The rest: `dataset.faults`."""
+    """All images that decode, the last partial batch included. The rest: `dataset.faults`.
+
+    They come in their order, but where inputs differ in size, those of one size together. Without workers a thread
+    of this process loads them, so that the network need not wait.
+    """
 
     def __init__(self, dataset: EvalDataset, batch_size: int, workers: int, pin_memory: bool) -> None:
-        self.dataset, self._batch_size = dataset, batch_size
+        self.dataset, self._workers = dataset, workers
+        self._batches = _equal_inputs(dataset, batch_size)
         self._loader: DataLoader[EvalItem] = DataLoader(
             dataset,
-            batch_size=batch_size,
+            batch_sampler=self._batches,
             num_workers=workers,
             collate_fn=_collate_eval,
             worker_init_fn=_single_threaded,
@@ -155,13 +166,33 @@ class EvalLoader:
 
     def __len__(self) -> int:
         """Batches, counting those in which nothing may decode."""
-        return math.ceil(len(self.dataset) / self._batch_size)
+        return len(self._batches)
 
     def __iter__(self) -> Iterator[EvalBatch]:
-        for indices, imgs, fits in self._loader:
+        loaded: Iterable[Any] = self._loader if self._workers else ahead(self._loader)
+        for indices, imgs, fits in loaded:
             if fits:
                 samples = (self.dataset.sample(i, fit) for i, fit in zip(indices, fits, strict=True))
-                yield EvalBatch(imgs, tuple(fits), tuple(samples))
+                yield EvalBatch(imgs, tuple(fits), tuple(samples), tuple(indices))
+
+
+def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
+    """The items, made by a thread of its own, at most `depth` before they are asked for. Errors arrive in their
+    place."""
+    source, end = iter(items), object()
+    with ThreadPoolExecutor(1, "loader") as worker:
+        waiting = deque(worker.submit(next, source, end) for _ in range(depth))
+        while (item := waiting.popleft().result()) is not end:
+            waiting.append(worker.submit(next, source, end))
+            yield item  # type: ignore[misc]
+
+
+def _equal_inputs(dataset: EvalDataset, batch_size: int) -> list[list[int]]:
+    """The indices of each batch: in order, images with inputs of one size together."""
+    sizes = [dataset.input_wh(index) for index in range(len(dataset))]
+    order = sorted(range(len(dataset)), key=lambda index: sizes[index])  # stable: in order within a size
+    runs = [list(run) for _, run in groupby(order, key=lambda index: sizes[index])]
+    return [run[at : at + batch_size] for run in runs for at in range(0, len(run), batch_size)]
 
 
 def eval_loader(dataset: EvalDataset, batch_size: int, workers: int = 0, pin_memory: bool = False) -> EvalLoader:

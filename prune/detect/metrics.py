@@ -8,17 +8,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from prune.detect.settings import Resize
+
 Fitting = Literal["stretch", "letterbox"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """Values in [0, 1]; None where the protocol does not define one (or no class has an object).
+    """Values in [0, 1]; what the protocol does not define (or where no class has an object) is absent, or None.
 
-    `ap`: COCO's mean over IoU 0.50:0.95; `ap50`, `ap75`: at one IoU. `per_class`: for each class that has
-    objects, `ap` under COCO and AP at IoU 0.5 under VOC. `protocol`: coco, voc07 or voc10. `img_size`:
-    (width, height) of the network's input in pixels. `conf`, `nms`: the thresholds. `skipped`:
-    images that could not be read. `sizes`: COCO's AP of small, medium and large objects.
+    `protocol`: coco, voc07, voc10 or darknet. `numbers`: its means over the classes, by name: `ap` (COCO's mean over
+    IoU 0.50:0.95), `ap50`, `ap75` (at one IoU), and COCO's others. `per_class`: for each class that has objects, `ap`
+    under COCO and AP at one IoU else. `classes`: more numbers of each class. `img_size`: (width, height) of the
+    network's input in pixels. `fit`, `resize`, `rect`: how images got that size. `conf`, `nms`, `nms_kind`,
+    `max_detections` (of an image, 0: all): how detections were chosen. `iou`: the overlap of hits, where there is only
+    one. `details`: what else belongs to the protocol. `skipped`: images that could not be read.
     """
 
     protocol: str
@@ -27,16 +31,35 @@ class Metrics:
     fit: Fitting
     conf: float
     nms: float
-    ap: float | None = None
-    ap50: float | None = None
-    ap75: float | None = None
+    resize: Resize = "half-pixel"
+    rect: bool = False
+    nms_kind: str = "greedy"
+    max_detections: int = 0
+    iou: float = 0.5
+    numbers: Mapping[str, float] = field(default_factory=dict)
     per_class: Mapping[str, float] = field(default_factory=dict)
-    sizes: Mapping[str, float] = field(default_factory=dict)
+    classes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
     skipped: int = 0
 
     def with_values(self, **values: Any) -> Metrics:
         """The same evaluation with fields filled in."""
         return replace(self, **values)
+
+    @property
+    def ap(self) -> float | None:
+        """COCO's mean over IoU 0.50:0.95."""
+        return self.numbers.get("ap")
+
+    @property
+    def ap50(self) -> float | None:
+        """The mean at IoU 0.5."""
+        return self.numbers.get("ap50")
+
+    @property
+    def ap75(self) -> float | None:
+        """The mean at IoU 0.75."""
+        return self.numbers.get("ap75")
 
     @property
     def main(self) -> float:
@@ -45,31 +68,47 @@ class Metrics:
 
     @property
     def title(self) -> str:
-        """How it was measured, in a few words."""
-        return f"{self.protocol}, {self.images} images, {self.fit}"
+        """How it was measured, in a line."""
+        size, fit = "x".join(map(str, self.img_size)), f"{self.fit}{' rect' * self.rect}"
+        points = f" ({self.details['points']} points)" if "points" in self.details else ""
+        return f"{self.protocol}{points}, {self.images} images, {size} {fit}, conf {self.conf:g}, nms {self.nms:g}"
 
     def rows(self, classes: bool = False) -> list[tuple[str, float]]:
         """What was computed: (name, value), the classes behind the rest if asked for."""
-        values = [("ap", self.ap), ("ap50", self.ap50), ("ap75", self.ap75)]
-        values += [(f"ap_{name}", value) for name, value in self.sizes.items()]
-        values += self.per_class.items() if classes else ()
-        return [(name, value) for name, value in values if value is not None]
+        return [*self.numbers.items(), *(self.per_class.items() if classes else ())]
+
+    def class_table(self) -> tuple[list[str], list[list[object]]]:
+        """Header and rows of a table of the classes, `class, ap, …`, None where a class lacks a number."""
+        rows = {name: {"ap": ap} | dict(self.classes.get(name, {})) for name, ap in self.per_class.items()}
+        rows |= {name: dict(row) for name, row in self.classes.items() if name not in rows}
+        columns = list(dict.fromkeys(["ap", *(column for row in rows.values() for column in row)]))
+        table: list[list[object]] = [[name, *(row.get(column) for column in columns)] for name, row in rows.items()]
+        return ["class", *columns], table
 
     def per_class_csv(self) -> str:
-        """A table `class,ap` with a header line, of the classes that have objects."""
+        """`class_table` as CSV; empty cells where a class lacks a number."""
+        header, rows = self.class_table()
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([("class", "ap"), *self.per_class.items()])
+        csv.writer(text, lineterminator="\n").writerows([header, *rows])
         return text.getvalue()
 
     def summary(self) -> dict[str, Any]:
         """The fields of summary.json; what was not computed is absent."""
-        found: dict[str, Any] = dict(self.rows())
+        found: dict[str, Any] = dict(self.numbers) | dict(self.details)
+        if self.classes:
+            found["classes"] = {name: dict(row) for name, row in self.classes.items()}
         return found | {
             "per_class": dict(self.per_class),
             "images": self.images,
+            "skipped_images": self.skipped,
             "protocol": self.protocol,
             "img_size": list(self.img_size),
             "fit": self.fit,
+            "rect": self.rect,
+            "resize": self.resize,
             "conf_thres": self.conf,
             "nms_thres": self.nms,
+            "nms_kind": self.nms_kind,
+            "max_detections": self.max_detections,
+            "iou_thres": "0.50:0.95" if self.protocol == "coco" else self.iou,
         }

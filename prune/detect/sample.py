@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,9 @@ class Sample:
     `difficult` (VOC) and `crowd` (COCO `iscrowd`) (n,) bool: objects with rules of their own in the metrics,
     never trained on. `edges_xyxy` (n, 4) float64: the boxes in pixels exactly as annotated, unclipped, as
     edges counted from 0 (the first pixel reaches from 0 to 1); None where the source only has fractions.
-    `areas` (n,) float64: COCO's segment areas in pixels². `annotation_ids` (n,) int64: COCO's. `size_wh`:
-    the image's size in pixels where the source knows it. `image_id`: unique in its set.
+    `areas` (n,) float64: COCO's segment areas in pixels². `annotation_ids` (n,) int64: COCO's, or the places
+    (from 1) of VOC's objects in their XML. `size_wh`: the image's size in pixels where the source knows it.
+    `image_id`: unique in its set.
     """
 
     image: Path
@@ -35,6 +36,19 @@ class Sample:
     edges_xyxy: Boxes | None = None
     areas: NDArray[np.float64] | None = None
     annotation_ids: NDArray[np.int64] | None = None
+
+    def only(self, kept: NDArray[np.bool_] | NDArray[np.int64]) -> Sample:
+        """The sample with some of its objects: a mask (n,) or their positions, in order."""
+        return replace(
+            self,
+            boxes=self.boxes[kept],
+            classes=self.classes[kept],
+            difficult=self.difficult[kept],
+            crowd=self.crowd[kept],
+            edges_xyxy=None if self.edges_xyxy is None else self.edges_xyxy[kept],
+            areas=None if self.areas is None else self.areas[kept],
+            annotation_ids=None if self.annotation_ids is None else self.annotation_ids[kept],
+        )
 
     def pixel_edges(self, size_wh: tuple[int, int]) -> Boxes:
         """(n, 4) x0, y0, x1, y1 in pixels of an image of `size_wh`, edges counted from 0."""

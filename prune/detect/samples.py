@@ -13,9 +13,10 @@ from prune.detect.sample import Sample, SampleSet
 from prune.detect.voc_xml import read_voc, voc_root
 from prune.errors import DataError
 
-__all__ = ["Sample", "SampleSet", "Split", "read_samples"]
+__all__ = ["SPLITS", "Sample", "SampleSet", "Split", "read_samples"]
 
 Split = Literal["train", "valid"]
+SPLITS: tuple[Split, ...] = ("train", "valid")
 
 
 def read_samples(datafile: DataFile, split: Split) -> SampleSet:
@@ -35,14 +36,17 @@ def read_samples(datafile: DataFile, split: Split) -> SampleSet:
         return read_coco(path, datafile.names, _image_folder(datafile, split))
     number, line = list_lines(path)[0]
     if is_image_name(line):
-        difficult = datafile.difficult if split == "valid" else None
-        if difficult is not None:
-            difficult = datafile.require("difficult")
-        return read_image_list(path, datafile.names, (datafile.path.parent,), difficult)
+        return read_image_list(path, datafile.names, (datafile.path.parent,), _difficult_list(datafile, split))
     root = voc_root(path)
     if root is None:
         raise DataError(path, number, _unknown_line(line))
     return read_voc(path, datafile.names, root)
+
+
+def _difficult_list(datafile: DataFile, split: Split) -> Path | None:
+    """The list of the difficult objects: Darknet has one for `valid`, ours also for `train`."""
+    key = "difficult" if split == "valid" else "train_difficult"
+    return datafile.require(key) if key in datafile.entries else None
 
 
 def _image_folder(datafile: DataFile, split: Split) -> Path:

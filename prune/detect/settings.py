@@ -8,7 +8,11 @@ from typing import Literal
 from prune.errors import UsageError
 
 IouKind = Literal["iou", "giou", "diou", "ciou"]
-Protocol = Literal["coco", "voc07", "voc10"]
+Protocol = Literal["coco", "voc07", "voc10", "darknet"]
+NmsKind = Literal["greedy", "diou"]
+Resize = Literal["half-pixel", "align-corners"]
+"""Where the samples of a bilinear resize lie: between pixel centres as OpenCV has it, or from corner pixel to corner
+pixel as in Darknet."""
 
 
 def default_protocol(source: str) -> Protocol:
@@ -66,16 +70,19 @@ class NmsSettings:
     conf: a detection needs objectness · class probability above it. iou: of two boxes of one class that
     overlap by more, the lower-scored goes. multi_label: one box may be reported under several classes
     (COCO's habit; else only its likeliest). max_detections: the best so many per image, 0 = all.
-    kind: what overlap means; `diou` is what Darknet calls greedynms. max_candidates: no more pairs of box
-    and class than this, the best ones, enter at all, 0 = all.
+    kind: what overlap means: the IoU, or for `diou` the IoU less `(d²/c²)^beta`, d being the distance of the
+    centres and c the diagonal of the box around both (Zheng et al. 2020, section 3.4, where beta is 1; Darknet's
+    `greedynms` has 0.6, its `diounms` the cfg's `beta_nms`). max_candidates: no more pairs of box and class than
+    this, the best ones, enter at all, 0 = all.
     """
 
     conf: float = 0.001
     iou: float = 0.6
     multi_label: bool = True
     max_detections: int = 0
-    kind: Literal["greedy", "diou"] = "greedy"
+    kind: NmsKind = "greedy"
     max_candidates: int = 30_000
+    beta: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.conf < 1:
@@ -84,23 +91,61 @@ class NmsSettings:
             raise UsageError(f"the NMS threshold {self.iou} must be within [0, 1]")
         if self.max_detections < 0 or self.max_candidates < 0:
             raise UsageError("limits on detections must be 0 (no limit) or more")
+        if self.beta <= 0:
+            raise UsageError(f"the exponent of DIoU-NMS, {self.beta}, must be above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateSettings:
-    """How a network is measured. `ap` None follows the data's source; else what is None, the network's cfg.
+    """How a network is measured. `ap` None follows the data's source; the thresholds, the resize and the kind of
+    NMS that are None follow the protocol; `img_size` and `letterbox` the network's cfg.
 
-    `img_size`: (width, height) of the network's input in pixels.
+    `img_size`: (width, height) of the network's input in pixels. `rect`: letterbox without the border, as far as
+    the stride allows. `fuse`: fold batch norms into their convolutions first (the same numbers to about 1e-6).
     """
 
     ap: Protocol | None = field(
         default=None,
-        metadata={"help": "coco: IoU .50:.95; voc07: 11 points; voc10: area (default: coco for COCO data, else voc10)"},
+        metadata={
+            "help": "coco: IoU .50:.95; voc07: 11 points; voc10: area; darknet: as `detector map` "
+            "(default: coco for COCO data, else voc10)"
+        },
     )
-    conf_thres: float = field(default=0.001, metadata={"help": "lowest score that counts", "metavar": "X"})
-    nms_thres: float = field(
-        default=0.6, metadata={"help": "of two boxes of a class that overlap by more, one goes", "metavar": "X"}
+    conf_thres: float | None = field(
+        default=None, metadata={"help": "lowest score that counts (default: 0.001; darknet: 0.005)", "metavar": "X"}
     )
+    nms_thres: float | None = field(
+        default=None,
+        metadata={
+            "help": "of two boxes of a class that overlap by more, one goes (default: 0.6; darknet: 0.45)",
+            "metavar": "X",
+        },
+    )
+    nms_kind: NmsKind | None = field(
+        default=None,
+        metadata={"help": "what overlap means: IoU, or DIoU (default: greedy; darknet: nms_kind of the cfg)"},
+    )
+    max_detections: int = field(
+        default=0,
+        metadata={"help": "the best so many of an image, 0: all (COCO counts 100 of each class)", "metavar": "N"},
+    )
+    points: Literal[0, 11, 101] = field(
+        default=0,
+        metadata={"help": "darknet: recall points of the AP, 0: area under the curve", "parse": int},
+    )
+    iou_thres: float = field(default=0.5, metadata={"help": "darknet: a hit overlaps by more", "metavar": "X"})
+    thresh: float = field(
+        default=0.25, metadata={"help": "darknet: hits and misses are counted above this score", "metavar": "X"}
+    )
+    resize: Resize | None = field(
+        default=None,
+        metadata={"help": "how images are scaled (default: half-pixel, as OpenCV; darknet: align-corners)"},
+    )
+    rect: bool = field(
+        default=False,
+        metadata={"help": "letterbox with no more border than the stride needs: faster, other numbers"},
+    )
+    fuse: bool = field(default=True, metadata={"help": "fold batch norms into their convolutions"})
     img_size: tuple[int, int] | None = None
     letterbox: bool | None = None
     batch_size: int = 16
@@ -110,22 +155,41 @@ class EvaluateSettings:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise UsageError(f"--batch-size {self.batch_size} must be at least 1")
+        if self.points not in (0, 11, 101):
+            raise UsageError(f"--points {self.points} must be 0, 11 or 101")
+        for name in ("iou_thres", "thresh"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)} must be within [0, 1)")
+        if self.rect and self.letterbox is False:
+            raise UsageError("--rect is a letterbox without border: it does not go with --stretch")
         _ = self.nms  # its own checks name the thresholds
 
     def for_source(self, source: str) -> EvaluateSettings:
-        """With the protocol settled, for a data set's `SampleSet.source`."""
-        return replace(self, ap=self.ap or default_protocol(source))
+        """With the protocol and what follows from it settled, for a data set's `SampleSet.source`."""
+        protocol = self.ap or default_protocol(source)
+        darknet = protocol == "darknet"
+        conf, iou = self.nms.conf, self.nms.iou
+        if darknet:
+            conf = 0.005 if self.conf_thres is None else self.conf_thres
+            iou = 0.45 if self.nms_thres is None else self.nms_thres
+        resize = self.resize or ("align-corners" if darknet else "half-pixel")
+        return replace(self, ap=protocol, conf_thres=conf, nms_thres=iou, resize=resize)
 
     @property
     def nms(self) -> NmsSettings:
-        """Several classes per box; the best 100 of an image where COCO's rules say so, all for VOC."""
-        limit = 100 if self.ap == "coco" else 0
-        return NmsSettings(conf=self.conf_thres, iou=self.nms_thres, max_detections=limit)
+        """Several classes per box."""
+        return NmsSettings(
+            conf=0.001 if self.conf_thres is None else self.conf_thres,
+            iou=0.6 if self.nms_thres is None else self.nms_thres,
+            max_detections=self.max_detections,
+            kind=self.nms_kind or "greedy",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeepSettings:
     """What an evaluation shows and keeps beside its summary."""
 
-    per_class: bool = field(default=False, metadata={"help": "show the AP of each class"})
+    per_class: bool = field(default=False, metadata={"help": "show each class"})
     save_json: bool = field(default=False, metadata={"help": "write detections.json, a COCO results file"})
+    plots: bool = field(default=True, metadata={"help": "draw curves, confusion matrix and worst images into --out"})

@@ -29,9 +29,10 @@ def read_voc(image_set: Path, names: tuple[str, ...], root: Path) -> SampleSet:
 
     The image is JPEGImages/ID.* whatever the XML's `filename` says. Pixels in the XML count from 1 and are
     inclusive, as in the devkit: xmin … xmax covers the edges [xmin - 1, xmax]. `difficult` objects are kept
-    and marked; objects of unknown classes, faulty boxes, missing images and unreadable XML are skipped and
-    counted; an image without XML is one without objects. Raises DataError where no image or no annotation is
-    usable, or no object has a known name.
+    and marked, and so are those with `crowd` (no tag of VOC's: `prune.convert` keeps COCO's flag there).
+    Objects of unknown classes, faulty boxes, missing images and unreadable XML are skipped and counted; an
+    image without XML is one without objects. Raises DataError where no image or no annotation is usable, or
+    no object has a known name.
     """
     faults = Faults()
     reader = _Reader(root, {name: index for index, name in enumerate(names)}, faults, Counter())
@@ -52,6 +53,11 @@ def read_voc(image_set: Path, names: tuple[str, ...], root: Path) -> SampleSet:
 _NO_XML = "image without an XML file, taken as without objects"
 
 
+def xml_of(image: Path) -> Path:
+    """Where the annotation of an image of a VOC folder lies."""
+    return image.parent.parent / "Annotations" / f"{image.stem}.xml"
+
+
 @dataclass(slots=True)
 class _Reader:
     root: Path
@@ -66,7 +72,7 @@ class _Reader:
         if image is None:
             self.faults.add("listed image does not exist", place)
             return None
-        xml = self.root / "Annotations" / f"{stem}.xml"
+        xml = xml_of(image)
         size = image_size(image)
         if size is None:
             self.faults.add("image does not decode", image)
@@ -92,10 +98,11 @@ class _Reader:
             self.faults.add("XML gives another image size; the image's own is taken", xml)
             # A camera's orientation flag: the annotator saw, and numbered, the turned image.
             size = declared if declared == size[::-1] else size
-        objects = [a for node in tree.iter("object") if (a := self._object(node, xml, size)) is not None]
+        nodes = enumerate(tree.iter("object"), start=1)
+        objects = [a for place, node in nodes if (a := self._object(node, place, xml, size)) is not None]
         return sample_from_pixels(image, xml.stem, size, objects)
 
-    def _object(self, node: ET.Element, xml: Path, size: tuple[int, int]) -> Annotation | None:
+    def _object(self, node: ET.Element, place: int, xml: Path, size: tuple[int, int]) -> Annotation | None:
         name = (node.findtext("name") or "").strip()
         if name not in self.class_ids:
             self.unknown[name] += 1
@@ -106,8 +113,18 @@ class _Reader:
         if fault or corners is None:
             self.faults.add(f"object skipped, {fault}", xml)
             return None
-        difficult = (node.findtext("difficult") or "0").strip() not in ("0", "")
-        return Annotation(self.class_ids[name], corners, difficult=difficult)
+        return Annotation(
+            self.class_ids[name],
+            corners,
+            difficult=_flag(node, "difficult"),
+            crowd=_flag(node, "crowd"),
+            annotation_id=place,
+        )
+
+
+def _flag(node: ET.Element, name: str) -> bool:
+    """Whether an object is marked `<name>1</name>`."""
+    return (node.findtext(name) or "0").strip() not in ("0", "")
 
 
 def _images_by_stem(folder: Path) -> dict[str, Path]:

@@ -25,7 +25,7 @@ def _zip(path: Path, members: Iterable[str]) -> str:
     with zipfile.ZipFile(path, "w") as archive:
         for member in members:
             archive.writestr(member, f"content of {member}\n" * 20)
-    return hashlib.md5(path.read_bytes()).hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _voc_tar(path: Path, scratch: Path, year: str, image_set: str, names: list[str]) -> str:
@@ -40,7 +40,7 @@ def _voc_tar(path: Path, scratch: Path, year: str, image_set: str, names: list[s
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as archive:
         archive.add(root.parents[0], arcname="VOCdevkit")
-    return hashlib.md5(path.read_bytes()).hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 class Checkout:
@@ -71,9 +71,9 @@ def _serve_coco(checkout: Checkout) -> dict[str, str]:
     instances = [f"annotations/instances_{split}2017.json" for split in ("train", "val")]
     return {
         "COCO_URL": server.as_uri(),
-        "COCO_MD5_ANNOTATIONS": _zip(server / "annotations" / "annotations_trainval2017.zip", instances),
-        "COCO_MD5_TRAIN": _zip(server / "zips" / "train2017.zip", ["train2017/a.jpg"]),
-        "COCO_MD5_VAL": _zip(server / "zips" / "val2017.zip", ["val2017/b.jpg"]),
+        "COCO_SHA256_ANNOTATIONS": _zip(server / "annotations" / "annotations_trainval2017.zip", instances),
+        "COCO_SHA256_TRAIN": _zip(server / "zips" / "train2017.zip", ["train2017/a.jpg"]),
+        "COCO_SHA256_VAL": _zip(server / "zips" / "val2017.zip", ["val2017/b.jpg"]),
     }
 
 
@@ -101,7 +101,7 @@ def test_an_interrupted_download_goes_on(checkout: Checkout) -> None:
 
 
 def test_an_archive_with_another_sum_is_removed_and_reported(checkout: Checkout) -> None:
-    done = checkout.run("get_coco.sh", **{**_serve_coco(checkout), "COCO_MD5_VAL": "0" * 32})
+    done = checkout.run("get_coco.sh", **{**_serve_coco(checkout), "COCO_SHA256_VAL": "0" * 64})
     assert done.returncode == 1
     assert "val2017.zip is not what it should be" in done.stderr
     assert not (checkout.data / "coco" / "archives" / "val2017.zip.part").exists()
@@ -117,9 +117,9 @@ def test_voc_joins_both_years_into_one_folder(checkout: Checkout, tmp_path: Path
     train12 = server / "voc2012/VOCtrainval_11-May-2012.tar"
     environment = {
         "VOC_URL": server.as_uri(),
-        "VOC_MD5_TRAINVAL2007": _voc_tar(train07, tmp_path, "VOC2007", "trainval", ["000001", "000003"]),
-        "VOC_MD5_TEST2007": _voc_tar(test07, tmp_path, "VOC2007", "test", ["000002"]),
-        "VOC_MD5_TRAINVAL2012": _voc_tar(train12, tmp_path, "VOC2012", "trainval", ["2008_000001"]),
+        "VOC_SHA256_TRAINVAL2007": _voc_tar(train07, tmp_path, "VOC2007", "trainval", ["000001", "000003"]),
+        "VOC_SHA256_TEST2007": _voc_tar(test07, tmp_path, "VOC2007", "test", ["000002"]),
+        "VOC_SHA256_TRAINVAL2012": _voc_tar(train12, tmp_path, "VOC2012", "trainval", ["2008_000001"]),
     }
     done = checkout.run("get_voc.sh", **environment)
     assert done.returncode == 0, done.stderr

@@ -72,6 +72,19 @@ class TestCoco:
         assert found.samples[0].classes.tolist() == [0]
         assert found.faults.total == len(faulty) + 1  # and the missing b.jpg
 
+    def test_categories_that_names_leaves_out_are_one_fault_each(self, tmp_path: Path) -> None:
+        box = [0, 0, 4, 4]
+        annotations = [coco_annotation(0, 3, box), coco_annotation(0, 3, box), coco_annotation(0, 18, box)]
+        found = read_samples(self.write(tmp_path, annotations, names="hound"), "train")
+        kind = "category that is not in 'names', its objects are skipped"
+        assert found.faults.counts[kind] == 1
+        assert found.faults.places(kind) == (f"{tmp_path}/train.json ('puss', 2 objects)",)
+
+    def test_difficult_objects_are_marked(self, tmp_path: Path) -> None:
+        annotations = [coco_annotation(0, 3, [0, 0, 4, 4], difficult=1), coco_annotation(0, 3, [0, 0, 4, 4])]
+        (sample,) = read_samples(self.write(tmp_path, annotations), "train").samples
+        assert sample.difficult.tolist() == [True, False]
+
     def test_where_the_counts_differ_names_decide(self, tmp_path: Path) -> None:
         box = [0, 0, 4, 4]
         annotations = [coco_annotation(0, 3, box), coco_annotation(0, 18, box)]

@@ -12,11 +12,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from prune.darknet.layers import Yolo
+from benchmarks.coco_mini import NAMES, REFERENCE, tolerance
+from prune.darknet.layers import Head, Yolo
 from prune.darknet.netdef import read_netdef
 from prune.darknet.weights import read_weights, write_weights
 from prune.detect.coco_json import read_coco
-from prune.detect.evaluate import evaluate, examine, write_detections
+from prune.detect.evaluate import evaluate, examine
+from prune.detect.fused import fused
+from prune.detect.measure import write_detections
 from prune.detect.metrics import Metrics
 from prune.detect.sample import Annotation, Sample, SampleSet, sample_from_pixels
 from prune.detect.settings import EvaluateSettings, Protocol
@@ -49,26 +52,28 @@ class Oracle(DarknetModel):
 
     def __init__(self, boxes: list[tuple[float, float, float, float, int]]) -> None:
         super().__init__(two_heads(size=64))
-        self.boxes = boxes
+        self.boxes, self.input_hw = boxes, (64, 64)
 
     def forward(self, imgs: Tensor) -> list[Tensor]:
         assert not self.training
-        assert imgs.shape[1:] == (3, 64, 64)
+        assert imgs.shape[1:] == (3, *self.input_hw)
         assert 0 <= float(imgs.min()) <= float(imgs.max()) <= 1
         raw = [
-            torch.full((len(imgs), h.channels, side, side), -12.0) for h, side in zip(self.heads, (4, 8), strict=True)
+            torch.full((len(imgs), h.channels, imgs.shape[2] // stride, imgs.shape[3] // stride), -12.0)
+            for h, stride in zip(self.heads, (16, 8), strict=True)
         ]
         for box in self.boxes:
             _answer(raw[1], self.heads[1], box)
         return raw
 
 
-def _answer(raw: Tensor, head: Yolo, box: tuple[float, float, float, float, int]) -> None:
+def _answer(raw: Tensor, head: Head, box: tuple[float, float, float, float, int]) -> None:
     cx, cy, w, h, label = box
-    column, row = int(cx * 8), int(cy * 8)
+    height, width = raw.shape[2:]
+    column, row = int(cx * width), int(cy * height)
     anchor_w, anchor_h = head.masked_anchors[0]
-    xy = torch.tensor([cx * 8 - column, cy * 8 - row]).logit()
-    wh = torch.tensor([w * 64 / anchor_w, h * 64 / anchor_h]).log()
+    xy = torch.tensor([cx * width - column, cy * height - row]).logit()
+    wh = torch.tensor([w * width * 8 / anchor_w, h * height * 8 / anchor_h]).log()
     raw[:, :7, row, column] = torch.cat((xy, wh, torch.tensor([9.0]), torch.tensor([9.0, -12.0]).roll(label)))
 
 
@@ -83,7 +88,7 @@ def answers(letterbox: bool) -> list[tuple[float, float, float, float, int]]:
 
 
 @pytest.mark.parametrize("letterbox", [False, True])
-@pytest.mark.parametrize("protocol", ["coco", "voc07", "voc10"])
+@pytest.mark.parametrize("protocol", ["coco", "voc07", "voc10", "darknet"])
 def test_a_network_that_is_right_scores_one(tmp_path: Path, protocol: Protocol, letterbox: bool) -> None:
     settings = EvaluateSettings(ap=protocol, letterbox=letterbox, batch_size=2)
     metrics = evaluate(Oracle(answers(letterbox)), sample_set(tmp_path), settings)
@@ -112,6 +117,115 @@ def test_a_missed_object_lowers_the_score_unless_it_is_difficult(tmp_path: Path)
     model, settings = Oracle(answers(False)[:2]), EvaluateSettings(ap="voc10")
     assert evaluate(model, sample_set(tmp_path), settings).per_class["dog"] == pytest.approx(0.5)
     assert evaluate(model, sample_set(tmp_path, difficult=True), settings).per_class["dog"] == pytest.approx(1.0)
+
+
+def test_a_letterbox_without_border_finds_the_same_places(tmp_path: Path) -> None:
+    # 200×100 becomes 64×32, a multiple of the stride: no border is left.
+    model = Oracle(answers(False))
+    model.input_hw = (32, 64)
+    settings = EvaluateSettings(ap="voc10", letterbox=True, rect=True)
+    metrics, detected, _ = examine(model, sample_set(tmp_path), settings)
+    assert metrics.ap50 == pytest.approx(1.0)
+    assert (metrics.rect, metrics.summary()["rect"]) == (True, True)
+    found = detected[0].found[detected[0].found[:, 4] > 0.5]
+    order = np.lexsort((found[:, 1], found[:, 5]))
+    expected = sorted(OBJECTS, key=lambda o: (o[4], o[1]))
+    assert np.allclose(found[order][:, [0, 1, 2, 3, 5]], expected, atol=0.05)
+
+
+def test_images_of_different_shapes_come_back_in_their_order(tmp_path: Path) -> None:
+    sizes = [(200, 100), (100, 200), (200, 100), (100, 100), (100, 200)]
+    samples = []
+    for n, (width, height) in enumerate(sizes):
+        cv2.imwrite(str(tmp_path / f"{n}.png"), np.full((height, width, 3), 90, np.uint8))
+        samples.append(sample_from_pixels(tmp_path / f"{n}.png", n, (width, height), []))
+    settings = EvaluateSettings(ap="voc10", letterbox=True, rect=True, batch_size=2)
+    _, detected, _ = examine(build(two_heads(size=64)), SampleSet(tuple(samples), ("cat", "dog"), "voc"), settings)
+    assert [d.sample.image_id for d in detected] == [0, 1, 2, 3, 4]
+    assert [d.size_wh for d in detected] == sizes
+
+
+def test_a_letterbox_without_border_needs_a_letterbox(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not go with --stretch"):
+        EvaluateSettings(rect=True, letterbox=False)
+    with pytest.raises(UsageError, match="the cfg says to stretch"):
+        evaluate(build(two_heads()), sample_set(tmp_path, images=1), EvaluateSettings(rect=True))
+
+
+def test_folding_batch_norms_changes_no_result(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    model = build(two_heads())
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            torch.nn.init.uniform_(module.running_mean, -1, 1)
+            torch.nn.init.uniform_(module.running_var, 0.2, 2)
+            torch.nn.init.uniform_(module.weight, -1, 1)
+            torch.nn.init.uniform_(module.bias, -1, 1)
+    imgs, twin = torch.rand(2, 3, 64, 64), fused(model)
+    with torch.no_grad():
+        for plain, folded in zip(model.eval()(imgs), twin(imgs), strict=True):
+            assert (plain - folded).abs().max() <= 1e-5 * plain.abs().max()
+    assert not [m for m in twin.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    settings = EvaluateSettings(ap="voc10", conf_thres=0.0)
+    one, other = (examine(model, sample_set(tmp_path), replace(settings, fuse=fuse))[1] for fuse in (True, False))
+    assert len(one[0].found) > 0
+    assert np.allclose(one[0].found, other[0].found, rtol=1e-5, atol=1e-4)
+
+
+def test_darknets_protocol_has_its_own_thresholds_resize_and_kind_of_nms(tmp_path: Path) -> None:
+    samples = sample_set(tmp_path, images=1)
+    settings = EvaluateSettings(ap="darknet", points=11)
+    metrics = evaluate(Oracle(answers(False)), samples, settings)
+    assert (metrics.conf, metrics.nms, metrics.resize, metrics.nms_kind) == (0.005, 0.45, "align-corners", "greedy")
+    assert metrics.details["points"] == 11
+    chosen = evaluate(Oracle([]), samples, EvaluateSettings(ap="darknet", conf_thres=0.1, nms_thres=0.3))
+    assert (chosen.conf, chosen.nms) == (0.1, 0.3)
+    model = Oracle([])
+    for kind, expected in (("greedynms", "diou^0.6"), ("diounms", "diou^0.9"), ("default", "greedy")):
+        last = model.heads[1]
+        assert isinstance(last, Yolo)
+        model.heads = (model.heads[0], replace(last, nms_kind=kind, beta_nms=0.9))
+        assert evaluate(model, samples, EvaluateSettings(ap="darknet")).nms_kind == expected
+        assert evaluate(model, samples, EvaluateSettings(ap="voc10")).nms_kind == "greedy"
+    assert evaluate(model, samples, EvaluateSettings(ap="voc10", nms_kind="diou")).nms_kind == "diou^1"
+
+
+def test_only_darknets_protocol_leaves_boxes_beyond_the_image(tmp_path: Path) -> None:
+    samples, beyond = sample_set(tmp_path, images=1), Oracle([(0.05, 0.5, 0.4, 0.4, 0)])
+    (clipped,) = examine(beyond, samples, EvaluateSettings(ap="voc10", conf_thres=0.5))[1]
+    (whole,) = examine(beyond, samples, EvaluateSettings(ap="darknet", conf_thres=0.5))[1]
+    assert clipped.found[0, 0] == 0
+    assert whole.found[0, 0] == pytest.approx((0.05 - 0.2) * 200, abs=0.1)
+
+
+def test_the_command_names_protocol_and_conditions(tmp_path: Path) -> None:
+    done = run_evaluate(tmp_path, "--ap", "darknet", "--per-class", "--points", "101")
+    assert done.returncode == 0, done.stderr
+    assert "darknet (101 points), 1 images, 64x64 stretch, conf 0.005, nms 0.45" in done.stdout
+    assert "note: 1 of 2 classes without objects" in done.stdout
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["protocol"], summary["resize"]) == ("darknet", "align-corners")
+    assert "ap50" in summary
+    header = (tmp_path / "out" / "per_class.csv").read_text().splitlines()[0]
+    assert header.startswith("class,ap")
+    assert (tmp_path / "out" / "confusion.csv").read_text().startswith("true \\ detected,cat,dog,background")
+
+
+def run_evaluate(folder: Path, *flags: str, labels: str = "0 0.5 0.5 0.2 0.2\n") -> subprocess.CompletedProcess[str]:
+    """The command on one image."""
+    netdef = two_heads()
+    (folder / "net.cfg").write_text(two_head_cfg())
+    write_weights(folder / "net.weights", to_weights(build(netdef)), netdef)
+    (folder / "set.names").write_text("cat\ndog\n")
+    (folder / "list.txt").write_text(f"{write_image(folder / 'a.png')}\n")
+    (folder / "a.txt").write_text(labels)
+    (folder / "set.data").write_text("classes=2\nvalid=list.txt\nnames=set.names\n")
+    network: list[str | Path] = ["--cfg", folder / "net.cfg", "--weights", folder / "net.weights"]
+    command = [sys.executable, "evaluate.py", *network, "--data", folder / "set.data", "--out", folder / "out", *flags]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
 
 def test_the_protocol_follows_the_source_unless_it_is_named(tmp_path: Path) -> None:
@@ -147,8 +261,9 @@ def test_an_object_without_a_segment_is_as_large_as_its_box(tmp_path: Path) -> N
     without = tuple(replace(sample, areas=np.zeros(3)) for sample in boxes_only.samples)
     settings = EvaluateSettings(ap="coco")
     metrics = evaluate(Oracle(answers(False)), replace(boxes_only, samples=without), settings)
-    assert metrics.sizes == {"medium": pytest.approx(1.0)}
-    assert list(evaluate(Oracle(answers(False)), boxes_only, settings).sizes) == ["small"]
+    assert metrics.numbers["ap_medium"] == pytest.approx(1.0)
+    assert "ap_small" not in metrics.numbers
+    assert "ap_small" in evaluate(Oracle(answers(False)), boxes_only, settings).numbers
 
 
 def test_images_that_do_not_decode_are_left_out_and_named(tmp_path: Path) -> None:
@@ -182,7 +297,7 @@ def test_a_metric_that_was_not_computed_is_absent_from_the_summary() -> None:
         fit="stretch",
         conf=0.001,
         nms=0.6,
-        ap50=0.25,
+        numbers={"ap50": 0.25},
         per_class={"a": 0.25},
     )
     summary = metrics.summary()
@@ -194,52 +309,30 @@ def test_a_metric_that_was_not_computed_is_absent_from_the_summary() -> None:
 
 
 def test_the_command_writes_its_summary_and_the_detections(tmp_path: Path) -> None:
-    netdef = two_heads()
-    (tmp_path / "net.cfg").write_text(two_head_cfg())
-    write_weights(tmp_path / "net.weights", to_weights(build(netdef)))
-    (tmp_path / "set.names").write_text("cat\ndog\n")
-    (tmp_path / "list.txt").write_text(f"{write_image(tmp_path / 'a.png')}\n")
-    (tmp_path / "a.txt").write_text("0 0.5 0.5 0.2 0.2\n")
-    (tmp_path / "set.data").write_text("classes=2\nvalid=list.txt\nnames=set.names\n")
-    command: list[str | Path] = [
-        sys.executable,
-        "evaluate.py",
-        "--cfg",
-        tmp_path / "net.cfg",
-        "--weights",
-        tmp_path / "net.weights",
-        "--data",
-        tmp_path / "set.data",
-        "--out",
-        tmp_path / "out",
-        "--save-json",
-        "--ap",
-        "coco",
-    ]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    done = run_evaluate(tmp_path, "--save-json", "--ap", "coco")
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["protocol"], summary["images"], summary["fit"]) == ("coco", 1, "stretch")
-    assert summary["parameters"] == read_weights(tmp_path / "net.weights", netdef).floats
-    assert {Path(o["path"]).name for o in summary["outputs"]} == {"per_class.csv", "detections.json"}
-    again = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert summary["parameters"] == read_weights(tmp_path / "net.weights", two_heads()).floats
+    names = {"per_class.csv", "confusion.csv", "detections.json"}
+    assert names <= {Path(o["path"]).name for o in summary["outputs"]}
+    again = run_evaluate(tmp_path, "--save-json", "--ap", "coco")
     assert again.returncode == 2
     assert "--overwrite" in again.stderr
 
 
-# FACTS of the official weights, by another detector (OpenCV's) and pycocotools.
-REFERENCE = {False: (0.2350, 0.4696), True: (0.2297, 0.4605)}
-
-
+@pytest.mark.parametrize("network", ["yolov3-tiny", "yolo-fastest-1.1"])
+@pytest.mark.parametrize("fit", ["letterbox", "stretch"])
 @needs_shared
-@pytest.mark.parametrize("letterbox", [False, True])
-def test_official_yolov3_tiny_reaches_its_known_ap_on_real_images(letterbox: bool) -> None:
+def test_official_networks_reach_their_known_coco_numbers_on_real_images(network: str, fit: str) -> None:
     weights, images = SHARED / "weights", SHARED / "coco-mini"
-    netdef = read_netdef(weights / "yolov3-tiny-123.cfg")
+    netdef = read_netdef(weights / {"yolov3-tiny": "yolov3-tiny-123.cfg"}.get(network, f"{network}.cfg"))
     model = build(netdef)
-    load_weights(model, read_weights(weights / "yolov3-tiny.weights", netdef))
+    load_weights(model, read_weights(weights / f"{network}.weights", netdef))
     names = tuple((weights / "coco.names").read_text().split("\n")[:80])
     samples = read_coco(images / "annotations" / "instances_val2017.json", names, images / "val2017")
-    metrics = evaluate(model, samples, EvaluateSettings(ap="coco", letterbox=letterbox))
+    metrics = evaluate(model, samples, EvaluateSettings(ap="coco", letterbox=fit == "letterbox"))
     assert metrics.images == 79
-    assert (metrics.ap, metrics.ap50) == pytest.approx(REFERENCE[letterbox], abs=0.003)
+    assert len(metrics.numbers) == 12
+    for name, known in zip(NAMES, REFERENCE[f"{network}-{fit}"], strict=True):
+        assert metrics.numbers[name] == pytest.approx(known, abs=tolerance(name)), name

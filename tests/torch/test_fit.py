@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prune.detect.edges import clip_edges, to_centres, to_edges
-from prune.detect.fit import FILL, fit_for, fit_image
+from prune.detect.fit import FILL, fit_for, fit_image, rect_for, resize
 
 sides = st.integers(1, 3000)
 sizes = st.tuples(sides, sides)
@@ -93,3 +93,40 @@ def test_edges_and_centres_are_two_spellings(rows: list[tuple[float, ...]]) -> N
     clipped = clip_edges(to_edges(cxcywh), (1.0, 1.0))
     assert (clipped >= 0).all()
     assert (clipped <= 1).all()
+
+
+STRIDE = 32
+
+
+@given(sizes, nets)
+def test_a_letterbox_without_border_holds_the_same_image_in_fewer_pixels(
+    image: tuple[int, int], net: tuple[int, int]
+) -> None:
+    rect = rect_for(image, net, STRIDE)
+    assert any(a == b for a, b in zip(rect, net, strict=True))
+    assert all(side % STRIDE == 0 and STRIDE <= side <= limit for side, limit in zip(rect, net, strict=True))
+    whole, cut = fit_for(image, net, letterbox=True), fit_for(image, rect, letterbox=True)
+    assert cut.size_wh == whole.size_wh
+    assert all(side - size <= STRIDE for side, size in zip(rect, cut.size_wh, strict=True))
+
+
+def test_darknets_resize_puts_corner_pixels_on_corner_pixels() -> None:
+    image = np.random.default_rng(1).integers(0, 256, (5, 7, 3), np.uint8)
+    large = resize(image, (13, 9), "align-corners")  # (7 − 1)·2 + 1, (5 − 1)·2 + 1: every second pixel is one of ours
+    np.testing.assert_array_equal(large[::2, ::2], image)
+    between = (image[:, :-1].astype(int) + image[:, 1:]) / 2
+    assert np.abs(large[::2, 1::2] - between).max() <= 0.5
+    np.testing.assert_array_equal(resize(large, (7, 5), "align-corners"), image)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (4, 1), (3, 2)])
+def test_darknets_resize_takes_images_of_one_pixel(size: tuple[int, int]) -> None:
+    dot = np.full((1, 1, 3), 77, np.uint8)
+    assert (resize(dot, size, "align-corners") == 77).all()
+    assert resize(dot, size, "align-corners").shape == (size[1], size[0], 3)
+
+
+def test_darknets_resize_differs_from_opencvs() -> None:
+    image = np.random.default_rng(2).integers(0, 256, (48, 64, 3), np.uint8)
+    fit = fit_for((64, 48), (32, 32), letterbox=False)
+    assert (fit_image(image, fit, "align-corners") != fit_image(image, fit)).any()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prune.detect.faults import Faults
-from prune.detect.labels import label_candidates, parse_labels
+from prune.detect.labels import label_candidates, overhangs, parse_labels
 
 
 class TestLabelPaths:
@@ -79,6 +79,12 @@ class TestLabelLines:
         _, boxes, faults = self.parse("0 0.95 0.5 0.2 0.2")
         np.testing.assert_allclose(boxes, [[0.925, 0.5, 0.15, 0.2]], atol=1e-6)
         assert not faults
+
+    def test_what_reaches_beyond_the_image_can_be_asked_for(self) -> None:
+        text = "0 .5 .5 .5 .5\n9 .95 .5 .2 .2\n0 .95 .5 .2 .2\n\n1 .5 .1 .2 .6\n"
+        found = overhangs(text, 2)
+        assert [number for number, _, _ in found] == [1, 3, 5]
+        np.testing.assert_allclose(np.array(found)[:, 1:], [[0.0, 0.0], [0.05, 0.0], [0.0, 0.2]], atol=1e-12)
 
     @given(st.text(alphabet="0123456789.-+e nanif\t\n\r", max_size=80))
     def test_whatever_is_read_lies_in_the_image(self, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from prune.darknet.datafile import DataFile, read_datafile
@@ -77,6 +78,26 @@ class TestImageList:
         assert b.difficult.tolist() == [False]
         assert not any(sample.difficult.any() for sample in read_samples(data, "train").samples)
 
+    def test_the_difficult_objects_of_training_images_have_a_list_of_ours(self, tmp_path: Path) -> None:
+        write_list(tmp_path, {"a": "0 .5 .5 .5 .5"})
+        (tmp_path / "hard").mkdir()
+        (tmp_path / "hard/a.txt").write_text("1 .2 .2 .1 .1")
+        (tmp_path / "hard.txt").write_text("hard/a.jpg\n")  # found beside the list; the image need not exist
+        data = write_data(tmp_path, "train.txt", extra="valid=train.txt\ntrain_difficult=hard.txt\n")
+        assert read_samples(data, "train").samples[0].difficult.tolist() == [False, True]
+        assert read_samples(data, "valid").samples[0].difficult.tolist() == [False]
+
+    def test_lines_written_on_windows_are_understood(self, tmp_path: Path) -> None:
+        data = write_list(tmp_path, {"a": "0 .5 .5 .5 .5"})
+        (tmp_path / "train.txt").write_bytes(b"images\\a.jpg\r\n")
+        assert len(read_samples(data, "train").samples[0].classes) == 1
+
+    def test_some_objects_of_a_sample_can_be_taken(self, tmp_path: Path) -> None:
+        sample = read_samples(write_list(tmp_path, {"a": "1 .5 .5 .5 .5\n0 .2 .2 .1 .1"}), "train").samples[0]
+        part = sample.only(np.array([False, True]))
+        assert part.classes.tolist() == [0]
+        assert (len(part.boxes), len(part.difficult), len(part.crowd)) == (1, 1, 1)
+
     def test_a_list_that_is_neither_of_images_nor_of_voc_ids_is_explained(self, tmp_path: Path) -> None:
         (tmp_path / "train.txt").write_text("\n000001\n")
         data = write_data(tmp_path, "train.txt")
@@ -99,6 +120,8 @@ class TestFaults:
         faults.merge(more)
         assert faults.counts == {"bad": 4, "worse": 1}
         assert faults.summary() == "4 × bad: a.txt:1, a.txt:2, …\n1 × worse: c.txt"
+        assert faults.places("bad") == ("a.txt:1", "a.txt:2", "a.txt:3", "b.txt:1")
+        assert faults.places("good") == ()
         assert faults.total == 5
         assert not Faults()
 

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from prune.detect.voc import Points, VocTruth, average_precision, inclusive_iou, mean_ap, voc_ap
+from prune.detect.curve import average_precision
+from prune.detect.pairing import inclusive_iou
+from prune.detect.voc import Points, VocTruth, mean_ap, voc_ap
 
 Floats = NDArray[np.float64]
 
@@ -132,13 +134,13 @@ def test_classes_without_objects_are_absent_from_the_mean() -> None:
 def test_the_eleven_points_are_exact_tenths() -> None:
     # Recall 3/10 is reached exactly; numpy's arange(0, 1.1, 0.1)[3] lies above it.
     recall, precision = np.arange(1, 4) / 10, np.ones(3)
-    assert average_precision(recall, precision, "11") == pytest.approx(4 / 11)
-    assert average_precision(recall, precision, "area") == pytest.approx(0.3)
+    assert average_precision(recall, precision, 11) == pytest.approx(4 / 11)
+    assert average_precision(recall, precision) == pytest.approx(0.3)
 
 
 def test_area_takes_the_best_precision_at_any_higher_recall() -> None:
     recall, precision = np.array([0.25, 0.25, 0.5, 0.75]), np.array([1.0, 0.5, 2 / 3, 0.75])
-    assert average_precision(recall, precision, "area") == pytest.approx(0.25 + 0.5 * 0.75)
+    assert average_precision(recall, precision) == pytest.approx(0.25 + 0.5 * 0.75)
 
 
 def test_no_images_and_no_detections_give_zero_or_nothing() -> None:

@@ -45,6 +45,18 @@ class TestVoc:
         np.testing.assert_array_equal(sample.pixel_boxes_xyxy((40, 20)), [[1, 1, 40, 20], [11, 6, 20, 10]])
         assert not found.faults
 
+    def test_crowds_are_marked_and_objects_keep_their_places_in_the_xml(self, tmp_path: Path) -> None:
+        objects = (
+            voc_object("cow", (1, 1, 9, 9)),
+            voc_object("cat", (1, 1, 9, 9), "<difficult>1</difficult><crowd>1</crowd>"),
+            voc_object("cat", (1, 1, 1, 9)),
+            voc_object("dog", (1, 1, 9, 9), "<crowd>0</crowd>"),
+        )
+        (sample,) = read_samples(self.write(tmp_path, {"a": "".join(objects)}), "train").samples
+        assert sample.crowd.tolist() == [True, False]
+        assert sample.annotation_ids is not None
+        assert sample.annotation_ids.tolist() == [2, 4]
+
     def test_faulty_objects_are_skipped_and_counted(self, tmp_path: Path) -> None:
         objects = (
             voc_object("cat", (5, 5, 5, 5)),

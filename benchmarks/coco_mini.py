@@ -1,0 +1,44 @@
+"""COCO's numbers of the official networks, beside the known ones: `python -m benchmarks.coco_mini OUT`.
+
+OUT is what `benchmarks/coco_mini.sh` filled. Ends with 3 where a number is further off than it may be.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from prune.report.tables import format_table
+
+NAMES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar1", "ar10", "ar100")
+REFERENCE = {
+    "yolov3-tiny-letterbox": (0.2297, 0.4605, 0.2179, 0.083, 0.227, 0.368, 0.187, 0.337, 0.361),
+    "yolov3-tiny-stretch": (0.2350, 0.4696, 0.2092, 0.092, 0.254, 0.340, 0.212, 0.350, 0.377),
+    "yolo-fastest-1.1-letterbox": (0.1415, 0.3144, 0.1062, 0.044, 0.106, 0.277, 0.150, 0.261, 0.300),
+    "yolo-fastest-1.1-stretch": (0.1536, 0.3438, 0.1239, 0.032, 0.144, 0.265, 0.160, 0.258, 0.311),
+}
+"""The same weights run by OpenCV 4.14 (confidence 0.001, NMS 0.6, several classes per box), judged by pycocotools."""
+
+
+def tolerance(name: str) -> float:
+    """How far a number may be off: OpenCV divides by another epsilon in the batch norm, and rounds differently."""
+    return 0.003 if name in ("ap", "ap50", "ap75") else 0.006
+
+
+def main(out: Path) -> int:
+    rows: list[list[object]] = []
+    worst = 0.0
+    for network, expected in REFERENCE.items():
+        summary = json.loads((out / network / "summary.json").read_text())
+        found = [summary[name] for name in NAMES]
+        off = [value - known for value, known in zip(found, expected, strict=True)]
+        rows += [[network, *found], ["  known", *expected], ["  off", *(f"{value:+.4f}" for value in off)]]
+        worst = max(worst, *(abs(o) / tolerance(name) for o, name in zip(off, NAMES, strict=True)))
+    print(format_table(["", *NAMES], rows))
+    print(f"largest difference: {worst:.0%} of what is allowed (AP 0.003, sizes and recall 0.006)")
+    return 0 if worst <= 1 else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,156 @@
+"""What is wrong with a data set, and what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from prune.darknet.datafile import DataFile
+from prune.darknet.netdef import NetDef
+from prune.data.anchors import (
+    RECALLS,
+    AnchorFit,
+    Sizes,
+    cfg_anchors,
+    cfg_text,
+    find_anchors,
+    measure_anchors,
+    network_sizes,
+)
+from prune.data.leaks import shared_images
+from prune.data.pixels import Look, look_at_all
+from prune.data.shots import Shot, examples
+from prune.data.split_check import check_split
+from prune.data.statistics import SplitStatistics, Wh, split_statistics
+from prune.detect.faults import Faults
+from prune.detect.sample import Sample, SampleSet
+from prune.detect.samples import SPLITS, Split, read_samples
+from prune.errors import DataError, UsageError
+
+NO_OBJECTS = "class without an object in {}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSettings:
+    """What to look for. `anchors`: how many k-means finds; 0: none; None: as many as the cfg uses, or 9."""
+
+    anchors: int | None = field(
+        default=None,
+        metadata={"help": "k-means anchors to find (0: none; default: as many as --cfg uses, or 9)", "metavar": "N"},
+    )
+    seed: int = 0
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.anchors is not None and not 0 <= self.anchors <= 100:
+            raise UsageError(f"--anchors {self.anchors} must be within 0 .. 100")
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorReport:
+    """Anchors at a network input of `net_wh`: those that k-means found (`after`), those of the cfg (`before`), and the
+    former as `prune.adapt --anchors` takes them for the cfg (None where it cannot). `sizes` (n, 2): those of the boxes
+    they are for, in pixels of the input."""
+
+    net_wh: tuple[int, int]
+    letterbox: bool
+    sizes: Sizes
+    after: AnchorFit
+    before: AnchorFit | None = None
+    text: str | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """The fields of summary.json."""
+        known = {"net_wh": self.net_wh, "letterbox": self.letterbox, "boxes": len(self.sizes), "text": self.text}
+        before = asdict(self.before) if self.before else None
+        return known | {"recall_at": RECALLS, "before": before, "after": asdict(self.after)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckReport:
+    """All that a check found. `faults` should be mended, `remarks` may be meant so. `shots`: pictures of faults and,
+    apart from them, a few of each split."""
+
+    names: tuple[str, ...]
+    splits: Mapping[Split, SplitStatistics]
+    faults: Faults
+    remarks: Faults
+    anchors: AnchorReport | None
+    faulty: tuple[Shot, ...]
+    examples: tuple[Shot, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """The fields of summary.json."""
+        return {
+            "names": self.names,
+            "splits": {split: statistics.facts() for split, statistics in self.splits.items()},
+            "faults": _told(self.faults),
+            "remarks": _told(self.remarks),
+            "anchors": self.anchors.facts() if self.anchors else None,
+        }
+
+
+def _told(faults: Faults) -> dict[str, Any]:
+    return {kind: {"count": count, "places": faults.places(kind)} for kind, count in faults.counts.items()}
+
+
+def check(
+    datafile: DataFile, settings: CheckSettings, net_wh: Wh, letterbox: bool, netdef: NetDef | None = None
+) -> CheckReport:
+    """Checks the splits that `datafile` names; anchors are for a network input of `net_wh` pixels, `netdef` being
+    the network whose anchors are compared. Raises DataError where a split cannot be read at all."""
+    splits: list[Split] = [split for split in SPLITS if split in datafile.entries]
+    if not splits:
+        raise DataError(datafile.path, None, "has no 'train' or 'valid' line, so there is nothing to check; add one")
+    faults, remarks, shots = Faults(), Faults(), list[Shot]()
+    sets = {split: read_samples(datafile, split) for split in splits}
+    looks = look_at_all((sample.image for found in sets.values() for sample in found.samples), settings.progress)
+    for split, found in sets.items():
+        faults.merge(found.faults)
+        check_split(split, found, looks, faults, remarks, shots)
+    shared_images(sets, looks, faults, shots)
+    seen = {split: _seen(found, looks) for split, found in sets.items()}
+    statistics = {split: _statistics(pairs, datafile.classes) for split, pairs in seen.items()}
+    _missing_classes(datafile.names, statistics, faults)
+    boxes = seen["train"] if "train" in seen else seen["valid"]
+    anchors = _anchors(boxes, settings, net_wh, letterbox, netdef)
+    some = tuple(shot for split, pairs in seen.items() for shot in examples(split, pairs, settings.seed))
+    return CheckReport(datafile.names, statistics, faults, remarks, anchors, tuple(shots), some)
+
+
+def _seen(found: SampleSet, looks: Mapping[Any, Look]) -> list[tuple[Sample, Wh]]:
+    """The samples whose image decodes, with the size that their boxes are in."""
+    pairs = []
+    for sample in found.samples:
+        size = looks[sample.image].size_wh
+        if size is not None:
+            pairs.append((sample, sample.size_wh or size))
+    return pairs
+
+
+def _statistics(pairs: list[tuple[Sample, Wh]], classes: int) -> SplitStatistics:
+    return split_statistics([sample for sample, _ in pairs], [size for _, size in pairs], classes)
+
+
+def _missing_classes(names: tuple[str, ...], splits: Mapping[Split, SplitStatistics], faults: Faults) -> None:
+    for split, statistics in splits.items():
+        for name, count in zip(names, statistics.class_objects, strict=True):
+            if not count:
+                faults.add(NO_OBJECTS.format(split), name)
+
+
+def _anchors(
+    pairs: list[tuple[Sample, Wh]], settings: CheckSettings, net_wh: Wh, letterbox: bool, netdef: NetDef | None
+) -> AnchorReport | None:
+    sizes = network_sizes([sample for sample, _ in pairs], [size for _, size in pairs], net_wh, letterbox)
+    if settings.anchors == 0 or not len(sizes):
+        return None
+    old = cfg_anchors(netdef) if netdef else None
+    usual = len(old) if old is not None else 9
+    count = settings.anchors or min(usual, len(np.unique(sizes, axis=0)))
+    after = find_anchors(sizes, count, settings.seed, old)
+    before = measure_anchors(sizes, old) if old is not None else None
+    return AnchorReport(net_wh, letterbox, sizes, after, before, cfg_text(netdef, after) if netdef else None)

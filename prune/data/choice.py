@@ -1,0 +1,75 @@
+"""Which objects and images of a data set are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prune.detect.faults import Faults
+from prune.detect.sample import Sample, SampleSet
+from prune.errors import UsageError
+
+OTHER_CLASS = "object of a class that --classes leaves out"
+DIFFICULT = "difficult object left out (--drop-difficult)"
+CROWD = "crowd region left out (--drop-crowd)"
+EMPTY = "image without an object left out (--drop-empty)"
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """`cat, dog` as names."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What of a data set is kept; without any flag, all of it."""
+
+    classes: tuple[str, ...] | None = field(
+        default=None,
+        metadata={"help": "keep only these classes, in this order", "parse": parse_names, "metavar": "A,B,..."},
+    )
+    drop_difficult: bool = field(default=False, metadata={"help": "leave out objects marked difficult"})
+    drop_crowd: bool = field(default=False, metadata={"help": "leave out crowd regions (iscrowd)"})
+    drop_empty: bool = field(default=False, metadata={"help": "leave out images that hold no object then"})
+
+    def names(self, known: Sequence[str]) -> tuple[str, ...]:
+        """The class names after the choice. Raises UsageError for one that `known` does not hold, or repeated."""
+        chosen = self.classes or ()
+        for name in chosen:
+            if name not in known:
+                raise UsageError(f"--classes: there is no '{name}'; there are {', '.join(known[:20])}")
+        if len(set(chosen)) < len(chosen):
+            raise UsageError("--classes: a name is given twice; give each once")
+        return chosen or tuple(known)
+
+
+def choose(found: SampleSet, choice: Choice, notes: Faults) -> SampleSet:
+    """`found` without what `choice` leaves out, which is counted in `notes`."""
+    names = choice.names(found.names)
+    new_class = np.array([names.index(name) if name in names else -1 for name in found.names], np.int64)
+    samples = [_kept(sample, new_class, choice, notes) for sample in found.samples]
+    full = [sample for sample in samples if _stays(sample, choice, notes)]
+    ids = found.category_ids
+    kept_ids = tuple(ids[found.names.index(name)] for name in names) if ids is not None else None
+    return replace(found, samples=tuple(full), names=names, category_ids=kept_ids)
+
+
+def _kept(sample: Sample, new_class: NDArray[np.int64], choice: Choice, notes: Faults) -> Sample:
+    other = new_class[sample.classes] < 0
+    difficult = sample.difficult & ~other & choice.drop_difficult
+    crowd = sample.crowd & ~other & ~difficult & choice.drop_crowd
+    for kind, mask in ((OTHER_CLASS, other), (DIFFICULT, difficult), (CROWD, crowd)):
+        for _ in range(int(mask.sum())):
+            notes.add(kind, sample.image)
+    left = sample.only(~(other | difficult | crowd))
+    return replace(left, classes=new_class[left.classes])
+
+
+def _stays(sample: Sample, choice: Choice, notes: Faults) -> bool:
+    if choice.drop_empty and not len(sample.classes):
+        notes.add(EMPTY, sample.image)
+        return False
+    return True

@@ -1,0 +1,40 @@
+"""Images that are in a data set more than once, within a split or across both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from prune.data.pixels import Look
+from prune.data.shots import Shot, add_shot
+from prune.detect.faults import Faults
+from prune.detect.sample import Sample, SampleSet
+from prune.detect.samples import Split
+
+SAME_FILE = {True: "image twice in {}: the same file", False: "image in train and in valid: the same file"}
+SAME_PIXELS = {True: "image twice in {}: the same pixels", False: "image in train and in valid: the same pixels"}
+
+
+def shared_images(
+    sets: Mapping[Split, SampleSet], looks: Mapping[Path, Look], faults: Faults, shots: list[Shot]
+) -> None:
+    """Adds each image whose file or whose pixels came before, in its own split or in the other one."""
+    files: dict[Path, tuple[Split, Path]] = {}
+    pixels: dict[bytes, tuple[Split, Path]] = {}
+    for split, sample in _all(sets):
+        look, file = looks[sample.image], sample.image.resolve()
+        first, kinds = files.get(file), SAME_FILE
+        if first is None and look.size_wh is not None:
+            first, kinds = pixels.get(look.pixels), SAME_PIXELS
+        if first is not None:
+            kind = kinds[first[0] == split].format(split)
+            faults.add(kind, f"{sample.image} = {first[1]}" if kinds is SAME_PIXELS else sample.image)
+            if look.size_wh is not None:
+                add_shot(shots, Shot(sample, sample.size_wh or look.size_wh, kind))
+        files.setdefault(file, (split, sample.image))
+        pixels.setdefault(look.pixels, (split, sample.image))
+
+
+def _all(sets: Mapping[Split, SampleSet]) -> Iterator[tuple[Split, Sample]]:
+    for split, found in sets.items():
+        yield from ((split, sample) for sample in found.samples)

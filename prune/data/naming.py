@@ -1,0 +1,35 @@
+"""File names for images that come from many folders into one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+
+
+def unique_names(images: Sequence[Path]) -> list[str]:
+    """One file name per image, no two with the same stem (labels are told apart by stems, on some file systems
+    without regard to case).
+
+    An image keeps its name where no earlier one has it. Otherwise its folders are put before it, as many as it
+    takes, then a number. Blanks become underscores: a VOC list ends an id at the first one.
+    """
+    taken: set[str] = set()
+    names = []
+    for image in images:
+        name = next(name for name in _candidates(image) if _key(name) not in taken)
+        taken.add(_key(name))
+        names.append(name)
+    return names
+
+
+def _key(name: str) -> str:
+    return Path(name).stem.casefold()
+
+
+def _candidates(image: Path) -> Iterator[str]:
+    parts = ["_".join(part.split()) for part in image.parts if part != image.anchor]
+    for length in range(1, len(parts) + 1):
+        yield "-".join(parts[-length:])
+    stem = "_".join(image.stem.split())
+    yield from (f"{stem}-{number}{image.suffix}" for number in count(2))

@@ -1,0 +1,79 @@
+"""The faults of one split that reading it does not show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from prune.darknet.files import read_text
+from prune.data.objects import OVERHANG, overhanging, same_boxes
+from prune.data.pixels import Look
+from prune.data.shots import Shot, add_shot
+from prune.data.statistics import Wh
+from prune.detect.faults import Faults
+from prune.detect.labels import find_label, overhangs
+from prune.detect.sample import Sample, SampleSet
+from prune.detect.samples import Split
+from prune.errors import DataError
+
+NO_IMAGE = "image does not decode"
+CUT_OFF = "image is cut off, its end is missing"
+OTHER_SIZE = "image is of another size than its annotation says"
+TWICE = "object twice: same class, same box"
+TWO_CLASSES = "one box under two classes"
+BEYOND = "box reaches beyond the image, clipped"
+
+
+def check_split(
+    split: Split, found: SampleSet, looks: Mapping[Path, Look], faults: Faults, remarks: Faults, shots: list[Shot]
+) -> None:
+    """Adds the faults of every image and its objects. `looks`: of each image."""
+    for sample in found.samples:
+        look = looks[sample.image]
+        if look.size_wh is None:
+            faults.add(NO_IMAGE, sample.image)
+            continue
+        size = sample.size_wh or look.size_wh
+        _check_image(sample, look, size, faults, shots)
+        _check_boxes(sample, size, faults, remarks, shots)
+        if found.source == "list":
+            _check_label(sample, look.size_wh, len(found.names), faults, shots)
+
+
+def _check_image(sample: Sample, look: Look, size: Wh, faults: Faults, shots: list[Shot]) -> None:
+    if look.cut_off:
+        faults.add(CUT_OFF, sample.image)
+        add_shot(shots, Shot(sample, size, CUT_OFF))
+    if look.size_wh is not None and size not in (look.size_wh, look.size_wh[::-1]):
+        width, height = look.size_wh
+        faults.add(OTHER_SIZE, f"{sample.image} ({width} x {height}, not {size[0]} x {size[1]})")
+        add_shot(shots, Shot(sample, size, OTHER_SIZE))
+
+
+def _check_boxes(sample: Sample, size: Wh, faults: Faults, remarks: Faults, shots: list[Shot]) -> None:
+    alike, mixed = same_boxes(sample, size)
+    for kind, pairs, into in ((TWICE, alike, faults), (TWO_CLASSES, mixed, remarks)):
+        for pair in pairs:
+            into.add(kind, f"{sample.image} (objects {int(pair[0]) + 1} and {int(pair[1]) + 1})")
+        if len(pairs):
+            add_shot(shots, Shot(sample, size, kind, tuple(np.unique(pairs).tolist())))
+    beyond = overhanging(sample, size)
+    for number in beyond:
+        faults.add(BEYOND, f"{sample.image} (object {int(number) + 1})")
+    if len(beyond):
+        add_shot(shots, Shot(sample, size, BEYOND, tuple(beyond.tolist())))
+
+
+def _check_label(sample: Sample, size: Wh, classes: int, faults: Faults, shots: list[Shot]) -> None:
+    """Label files are read as they are: their boxes were clipped."""
+    label = find_label(sample.image)
+    if label is None:
+        return
+    found = overhangs(read_text(label, DataError), classes)
+    beyond = [number for number, x, y in found if max(x * size[0], y * size[1]) > OVERHANG]
+    for number in beyond:
+        faults.add(BEYOND, f"{label}:{number}")
+    if beyond:
+        add_shot(shots, Shot(sample, size, BEYOND))

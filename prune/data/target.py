@@ -1,0 +1,112 @@
+"""Where a conversion writes to, and the images it puts there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from prune.darknet.files import encode_text
+from prune.data.naming import unique_names
+from prune.detect.edges import Boxes
+from prune.detect.faults import Faults
+from prune.detect.images import image_size
+from prune.detect.sample import Sample, SampleSet
+from prune.detect.samples import Split
+from prune.errors import UsageError
+
+Handling = Literal["link", "copy"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Item:
+    """A sample on its way: `name` is its image's file name in the target, `size_wh` the size its boxes were
+    annotated on, `stored_wh` that of the image file (a camera's orientation flag ignored); both in pixels.
+    `source`: "list", "coco" or "voc", where it comes from."""
+
+    sample: Sample
+    source: str
+    name: str
+    size_wh: tuple[int, int]
+    stored_wh: tuple[int, int]
+
+    @property
+    def stem(self) -> str:
+        """The name without its suffix."""
+        return Path(self.name).stem
+
+    @property
+    def turned(self) -> bool:
+        """Whether the annotator saw the image turned by its orientation flag."""
+        return self.size_wh != self.stored_wh and self.size_wh == self.stored_wh[::-1]
+
+    def edges(self, size_wh: tuple[int, int]) -> Boxes:
+        """(n, 4) x0, y0, x1, y1 in pixels of the image at `size_wh`, counted from 0, unclipped."""
+        scale = np.array((*size_wh, *size_wh), np.float64) / np.array((*self.size_wh, *self.size_wh), np.float64)
+        return np.asarray(self.sample.pixel_edges(self.size_wh) * scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Files are written below `staging`, but speak of `final`, which it becomes. `notes` counts what the target's
+    format cannot hold."""
+
+    staging: Path
+    final: Path
+    images: Handling
+    notes: Faults
+
+    def write(self, name: str, text: str) -> Path:
+        """Writes `staging/name`; returns `final/name`."""
+        path = self.staging / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_text(text))
+        return self.final / name
+
+    def put_image(self, image: Path, name: str) -> Path:
+        """Links or copies `image` to `staging/name`; returns `final/name`."""
+        path = self.staging / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self.images == "link":
+            _link(image.resolve(), path)
+        else:
+            shutil.copyfile(image, path)
+        return self.final / name
+
+
+def _link(image: Path, path: Path) -> None:
+    try:
+        os.symlink(image, path)
+    except OSError as cause:
+        if cause.errno not in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+        raise UsageError(f"{path.parent}: links cannot be made there; pass --images copy") from cause
+
+
+def items_of(sets: Mapping[Split, SampleSet], together: bool, notes: Faults) -> dict[Split, list[Item]]:
+    """The samples of each split as items. `together`: the splits share a folder, so names are unique in all of
+    them. Images that cannot be read are counted in `notes`."""
+    groups = [list(sets)] if together else [[split] for split in sets]
+    named: dict[Split, list[Item]] = {}
+    for splits in groups:
+        names = iter(unique_names([sample.image for split in splits for sample in sets[split].samples]))
+        for split in splits:
+            named[split] = _items(sets[split], [next(names) for _ in sets[split].samples], notes)
+    return named
+
+
+def _items(found: SampleSet, names: Sequence[str], notes: Faults) -> list[Item]:
+    items = []
+    for sample, name in zip(found.samples, names, strict=True):
+        stored = image_size(sample.image)
+        if stored is None:
+            notes.add("image does not decode, left out", sample.image)
+        else:
+            items.append(Item(sample, found.source, name, sample.size_wh or stored, stored))
+    return items

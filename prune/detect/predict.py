@@ -1,0 +1,69 @@
+"""One or several networks over images and videos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+
+from prune.darknet.shapes import largest_stride
+from prune.detect.edges import Boxes, area
+from prune.detect.evaluate import detect
+from prune.detect.fit import fit_for, fit_image
+from prune.detect.labels import no_labels
+from prune.detect.loaders import EvalBatch
+from prune.detect.picturing import DetectSettings
+from prune.detect.sample import Sample
+from prune.detect.sources import Frame
+from prune.errors import UsageError
+from prune.model.build import DarknetModel
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A frame and what each network found in it: (n, 6) x0 y0 x1 y1 in its pixels, score, class; best first."""
+
+    frame: Frame
+    found: tuple[Boxes, ...]
+
+
+def predict(models: Sequence[DarknetModel], frames: Iterable[Frame], settings: DetectSettings) -> Iterator[Seen]:
+    """Run each network over the frames, in their order, `settings.batch_size` at a time.
+
+    Raises UsageError for an input size that a network cannot take.
+    """
+    sizes = [_input_size(model, settings) for model in models]
+    waiting = iter(frames)
+    while batch := list(islice(waiting, settings.batch_size)):
+        found = [_found(model, batch, size, settings) for model, size in zip(models, sizes, strict=True)]
+        for frame, *boxes in zip(batch, *found, strict=True):
+            yield Seen(frame, tuple(boxes))
+
+
+def _input_size(model: DarknetModel, settings: DetectSettings) -> tuple[int, int]:
+    stride, net = largest_stride(model.netdef), model.netdef.net
+    size = settings.img_size or (net.width, net.height)
+    if size[0] % stride or size[1] % stride:
+        raise UsageError(f"--img-size {size[0]}x{size[1]} must be multiples of {stride}, the largest stride")
+    return size
+
+
+def _found(
+    model: DarknetModel, frames: Sequence[Frame], size_wh: tuple[int, int], settings: DetectSettings
+) -> list[Boxes]:
+    letterbox = model.netdef.net.letter_box if settings.letterbox is None else settings.letterbox
+    fits = [fit_for(frame.size_wh, size_wh, letterbox) for frame in frames]
+    images = np.stack([fit_image(frame.image, fit) for frame, fit in zip(frames, fits, strict=True)])
+    imgs = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    batch = EvalBatch(imgs, tuple(fits), tuple(_unlabelled(frame) for frame in frames))
+    found = [detected.found for detected in detect(model, [batch], settings.nms)]
+    return [boxes[area(boxes[:, :4]) > 0] for boxes in found]  # what lies outside the image is nothing to show
+
+
+def _unlabelled(frame: Frame) -> Sample:
+    classes, boxes = no_labels()
+    none = np.zeros(0, np.bool_)
+    return Sample(frame.source.path, boxes, classes, none, none, image_id=frame.source.key, size_wh=frame.size_wh)

@@ -1,0 +1,295 @@
+"""The data check: each kind of fault is found, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from prune.check import main
+from prune.cli import exit_code
+from prune.darknet.datafile import DataFile
+from prune.data.check import CheckReport, CheckSettings, check
+from prune.errors import DataError
+from prune.report.check_page import check_page
+from prune.report.check_text import check_text, verdict
+from tests.data_sets import noise, write_descriptor, write_noise
+
+GOOD = "0 .5 .5 .5 .5\n1 .25 .25 .2 .3\n2 .7 .7 .1 .1\n"
+SIZE = (64, 48)
+
+
+def write_split(folder: Path, split: str, labels: dict[str, str], seed: int) -> str:
+    """A list of images, each of other pixels; the line of the `.data` file."""
+    for number, (stem, text) in enumerate(labels.items()):
+        write_noise(folder / split / f"{stem}.png", seed + number, SIZE)
+        (folder / split / f"{stem}.txt").write_text(text)
+    (folder / f"{split}.txt").write_text("".join(f"{folder}/{split}/{stem}.png\n" for stem in labels))
+    return f"{split} = {folder}/{split}.txt"
+
+
+@pytest.fixture
+def clean(tmp_path: Path) -> DataFile:
+    lines = [
+        write_split(tmp_path, "train", {"a": GOOD, "b": GOOD}, 0),
+        write_split(tmp_path, "valid", {"c": GOOD}, 9),
+    ]
+    return write_descriptor(tmp_path, lines)
+
+
+def examined(data: DataFile, anchors: int = 0) -> CheckReport:
+    return check(data, CheckSettings(anchors=anchors, progress=False), (416, 416), letterbox=True)
+
+
+def test_a_clean_set_has_no_faults(clean: DataFile) -> None:
+    report = examined(clean)
+    assert not report.faults, report.faults.summary()
+    assert not report.remarks
+    assert not report.faulty
+    assert verdict(report) == "no faults in 3 images"
+    train = report.splits["train"]
+    assert (train.images, train.objects, train.class_objects, train.class_images) == (2, 6, (2, 2, 2), (2, 2, 2))
+    assert train.width == (64, 64, 64)
+    assert (train.small, train.medium, train.large) == (6, 0, 0)
+    assert {shot.sample.image.name for shot in report.examples} == {"a.png", "b.png", "c.png"}
+
+
+def test_images_of_a_class_are_counted_once_however_many_objects_they_hold(clean: DataFile) -> None:
+    (clean.path.parent / "train/a.txt").write_text(f"{GOOD}2 .1 .1 .1 .1\n2 .9 .9 .1 .1\n")
+    train = examined(clean).splits["train"]
+    assert (train.class_objects, train.class_images) == ((2, 2, 4), (2, 2, 2))
+    assert train.per_image == (3, 4, 5)
+
+
+class TestFaults:
+    def expect(self, data: DataFile, kind: str, *places: str) -> None:
+        """Only this kind was found, at these places."""
+        faults = examined(data).faults
+        assert list(faults.counts) == [kind], faults.summary()
+        found = faults.places(kind)
+        assert len(found) == len(places), found
+        for place, expected in zip(found, places, strict=True):
+            assert expected in place
+
+    def test_an_image_that_does_not_decode(self, clean: DataFile) -> None:
+        path = clean.path.parent / "train/a.png"
+        path.write_bytes(path.read_bytes()[:60] + b"x" * 500)
+        self.expect(clean, "image does not decode", "a.png")
+
+    @pytest.mark.parametrize("suffix", [".jpg", ".png"])
+    def test_an_image_whose_end_is_missing(self, clean: DataFile, suffix: str) -> None:
+        folder = clean.path.parent
+        path = folder / f"train/b{suffix}"
+        assert cv2.imwrite(str(path), noise(1, (200, 150)))
+        path.write_bytes(path.read_bytes()[: -len(path.read_bytes()) // 3])
+        (folder / "train.txt").write_text(f"{folder}/train/a.png\n{path}\n")
+        counts = examined(clean).faults.counts
+        assert set(counts) <= {"image is cut off, its end is missing", "image does not decode"}
+        assert sum(counts.values()) == 1
+
+    def test_labels_out_of_range_and_boxes_of_no_size(self, clean: DataFile) -> None:
+        (clean.path.parent / "train/a.txt").write_text(f"{GOOD}7 .5 .5 .1 .1\n0 .5 .5 0 .1\n0 1.5 .5 .1 .1\n0 .5 .5\n")
+        faults = examined(clean).faults
+        assert faults.counts == {
+            "label line skipped, class is not in 0 … 2": 1,
+            "label line skipped, box has no area": 1,
+            "label line skipped, box is not in fractions of the image (0 … 1)": 1,
+            "label line skipped, not five numbers": 1,
+        }
+        assert "a.txt:4" in faults.summary()
+
+    def test_a_box_beyond_the_image(self, clean: DataFile) -> None:
+        (clean.path.parent / "train/a.txt").write_text(f"{GOOD}0 .95 .5 .2 .2\n0 .5 .5 1.001 .2\n")
+        self.expect(clean, "box reaches beyond the image, clipped", "a.txt:4")
+        assert [shot.sample.image.name for shot in examined(clean).faulty] == ["a.png"]
+
+    def test_the_same_box_twice(self, clean: DataFile) -> None:
+        (clean.path.parent / "train/a.txt").write_text(f"{GOOD}1 .2501 .25 .2 .3\n1 .26 .25 .2 .3\n")
+        self.expect(clean, "object twice: same class, same box", "a.png (objects 2 and 4)")
+        assert examined(clean).faulty[0].marked == (1, 3)
+
+    def test_one_box_under_two_classes_is_only_remarked(self, clean: DataFile) -> None:
+        (clean.path.parent / "train/a.txt").write_text(f"{GOOD}0 .25 .25 .2 .3\n")
+        report = examined(clean)
+        assert not report.faults
+        assert report.remarks.counts == {"one box under two classes": 1}
+
+    def test_a_class_without_an_object(self, clean: DataFile) -> None:
+        (clean.path.parent / "valid/c.txt").write_text("0 .5 .5 .5 .5\n")
+        self.expect(clean, "class without an object in valid", "dog", "cow")
+
+    def test_an_image_listed_twice(self, clean: DataFile) -> None:
+        listed = clean.path.parent / "train.txt"
+        listed.write_text(listed.read_text() + listed.read_text().split("\n")[0] + "\n")
+        self.expect(clean, "image twice in train: the same file", "a.png")
+
+    def test_the_same_pixels_under_two_names(self, clean: DataFile) -> None:
+        folder = clean.path.parent
+        assert cv2.imwrite(str(folder / "train/b.png"), noise(0), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        assert (folder / "train/b.png").read_bytes() != (folder / "train/a.png").read_bytes()
+        self.expect(clean, "image twice in train: the same pixels", "b.png = ")
+
+    def test_an_image_of_train_in_valid(self, clean: DataFile) -> None:
+        folder = clean.path.parent
+        shutil.copy(folder / "train/b.png", folder / "valid/c.png")
+        self.expect(clean, "image in train and in valid: the same pixels", f"c.png = {folder}/train/b.png")
+        (folder / "valid.txt").write_text(f"{folder}/train/b.png\n")
+        self.expect(clean, "image in train and in valid: the same file", "train/b.png")
+
+    def test_a_link_to_a_file_is_the_same_file(self, clean: DataFile) -> None:
+        folder = clean.path.parent
+        (folder / "valid/c.png").unlink()
+        (folder / "valid/c.png").symlink_to(folder / "train/b.png")
+        self.expect(clean, "image in train and in valid: the same file", "c.png")
+
+    def test_coco_boxes_beyond_the_image_and_another_size(self, tmp_path: Path) -> None:
+        write_noise(tmp_path / "pics/a.png", 3, SIZE)
+        write_noise(tmp_path / "pics/b.png", 4, SIZE)
+        image = {"width": 64, "height": 48}
+        content = {
+            "images": [
+                {"id": 1, "file_name": "a.png", **image},
+                {"id": 2, "file_name": "b.png", "width": 80, "height": 48},
+            ],
+            "annotations": [
+                {"id": n, "image_id": i, "category_id": 1, "bbox": box}
+                for n, (i, box) in enumerate([(1, [60, 0, 9, 9]), (1, [60.5, 0, 4.2, 9]), (2, [0, 0, 9, 9])], start=1)
+            ],
+            "categories": [{"id": 1, "name": "cat"}],
+        }
+        (tmp_path / "t.json").write_text(json.dumps(content))
+        lines = [f"train = {tmp_path}/t.json", f"train_images = {tmp_path}/pics"]
+        faults = examined(write_descriptor(tmp_path, lines, ("cat",))).faults
+        assert faults.counts == {
+            "box reaches beyond the image, clipped": 1,
+            "image is of another size than its annotation says": 1,
+        }
+        assert "a.png (object 1)" in faults.summary()
+        assert "b.png (64 x 48, not 80 x 48)" in faults.summary()
+
+    def test_a_descriptor_without_a_split_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="nothing to check; add one"):
+            examined(write_descriptor(tmp_path, []))
+
+
+class _Page(HTMLParser):
+    """What a page is made of; unbalanced tags fail."""
+
+    VOID = ("meta", "image", "rect", "path", "circle")
+
+    def __init__(self, markup: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.words: list[str] = []
+        self.feed(markup)
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for key, value in attrs if key in ("href", "src")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for key, value in attrs if key in ("href", "src")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+class TestPage:
+    def test_it_stands_alone_and_shows_every_picture(self, clean: DataFile) -> None:
+        (clean.path.parent / "train/a.txt").write_text(GOOD + GOOD)
+        report = examined(clean, anchors=2)
+        page = _Page(check_page(report, "set.data"))
+        pictures = len(report.faulty) + len(report.examples)
+        assert page.tags.count("image") == pictures == 4
+        assert all(link.startswith("data:image/jpeg;base64,") for link in page.links)
+        assert not {"script", "link", "iframe", "img"} & set(page.tags)
+        words = " ".join(page.words)
+        assert "3 faults of 1 kind in 3 images" in words
+        assert "object twice" in words
+
+    def test_names_and_paths_are_escaped(self, tmp_path: Path) -> None:
+        names = ("<b>cat</b>", "Hündin & 狗")
+        lines = [write_split(tmp_path, "train", {"<i>a": "0 .5 .5 .5 .5\n1 .2 .2 .1 .1\n9 1 1 1 1\n"}, 0)]
+        page = check_page(examined(write_descriptor(tmp_path, lines, names)), "<script>")
+        assert "<b>cat" not in page
+        assert "<i>a" not in page
+        assert "<script>" not in page
+        assert "Hündin &amp; 狗" in page
+        assert _Page(page).words
+
+    def test_a_report_without_objects_can_be_shown(self, tmp_path: Path) -> None:
+        report = examined(write_descriptor(tmp_path, [write_split(tmp_path, "train", {"a": ""}, 0)]), anchors=9)
+        assert report.anchors is None
+        assert "no faults" not in check_text(report)
+        assert _Page(check_page(report, "x")).words
+
+
+class TestCommand:
+    def run(self, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["check.py", *map(str, arguments)])
+        return exit_code(main)
+
+    def test_it_ends_with_3_where_there_are_faults(
+        self, clean: DataFile, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert self.run(monkeypatch, clean.path) == 0  # fewer box sizes than the usual nine anchors
+        assert capsys.readouterr().out.endswith("no faults in 3 images\n")
+        (clean.path.parent / "train/a.txt").write_text(f"{GOOD}9 .5 .5 .1 .1\n")
+        assert self.run(monkeypatch, clean.path, "--anchors", 2, "--json", "-") == 3
+        summary = json.loads(capsys.readouterr().out)
+        assert summary["faults"]["label line skipped, class is not in 0 … 2"]["count"] == 1
+        assert summary["splits"]["train"]["objects"] == 6
+        assert len(summary["anchors"]["after"]["anchors"]) == 2
+
+    def test_a_page_is_not_replaced_unasked(
+        self, clean: DataFile, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        page = clean.path.parent / "page.html"
+        arguments = (clean.path, "--anchors", 0, "--html", page, "--quiet")
+        assert self.run(monkeypatch, *arguments) == 0
+        assert page.read_text().startswith("<!DOCTYPE html>")
+        assert self.run(monkeypatch, *arguments) == 2
+        assert "pass --overwrite" in capsys.readouterr().err
+        (clean.path.parent / "train/a.txt").write_text(f"{GOOD}9 .5 .5 .1 .1\n")
+        assert self.run(monkeypatch, *arguments, "--overwrite") == 3
+        assert capsys.readouterr().err == "warning: 1 fault of 1 kind in 3 images\n"
+        assert "1 fault of 1 kind" in page.read_text()
+
+    def test_what_is_no_coco_file_ends_with_one_line(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "t.json").write_text('{"results": []}')
+        data = write_descriptor(tmp_path, [f"train = {tmp_path}/t.json", f"train_images = {tmp_path}"])
+        assert self.run(monkeypatch, data.path) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert "holds no list of objects under 'images'; give a COCO instances JSON" in error
+
+
+def test_many_objects_are_searched_for_twins_quickly_and_completely() -> None:
+    from prune.data.objects import same_boxes
+    from prune.detect.sample import Annotation, sample_from_pixels
+
+    random = np.random.default_rng(0)
+    low = random.uniform(0, 900, (3000, 2))
+    boxes = np.concatenate((low, low + random.uniform(1, 99, (3000, 2))), axis=1)
+    boxes[2500:2600] = boxes[100:200] + 0.04
+    objects = [Annotation(0, (float(a), float(b), float(c), float(d))) for a, b, c, d in boxes]
+    alike, mixed = same_boxes(sample_from_pixels(Path("a.jpg"), 1, (1000, 1000), objects), (1000, 1000))
+    assert sorted(map(tuple, alike.tolist())) == [(n, n + 2400) for n in range(100, 200)]
+    assert not len(mixed)
