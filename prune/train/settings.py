@@ -179,7 +179,7 @@ class DistillSettings:
     """Knowledge distillation from a teacher with the same heads."""
 
     strategy: Strategy = field(
-        default="soft-target",
+        default="task",
         metadata={
             "flags": ("--distill",),
             "help": "soft-target: the teacher's class and objectness outputs; "
