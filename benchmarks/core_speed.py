@@ -1,6 +1,6 @@
 """How fast the core is, and how much memory it takes, on a large network: parse + graph + plan, then surgery.
 
-Weights are random (γ uniform in [0, 2)), 60 % of the channels go by `--rule share`, the slower one. Every run is a
+Weights are random (γ uniform in [0, 2)), channels go by `--rule share`, the slower one. Every run is a
 fresh process that reads its files; the peak of its memory is what the kernel says (VmHWM; ru_maxrss would still hold
 that of the process which started it), less what it held after its imports. Seconds are wall time / CPU time: they
 differ where the machine has other work.
@@ -33,7 +33,6 @@ from prune.plan.channel import ChannelPolicy, plan_channels
 from prune.surgery.apply import apply
 
 STAGES = ("parse", "graph", "read", "plan", "surgery")
-_PERCENT = 0.6
 T = TypeVar("T")
 
 
@@ -41,12 +40,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("cfg", type=Path, nargs="?", default=SHARED / "cfg-zoo" / "yolov4x-mish.cfg")
     parser.add_argument("--weights", type=Path, help="use this file (default: random weights)")
+    parser.add_argument("--percent", type=float, default=0.6, help="the share of channels to cut (default: 0.6)")
     parser.add_argument("--runs", type=int, default=3, help="how often (default: 3)")
     parser.add_argument("--profile", action="store_true", help="one run in this process, and where its time goes")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        print(json.dumps(measured(args.cfg, args.weights)))
+        print(json.dumps(measured(args.cfg, args.weights, args.percent)))
         return
     with TemporaryDirectory() as folder:
         weights: Path = args.weights or Path(folder) / "random.weights"
@@ -54,12 +54,16 @@ def main() -> None:
             netdef = read_netdef(args.cfg)
             write_weights(weights, random_weights(netdef, np.random.default_rng(0)), netdef)
         if args.profile:
-            profile(args.cfg, weights)
+            profile(args.cfg, weights, args.percent)
         else:
-            show(args.cfg.stem, weights.stat().st_size, [in_child(args.cfg, weights) for _ in range(args.runs)])
+            show(
+                args.cfg.stem,
+                weights.stat().st_size,
+                [in_child(args.cfg, weights, args.percent) for _ in range(args.runs)],
+            )
 
 
-def measured(cfg: Path, weights: Path) -> dict[str, float]:
+def measured(cfg: Path, weights: Path, percent: float) -> dict[str, float]:
     """Seconds of each stage, and MB: `base` after the imports, `peak` at the end, `mid` before the surgery."""
     base, seconds = peak_megabytes(), dict[str, float]()
 
@@ -72,7 +76,7 @@ def measured(cfg: Path, weights: Path) -> dict[str, float]:
     netdef = timed("parse", lambda: read_netdef(cfg))
     graph = timed("graph", lambda: trace_groups(netdef))
     read = timed("read", lambda: read_weights(weights, netdef))
-    policy = ChannelPolicy(percent=_PERCENT, rule="share")
+    policy = ChannelPolicy(percent=percent, rule="share")
     plan = timed("plan", lambda: plan_channels(graph, read, policy))
     middle = peak_megabytes()
     pruned = timed("surgery", lambda: apply(netdef, read, plan))
@@ -80,9 +84,10 @@ def measured(cfg: Path, weights: Path) -> dict[str, float]:
     return seconds | facts
 
 
-def in_child(cfg: Path, weights: Path) -> dict[str, float]:
+def in_child(cfg: Path, weights: Path, percent: float) -> dict[str, float]:
     """`measured` in a fresh process."""
-    command = [sys.executable, "-m", "benchmarks.core_speed", str(cfg), "--weights", str(weights), "--child"]
+    command = [sys.executable, "-m", "benchmarks.core_speed", str(cfg), "--weights", str(weights)]
+    command += ["--percent", str(percent), "--child"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
     facts: dict[str, float] = json.loads(done.stdout)
     return facts
@@ -97,10 +102,10 @@ def peak_megabytes() -> float:
     return int(kilobytes[1]) * 1024 / 1e6
 
 
-def profile(cfg: Path, weights: Path) -> None:
+def profile(cfg: Path, weights: Path, percent: float) -> None:
     """The functions in which most of the time goes."""
     profiler = cProfile.Profile()
-    profiler.runcall(measured, cfg, weights)
+    profiler.runcall(measured, cfg, weights, percent)
     pstats.Stats(profiler).sort_stats("tottime").print_stats(25)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from random import Random
 
@@ -25,7 +26,9 @@ from prune.surgery.classes import adapt_classes
 
 SMALL = 1_000_000
 """Networks of fewer floats than this are also cut, with random weights."""
-_SMALL_WORK = 0.05  # billion operations at the cfg's size: what the gate does twice must stay short
+# What the gate computes twice, in float64, must stay short and fit the child's memory.
+_SMALL_WORK = 0.05  # billion operations at the cfg's size
+_SMALL_MAPS = 10_000_000  # numbers in all maps together
 
 Gate = Callable[[Pruned], object]
 """`prune.verify.gate`, or nothing where torch is not wanted."""
@@ -75,8 +78,7 @@ def _stages(case: Case, folder: Path, gate: Gate | None) -> str:
         raise BrokenPromiseError("the round trip changed the text")
     if any(len(remark.splitlines()) != 1 for remark in netdef.remarks):
         raise BrokenPromiseError("a remark is not one line")
-    shapes(netdef)
-    cost = network_cost(netdef)
+    cost, maps = network_cost(netdef), sum(map(prod, shapes(netdef)))
     tie, protect = random.choice(TIES), random.choice(((), ("upsample",)))
     trace_groups(netdef, tie, protect)
     find_blocks(netdef)
@@ -84,7 +86,7 @@ def _stages(case: Case, folder: Path, gate: Gate | None) -> str:
     if cost.parameters >= SMALL:
         return "valid, large"
     weights = _weights(netdef, case, folder)
-    _cut(netdef, weights, case, (tie, protect), gate if cost.bflops < _SMALL_WORK else None)
+    _cut(netdef, weights, case, (tie, protect), gate if cost.bflops < _SMALL_WORK and maps < _SMALL_MAPS else None)
     return "valid, cut"
 
 
