@@ -38,7 +38,7 @@ class DeadTask:
 
     def deviation(self, pruned: Pruned, weights: Weights | None = None) -> float:
         """The oracle's word: original with dead channels and their borders against the pruned network."""
-        image = random_image()
+        image = random_image(side=self.netdef.net.width)
         kinds = {s: pruned.netdef.layers[pruned.index_map[s]].kind for s in self.plan.removed if s in pruned.index_map}
         whole = [shortcut for shortcut, kind in kinds.items() if kind == "convolutional"]
         original = forward(self.netdef, self.weights, image, self.dead, whole)

@@ -14,6 +14,7 @@ from prune.plan.channel import ChannelPolicy, Tie, plan_channels
 from prune.plan.layer import LayerPolicy, plan_layers, rank_blocks
 from prune.plan.types import PrunePlan, digest
 from prune.surgery.apply import apply
+from tests.absorbing import deaden
 from tests.core.test_absorb import AGAIN, EXACT, WIDE, task_of
 from tests.core.test_channels import HEAD, NET, cbl, graph_of
 from tests.core.test_score import ADD, scores_of
@@ -253,3 +254,27 @@ def test_small_networks_of_the_wild_are_cut_by_every_policy(name: str) -> None:
     count = len(rank_blocks(graph, weights))
     layers = apply(netdef, weights, plan_layers(graph, weights, LayerPolicy(shortcuts=count)))
     assert len(layers.netdef.layers) == len(netdef.layers) - sum(len(block.layers) for block in layers.masked.blocks)
+
+
+SMALL = ["yolov2-tiny", "yolov3-tiny", "yolov3-tiny-prn", "yolov4-tiny-3l", "yolov7-tiny", "enet-coco"]
+
+
+@needs_shared
+@pytest.mark.parametrize("name", SMALL)
+def test_what_is_dead_in_a_network_of_the_wild_is_cut_without_a_trace(name: str) -> None:
+    netdef = (
+        read_netdef(SHARED / "cfg-zoo" / f"{name}.cfg").with_net_option("width", "64").with_net_option("height", "64")
+    )
+    graph, weights = trace_groups(netdef, protect=()), tame_weights(netdef, 0)
+    plans = [
+        plan_channels(graph, weights, ChannelPolicy(percent=0.6, rule="share")),
+        plan_layers(graph, weights, LayerPolicy(shortcuts=len(rank_blocks(graph, weights)))),
+    ]
+    for plan in plans:
+        task = deaden(netdef, weights, plan)
+        pruned = task.pruned()
+        # Behind a gate that lives (squeeze and excitation) a constant is no constant: cut channels count as 0 there.
+        assert bool(pruned.notes) == (name == "enet-coco" and plan is plans[0])
+        if not pruned.notes:
+            assert task.deviation(pruned) <= EXACT
+    assert bool(task.plan.removed) == (name in ("yolov3-tiny-prn", "enet-coco"))
