@@ -179,6 +179,16 @@ def exit_code(main: Callable[[], int | None]) -> int:
         where = f"{error.filename}: " if error.filename is not None else ""
         reason = "no such file; check the path" if isinstance(error, FileNotFoundError) else error.strerror or error
         return _fail(EXIT_USAGE if usage else EXIT_FAILED, f"{where}{reason}")
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return _fail(EXIT_FAILED, "out of memory: take a smaller --img-size or --batch-size, or a larger machine")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Python's, numpy's or torch's word for it; torch has a class of its own on CUDA alone."""
+    words = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)
 
 
 def _fail(code: int, message: str) -> int:

@@ -278,3 +278,27 @@ def test_a_reader_that_has_seen_enough_is_no_error_to_tell() -> None:
     command = f"'{sys.executable}' -m prune.explain cfg/yolov3.cfg | true"
     left = subprocess.run(["bash", "-c", command], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert left.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    ],
+)
+def test_running_out_of_memory_is_one_line(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> int:
+        raise error
+
+    assert exit_code(main) == 1
+    assert capsys.readouterr().err.startswith("error: out of memory")
+
+
+def test_other_errors_of_the_runtime_keep_their_traceback() -> None:
+    def main() -> int:
+        raise RuntimeError("a fault of ours")
+
+    with pytest.raises(RuntimeError, match="ours"):
+        exit_code(main)
