@@ -130,7 +130,7 @@ def test_no_picture_can_lie_among_the_crops(tmp_path: Path) -> None:
 def test_every_key_and_every_picture_is_unique_also_where_case_does_not_count(names: list[str]) -> None:
     from prune.detect.sources import _keyed
 
-    sources = _keyed([(Path("/root"), Path("/root") / name) for name in names])
+    sources = _keyed([(Path("/top"), Path("/top") / name) for name in names])
     assert len({source.key.casefold() for source in sources}) == len(names)
     assert len({source.picture_name.casefold() for source in sources}) == len(names)
 
