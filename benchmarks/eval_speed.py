@@ -29,7 +29,7 @@ from prune.detect.fit import fit_for, fit_image, size_of
 from prune.detect.fused import fused
 from prune.detect.loaders import EvalBatch
 from prune.detect.measure import measure
-from prune.detect.metrics import Metrics
+from prune.detect.metrics import Inference
 from prune.detect.sample import SampleSet
 from prune.detect.settings import EvaluateSettings
 from prune.model.build import DarknetModel, build
@@ -73,14 +73,7 @@ def one_by_one(model: DarknetModel, samples: SampleSet, settings: EvaluateSettin
         with one_thread(), clock("NMS"):
             found += select(decoded, batch, chosen)
     with clock("AP"):
-        measure(found, samples, settings, conditions(len(found), settings))
-
-
-def conditions(images: int, settings: EvaluateSettings) -> Metrics:
-    """What `measure` needs to know."""
-    return Metrics(
-        protocol=str(settings.ap), images=images, img_size=(0, 0), fit="stretch", conf=settings.nms.conf, nms=0.6
-    )
+        measure(found, samples, settings, Inference(img_size=(0, 0), fit="stretch", conf=settings.nms.conf, nms=0.6))
 
 
 def whole(model: DarknetModel, samples: SampleSet, settings: EvaluateSettings) -> float:

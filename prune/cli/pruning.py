@@ -14,7 +14,7 @@ from prune.cli.parser import Parser, add_options, take
 from prune.darknet.datafile import read_datafile
 from prune.darknet.files import atomic_write
 from prune.darknet.netdef import NetDef, format_netdef, read_netdef
-from prune.darknet.shapes import largest_stride
+from prune.darknet.shapes import network_size
 from prune.darknet.weights import Weights, write_weights
 from prune.detect.faults import Faults
 from prune.detect.sample import SampleSet
@@ -100,14 +100,13 @@ def open_pruning(namespace: argparse.Namespace, writes: bool) -> tuple[Pair, Com
     inputs = [network.cfg, network.weights, data.data, args.plan]
     command = open_command(namespace, run, inputs=inputs, outputs=[CFG, WEIGHTS, PLAN] if writes else [])
     netdef = read_netdef(network.cfg)
-    _check_size(netdef, images.img_size)
+    network_size(netdef, images.img_size)  # refuses what the network cannot take, before any work
     samples = None if data.data is None else read_samples(read_datafile(data.data), "valid")
 
     from prune.train.start import read_exact  # torch comes in here, after the arguments parsed
 
-    protocol = args.ap or ("coco" if samples is not None and samples.source == "coco" else "voc10")
     settings = EvaluateSettings(
-        ap=protocol,
+        ap=args.ap,
         img_size=images.img_size,
         letterbox=images.letterbox,
         batch_size=images.batch_size,
@@ -164,10 +163,3 @@ def _measure(
     load_weights(model, weights)
     metrics, _, undecoded = examine(model.to(select_device(device)), samples, settings)
     return metrics.summary(), undecoded
-
-
-def _check_size(netdef: NetDef, size: tuple[int, int] | None) -> None:
-    stride = largest_stride(netdef)
-    width, height = size or (netdef.net.width, netdef.net.height)
-    message = f"--img-size {width}x{height}: must be multiples of {stride}, the largest stride of {netdef.path}"
-    require(width % stride == 0 and height % stride == 0, message)

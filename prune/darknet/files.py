@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from prune.errors import FileError, UsageError
+from prune.errors import DataError, FileError, UsageError
 
 ErrorType = Callable[[Path, None, str], FileError]
 
@@ -50,6 +51,16 @@ def read_bytes(path: Path | str, error: ErrorType = FileError) -> bytes:
 def read_text(path: Path | str, error: ErrorType = FileError) -> str:
     """The file's text with its line ends as they are; bytes that are not UTF-8 survive a rewrite."""
     return read_bytes(path, error).decode("utf-8", errors="surrogateescape")
+
+
+def read_json(path: Path | str) -> Any:
+    """What a JSON file holds. Raises DataError where it is missing or no JSON."""
+    try:
+        return json.loads(read_text(path, DataError))
+    except json.JSONDecodeError as cause:
+        raise DataError(path, cause.lineno, f"is not JSON ({cause.msg}); mend or replace the file") from cause
+    except RecursionError as cause:
+        raise DataError(path, None, "is not JSON that can be read (nested too deeply); replace the file") from cause
 
 
 def encode_text(text: str) -> bytes:

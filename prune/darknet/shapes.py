@@ -24,6 +24,7 @@ from prune.darknet.layers import (
 )
 from prune.darknet.netdef import NetDef
 from prune.darknet.walk import Domain, Passing, walk
+from prune.errors import UsageError
 
 MOST_CHANNELS = 1 << 20
 """Of one layer; of all layers together eight times as many."""
@@ -185,6 +186,18 @@ def largest_stride(netdef: NetDef) -> int:
     width, height = netdef.net.width, netdef.net.height
     maps = [shape for shape in shapes(netdef) if shape.height > 1 or shape.width > 1]
     return max((round(max(width / shape.width, height / shape.height)) for shape in maps), default=1)
+
+
+def network_size(netdef: NetDef, asked: tuple[int, int] | None) -> tuple[int, int]:
+    """(width, height) of the network's input in pixels: `asked`, or the cfg's. Raises UsageError unless
+    `largest_stride` divides both."""
+    width, height = asked or (netdef.net.width, netdef.net.height)
+    stride = largest_stride(netdef)
+    if width % stride or height % stride:
+        near = "x".join(str(max(stride, round(side / stride) * stride)) for side in (width, height))
+        limit = f"must be multiples of {stride}, the largest stride of {netdef.path}"
+        raise UsageError(f"--img-size {width}x{height}: {limit}, such as {near}")
+    return width, height
 
 
 def _gate_shape(layer: Gate, source: Shape) -> Shape:

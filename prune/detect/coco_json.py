@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections import Counter, defaultdict
@@ -10,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prune.darknet.files import read_text
+from prune.darknet.files import read_json
 from prune.detect.faults import Faults
 from prune.detect.images import image_size
 from prune.detect.sample import Annotation, Sample, SampleSet, pixel_fault, sample_from_pixels
@@ -52,10 +51,7 @@ def read_coco(path: Path, names: tuple[str, ...], images: Path) -> SampleSet:
 
 def load_instances(path: Path) -> dict[str, Any]:
     """The parsed JSON, checked to hold lists of objects under `images`, `annotations` and `categories`."""
-    try:
-        data = json.loads(read_text(path, DataError))
-    except json.JSONDecodeError as cause:
-        raise DataError(path, cause.lineno, f"is not JSON ({cause.msg}); mend or replace the file") from cause
+    data = read_json(path)
     for key in ("images", "annotations", "categories"):
         records = data.get(key) if isinstance(data, dict) else None
         if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):

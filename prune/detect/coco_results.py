@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prune.darknet.files import atomic_write
+from prune.darknet.files import atomic_write, read_json
+from prune.detect.detected import Detected
+from prune.detect.faults import Faults
+from prune.detect.images import image_size
+from prune.detect.sample import SampleSet
+from prune.errors import DataError
 
 Floats = NDArray[np.float64]
 _log = logging.getLogger(__name__)
+_WANTED = "a COCO results file is a list of {image_id, category_id, bbox, score}"
+
+
+def results_categories(samples: SampleSet) -> tuple[int, ...]:
+    """The category id of each class: a COCO source's own (-1 for a class without one), else counted from 1."""
+    return samples.category_ids or tuple(range(1, len(samples.names) + 1))
 
 
 def results_entries(
@@ -42,3 +54,103 @@ def results_entries(
 def write_results(path: Path | str, entries: Sequence[dict[str, Any]]) -> None:
     """Write a COCO results file."""
     atomic_write(path, json.dumps(list(entries)))
+
+
+def read_results(path: Path, samples: SampleSet) -> tuple[list[Detected], Faults]:
+    """The detections of a COCO results file in the images of a set, in its order, each image's by falling score; and
+    the images that cannot be read, which are left out. Images without an entry have no detections.
+
+    Ids of images are compared as they are; where a set names images by their files, `000012` is also known as 12, the
+    habit of tools that want numbers. Categories have the ids that `results_categories` tells. Raises DataError where
+    the file is none, or an entry has a fault or belongs to an image or a category that the set does not have.
+    """
+    entries = _load(path)
+    places = _places(samples)
+    classes: dict[float, int] = {
+        category: label for label, category in enumerate(results_categories(samples)) if category >= 0
+    }
+    _refuse_strangers(path, entries, places, samples)
+    rows = [_row(path, number, entry, classes) for number, entry in enumerate(entries, start=1)]
+    found = np.array(rows, np.float64).reshape(-1, 6)
+    at = np.array([places[entry["image_id"]] for entry in entries], np.int64)
+    order = np.lexsort((np.arange(len(at)), -found[:, 4], at))
+    parts = np.split(found[order], np.searchsorted(at[order], np.arange(1, len(samples))))
+    return _in_images(samples, parts)
+
+
+def _load(path: Path) -> list[Mapping[str, Any]]:
+    data = read_json(path)
+    if isinstance(data, dict) and "annotations" in data:
+        raise DataError(path, None, f"is an annotation file; {_WANTED}: give what the network found")
+    if not isinstance(data, list) or not all(isinstance(entry, dict) for entry in data):
+        raise DataError(path, None, f"is no list of objects; {_WANTED}")
+    return data
+
+
+def _places(samples: SampleSet) -> dict[object, int]:
+    """Where in the set the image of an id is."""
+    ids = [sample.image_id for sample in samples.samples]
+    numbers: dict[object, list[int]] = {}
+    for place, image_id in enumerate(ids):
+        if isinstance(image_id, str) and image_id.isdecimal():
+            numbers.setdefault(int(image_id), []).append(place)
+    unique = {number: places[0] for number, places in numbers.items() if len(places) == 1}
+    return unique | {image_id: place for place, image_id in enumerate(ids)}
+
+
+def _refuse_strangers(
+    path: Path, entries: Sequence[Mapping[str, Any]], places: Mapping[object, int], samples: SampleSet
+) -> None:
+    strangers = [n for n, entry in enumerate(entries) if not _known(entry.get("image_id"), places)]
+    if strangers:
+        first = strangers[0]
+        raise DataError(
+            path,
+            None,
+            f"{len(strangers)} of {len(entries)} results are for images that are not in the set "
+            f"(the first, entry {first + 1}: image_id {entries[first].get('image_id')!r}; the set's {len(samples)} "
+            f"begin with {samples.samples[0].image_id!r}); evaluate on the data that the results were made from",
+        )
+    for number, entry in enumerate(entries, start=1):
+        own = samples.samples[places[entry["image_id"]]].image.name
+        named = Path(str(entry.get("file_name", own)).replace("\\", "/")).name
+        if named != own:
+            told = f"entry {number}: image_id {entry['image_id']!r} is {own} in the set, but the entry names {named}"
+            raise DataError(path, None, f"{told}; evaluate on the data that the results were made from")
+
+
+def _known(image_id: object, places: Mapping[object, int]) -> bool:
+    return isinstance(image_id, int | float | str) and not isinstance(image_id, bool) and image_id in places
+
+
+def _row(path: Path, number: int, entry: Mapping[str, Any], classes: Mapping[float, int]) -> list[float]:
+    """x0 y0 x1 y1 in pixels, score, class."""
+    box, score, category = entry.get("bbox"), entry.get("score"), entry.get("category_id")
+    if not (isinstance(box, list) and len(box) == 4 and all(map(_finite, box)) and min(box[2:]) >= 0):
+        raise DataError(path, None, f"entry {number}: bbox must be x, y, width and height in pixels, but is {box}")
+    if not _finite(score):
+        raise DataError(path, None, f"entry {number}: score must be a number, but is {score!r}")
+    label = classes.get(category) if isinstance(category, int | float) else None
+    if label is None:
+        known = ", ".join(map(str, list(classes)[:5])) + (", …" if len(classes) > 5 else "")
+        told = f"entry {number}: category_id {category!r} is none of the set's ({known})"
+        raise DataError(path, None, f"{told}; evaluate on the data that the results were made from")
+    x, y, width, height = box
+    return [x, y, x + width, y + height, score, label]
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _in_images(samples: SampleSet, parts: Sequence[Floats]) -> tuple[list[Detected], Faults]:
+    detected, faults = [], Faults()
+    for sample, found in zip(samples.samples, parts, strict=True):
+        size = sample.size_wh or image_size(sample.image)
+        if size is None:
+            faults.add("image does not decode", sample.image)
+        else:
+            detected.append(Detected(sample, size, found))
+    if not detected:
+        raise DataError(samples.samples[0].image, None, "does not decode, nor does any other; check the images")
+    return detected, faults

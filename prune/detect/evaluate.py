@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from prune.darknet.layers import Yolo
-from prune.darknet.shapes import largest_stride
+from prune.darknet.shapes import largest_stride, network_size
 from prune.detect.dataset import EvalDataset
 from prune.detect.decode import decode
 from prune.detect.detected import Detected
@@ -21,7 +21,7 @@ from prune.detect.fit import Fit
 from prune.detect.fused import fused
 from prune.detect.loaders import EvalBatch, EvalLoader, eval_loader
 from prune.detect.measure import measure
-from prune.detect.metrics import Metrics
+from prune.detect.metrics import Inference, Metrics
 from prune.detect.nms import nms_batch
 from prune.detect.sample import SampleSet
 from prune.detect.settings import EvaluateSettings, NmsSettings
@@ -57,8 +57,8 @@ def examine_loaded(
     detected = detect(runner, loader, chosen, settings.progress, clip=settings.ap != "darknet")
     if not detected:
         raise DataError(samples.samples[0].image, None, "does not decode, nor does any other; check the images")
-    base = _conditions(settings, chosen, loader.dataset, len(detected))
-    return measure(detected, samples, settings, base), detected, loader.dataset.faults
+    metrics = measure(detected, samples, settings, _inference(settings, chosen, loader.dataset))
+    return metrics, detected, loader.dataset.faults
 
 
 def nms_settings(model: DarknetModel, settings: EvaluateSettings) -> NmsSettings:
@@ -80,9 +80,7 @@ def make_loader(
     settings = settings.for_source(samples.source)
     net, stride = model.netdef.net, largest_stride(model.netdef)
     letterbox = net.letter_box if settings.letterbox is None else settings.letterbox
-    size = settings.img_size or (net.width, net.height)
-    if size[0] % stride or size[1] % stride:
-        raise UsageError(f"--img-size {size[0]}x{size[1]} must be multiples of {stride}, the largest stride")
+    size = network_size(model.netdef, settings.img_size)
     if settings.rect and not letterbox:
         raise UsageError("--rect is a letterbox without border, but the cfg says to stretch: add --letterbox")
     dataset = EvalDataset(
@@ -188,12 +186,8 @@ def _in_pixels(found: np.ndarray, image_wh: tuple[int, int], clip: bool) -> np.n
     return np.concatenate((np.clip(edges, 0.0, limit) if clip else edges, found[:, 4:]), axis=1)
 
 
-def _conditions(settings: EvaluateSettings, chosen: NmsSettings, dataset: EvalDataset, images: int) -> Metrics:
-    """Metrics that hold no number yet, but how they will have been measured."""
-    darknet = settings.ap == "darknet"
-    return Metrics(
-        protocol=str(settings.ap),
-        images=images,
+def _inference(settings: EvaluateSettings, chosen: NmsSettings, dataset: EvalDataset) -> Inference:
+    return Inference(
         img_size=dataset.img_size_wh,
         fit="letterbox" if dataset.letterbox else "stretch",
         resize=dataset.resize,
@@ -202,6 +196,4 @@ def _conditions(settings: EvaluateSettings, chosen: NmsSettings, dataset: EvalDa
         nms=chosen.iou,
         nms_kind=chosen.kind if chosen.kind == "greedy" else f"diou^{chosen.beta:g}",
         max_detections=chosen.max_detections,
-        iou=settings.iou_thres if darknet else 0.5,
-        skipped=len(dataset) - images,
     )

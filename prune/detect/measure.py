@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from prune.detect.coco import coco_ap
-from prune.detect.coco_results import results_entries, write_results
+from prune.detect.coco_results import results_categories, results_entries, write_results
 from prune.detect.curve import Curve
 from prune.detect.darknet_map import DarknetResult, darknet_map
 from prune.detect.detected import Detected
 from prune.detect.findings import Findings
-from prune.detect.metrics import Metrics
+from prune.detect.metrics import Inference, Metrics, ResultsFile
 from prune.detect.sample import SampleSet
 from prune.detect.settings import EvaluateSettings
 from prune.detect.voc import Points, mean_ap, voc_ap
@@ -23,8 +23,18 @@ _log = logging.getLogger(__name__)
 _POINTS: dict[str, Points] = {"voc07": "11", "voc10": "area"}
 
 
-def measure(detected: Sequence[Detected], samples: SampleSet, settings: EvaluateSettings, base: Metrics) -> Metrics:
-    """The metrics of detections; `base` tells how they were made, its protocol how they are judged."""
+def measure(
+    detected: Sequence[Detected], samples: SampleSet, settings: EvaluateSettings, origin: Inference | ResultsFile
+) -> Metrics:
+    """The metrics of the detections in those images of a set that could be read; `origin` tells how they were made."""
+    settings = settings.for_source(samples.source)
+    base = Metrics(
+        protocol=str(settings.ap),
+        images=len(detected),
+        origin=origin,
+        iou=settings.iou_thres if settings.ap == "darknet" else 0.5,
+        skipped=len(samples) - len(detected),
+    )
     protocols: dict[str, Callable[[], Metrics]] = {
         "coco": lambda: _by_coco(base, detected, samples),
         "darknet": lambda: _by_darknet(base, detected, samples, settings),
@@ -135,6 +145,5 @@ def _with_curves(base: Metrics, curves: Sequence[Curve], samples: SampleSet, num
 
 def write_detections(path: Path, detected: Sequence[Detected], samples: SampleSet) -> None:
     """Write a COCO results file. Categories have the ids of a COCO source, else count from 1."""
-    categories = samples.category_ids or tuple(range(1, len(samples.names) + 1))
-    entries = results_entries([d.found for d in detected], [d.sample.image_id for d in detected], categories)
-    write_results(path, entries)
+    ids = [detection.sample.image_id for detection in detected]
+    write_results(path, results_entries([d.found for d in detected], ids, results_categories(samples)))

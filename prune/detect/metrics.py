@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from prune.detect.settings import Resize
@@ -14,19 +15,11 @@ Fitting = Literal["stretch", "letterbox"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Metrics:
-    """Values in [0, 1]; what the protocol does not define (or where no class has an object) is absent, or None.
+class Inference:
+    """How a network made detections. `img_size`: (width, height) of its input in pixels. `fit`, `resize`, `rect`: how
+    images got that size. `conf`, `nms`, `nms_kind`, `max_detections` (of an image, 0: all): how detections were
+    chosen."""
 
-    `protocol`: coco, voc07, voc10 or darknet. `numbers`: its means over the classes, by name: `ap` (COCO's mean over
-    IoU 0.50:0.95), `ap50`, `ap75` (at one IoU), and COCO's others. `per_class`: for each class that has objects, `ap`
-    under COCO and AP at one IoU else. `classes`: more numbers of each class. `img_size`: (width, height) of the
-    network's input in pixels. `fit`, `resize`, `rect`: how images got that size. `conf`, `nms`, `nms_kind`,
-    `max_detections` (of an image, 0: all): how detections were chosen. `iou`: the overlap of hits, where there is only
-    one. `details`: what else belongs to the protocol. `skipped`: images that could not be read.
-    """
-
-    protocol: str
-    images: int
     img_size: tuple[int, int]
     fit: Fitting
     conf: float
@@ -35,6 +28,54 @@ class Metrics:
     rect: bool = False
     nms_kind: str = "greedy"
     max_detections: int = 0
+
+    def __str__(self) -> str:
+        size, fit = "x".join(map(str, self.img_size)), f"{self.fit}{' rect' * self.rect}"
+        return f"{size} {fit}, conf {self.conf:g}, nms {self.nms:g}"
+
+    def summary(self) -> dict[str, Any]:
+        """The fields of summary.json."""
+        return {
+            "img_size": list(self.img_size),
+            "fit": self.fit,
+            "rect": self.rect,
+            "resize": self.resize,
+            "conf_thres": self.conf,
+            "nms_thres": self.nms,
+            "nms_kind": self.nms_kind,
+            "max_detections": self.max_detections,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsFile:
+    """Detections that were read from a COCO results file: how they were made is not known here."""
+
+    path: Path
+    detections: int
+
+    def __str__(self) -> str:
+        return f"{self.detections} detections of {self.path.name}"
+
+    def summary(self) -> dict[str, Any]:
+        """The fields of summary.json."""
+        return {"results": str(self.path), "detections": self.detections}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Values in [0, 1]; what the protocol does not define (or where no class has an object) is absent, or None.
+
+    `protocol`: coco, voc07, voc10 or darknet. `numbers`: its means over the classes, by name: `ap` (COCO's mean over
+    IoU 0.50:0.95), `ap50`, `ap75` (at one IoU), and COCO's others. `per_class`: for each class that has objects, `ap`
+    under COCO and AP at one IoU else. `classes`: more numbers of each class. `origin`: where the detections come from.
+    `iou`: the overlap of hits, where there is only one. `details`: what else belongs to the protocol. `skipped`:
+    images that could not be read.
+    """
+
+    protocol: str
+    images: int
+    origin: Inference | ResultsFile
     iou: float = 0.5
     numbers: Mapping[str, float] = field(default_factory=dict)
     per_class: Mapping[str, float] = field(default_factory=dict)
@@ -69,9 +110,8 @@ class Metrics:
     @property
     def title(self) -> str:
         """How it was measured, in a line."""
-        size, fit = "x".join(map(str, self.img_size)), f"{self.fit}{' rect' * self.rect}"
         points = f" ({self.details['points']} points)" if "points" in self.details else ""
-        return f"{self.protocol}{points}, {self.images} images, {size} {fit}, conf {self.conf:g}, nms {self.nms:g}"
+        return f"{self.protocol}{points}, {self.images} images, {self.origin}"
 
     def rows(self, classes: bool = False) -> list[tuple[str, float]]:
         """What was computed: (name, value), the classes behind the rest if asked for."""
@@ -97,18 +137,11 @@ class Metrics:
         found: dict[str, Any] = dict(self.numbers) | dict(self.details)
         if self.classes:
             found["classes"] = {name: dict(row) for name, row in self.classes.items()}
-        return found | {
+        measured = {
             "per_class": dict(self.per_class),
             "images": self.images,
             "skipped_images": self.skipped,
             "protocol": self.protocol,
-            "img_size": list(self.img_size),
-            "fit": self.fit,
-            "rect": self.rect,
-            "resize": self.resize,
-            "conf_thres": self.conf,
-            "nms_thres": self.nms,
-            "nms_kind": self.nms_kind,
-            "max_detections": self.max_detections,
             "iou_thres": "0.50:0.95" if self.protocol == "coco" else self.iou,
         }
+        return found | measured | self.origin.summary()

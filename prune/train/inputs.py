@@ -6,12 +6,12 @@ import logging
 
 from prune.darknet.datafile import read_datafile
 from prune.darknet.netdef import NetDef
-from prune.darknet.shapes import largest_stride
+from prune.darknet.shapes import largest_stride, network_size
 from prune.detect.sample import SampleSet
 from prune.detect.samples import read_samples
 from prune.errors import UsageError
 from prune.train.job import Job
-from prune.train.sizes import network_size, rectangular_size
+from prune.train.sizes import rectangular_size
 
 logger = logging.getLogger(__name__)
 

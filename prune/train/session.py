@@ -69,9 +69,7 @@ class Session:
         self.model, self.seen = self._network()
         self.batches = self._batches()
         self.validator = (
-            Validator(self.valid_set, evaluate_settings(job, self.valid_set), job.train.cache_images)
-            if self.valid_set
-            else None
+            Validator(self.valid_set, evaluate_settings(job), job.train.cache_images) if self.valid_set else None
         )
         self.progress = Progress()
 

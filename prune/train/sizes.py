@@ -5,27 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from prune.darknet.netdef import NetDef
-from prune.darknet.shapes import largest_stride
 from prune.detect.images import image_size
 from prune.detect.sample import Sample
-from prune.errors import UsageError
 
 LOOKED_AT = 200
 """How many images tell the shape of a data set."""
-
-
-def network_size(netdef: NetDef, asked: tuple[int, int] | None) -> tuple[int, int]:
-    """(width, height) in pixels:
-
-    `asked`, or the cfg's. Raises UsageError unless the largest stride divides both.
-    """
-    width, height = asked or (netdef.net.width, netdef.net.height)
-    stride = largest_stride(netdef)
-    if width % stride or height % stride:
-        near = max(stride, round(width / stride) * stride)
-        raise UsageError(f"--img-size {width}x{height}: must be multiples of {stride}, such as {near}")
-    return width, height
 
 
 def rectangular_size(size_wh: tuple[int, int], samples: Sequence[Sample], stride: int) -> tuple[int, int]:

@@ -34,7 +34,6 @@ class Validator:
         return {name: value for name, value in values.items() if value is not None}
 
 
-def evaluate_settings(job: Job, valid: SampleSet) -> EvaluateSettings:
+def evaluate_settings(job: Job) -> EvaluateSettings:
     """How the valid split is measured while training."""
-    protocol = job.ap or ("coco" if valid.source == "coco" else "voc10")
-    return EvaluateSettings(ap=protocol, letterbox=job.letterbox, batch_size=job.batch_size, workers=job.workers)
+    return EvaluateSettings(ap=job.ap, letterbox=job.letterbox, batch_size=job.batch_size, workers=job.workers)

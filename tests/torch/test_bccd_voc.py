@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from prune.darknet.datafile import read_datafile
 from prune.detect.detected import Detected
 from prune.detect.measure import measure
-from prune.detect.metrics import Metrics
+from prune.detect.metrics import Inference
 from prune.detect.sample import SampleSet
 from prune.detect.samples import read_samples
 from prune.detect.settings import EvaluateSettings, Protocol
@@ -124,8 +124,8 @@ def test_ap_on_the_bccd_test_images_is_the_devkits(bccd: SampleSet, protocol: Pr
     samples, found = with_difficult(bccd, share), detections(bccd)
     assert len(samples) == 72
     seen = [Detected(s, SIZE, found[str(s.image_id)]) for s in samples.samples]
-    base = Metrics(protocol=protocol, images=72, img_size=SIZE, fit="stretch", conf=0.001, nms=0.6)
-    metrics = measure(seen, samples, EvaluateSettings(ap=protocol), base)
+    made = Inference(img_size=SIZE, fit="stretch", conf=0.001, nms=0.6)
+    metrics = measure(seen, samples, EvaluateSettings(ap=protocol), made)
     truths = annotated({Path(s.image).stem: s.difficult for s in samples.samples})
     expected = {name: devkit(found, truths, label, protocol == "voc07") for label, name in enumerate(NAMES)}
     assert metrics.per_class == pytest.approx(expected, abs=1e-12)

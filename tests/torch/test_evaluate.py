@@ -20,7 +20,7 @@ from prune.detect.coco_json import read_coco
 from prune.detect.evaluate import evaluate, examine
 from prune.detect.fused import fused
 from prune.detect.measure import write_detections
-from prune.detect.metrics import Metrics
+from prune.detect.metrics import Inference, Metrics
 from prune.detect.sample import Annotation, Sample, SampleSet, sample_from_pixels
 from prune.detect.settings import EvaluateSettings, Protocol
 from prune.errors import DataError, UsageError
@@ -94,8 +94,8 @@ def test_a_network_that_is_right_scores_one(tmp_path: Path, protocol: Protocol, 
     metrics = evaluate(Oracle(answers(letterbox)), sample_set(tmp_path), settings)
     assert metrics.ap50 == pytest.approx(1.0)
     assert metrics.per_class == pytest.approx({"cat": 1.0, "dog": 1.0})
-    assert (metrics.images, metrics.skipped, metrics.img_size) == (3, 0, (64, 64))
-    assert metrics.fit == ("letterbox" if letterbox else "stretch")
+    assert (metrics.images, metrics.skipped, metrics.summary()["img_size"]) == (3, 0, [64, 64])
+    assert metrics.summary()["fit"] == ("letterbox" if letterbox else "stretch")
     assert (metrics.ap is None) == (protocol != "coco")
 
 
@@ -126,7 +126,7 @@ def test_a_letterbox_without_border_finds_the_same_places(tmp_path: Path) -> Non
     settings = EvaluateSettings(ap="voc10", letterbox=True, rect=True)
     metrics, detected, _ = examine(model, sample_set(tmp_path), settings)
     assert metrics.ap50 == pytest.approx(1.0)
-    assert (metrics.rect, metrics.summary()["rect"]) == (True, True)
+    assert metrics.summary()["rect"] is True
     found = detected[0].found[detected[0].found[:, 4] > 0.5]
     order = np.lexsort((found[:, 1], found[:, 5]))
     expected = sorted(OBJECTS, key=lambda o: (o[4], o[1]))
@@ -179,18 +179,20 @@ def test_darknets_protocol_has_its_own_thresholds_resize_and_kind_of_nms(tmp_pat
     samples = sample_set(tmp_path, images=1)
     settings = EvaluateSettings(ap="darknet", points=11)
     metrics = evaluate(Oracle(answers(False)), samples, settings)
-    assert (metrics.conf, metrics.nms, metrics.resize, metrics.nms_kind) == (0.005, 0.45, "align-corners", "greedy")
+    made = metrics.origin
+    assert isinstance(made, Inference)
+    assert (made.conf, made.nms, made.resize, made.nms_kind) == (0.005, 0.45, "align-corners", "greedy")
     assert metrics.details["points"] == 11
     chosen = evaluate(Oracle([]), samples, EvaluateSettings(ap="darknet", conf_thres=0.1, nms_thres=0.3))
-    assert (chosen.conf, chosen.nms) == (0.1, 0.3)
+    assert (chosen.summary()["conf_thres"], chosen.summary()["nms_thres"]) == (0.1, 0.3)
     model = Oracle([])
     for kind, expected in (("greedynms", "diou^0.6"), ("diounms", "diou^0.9"), ("default", "greedy")):
         last = model.heads[1]
         assert isinstance(last, Yolo)
         model.heads = (model.heads[0], replace(last, nms_kind=kind, beta_nms=0.9))
-        assert evaluate(model, samples, EvaluateSettings(ap="darknet")).nms_kind == expected
-        assert evaluate(model, samples, EvaluateSettings(ap="voc10")).nms_kind == "greedy"
-    assert evaluate(model, samples, EvaluateSettings(ap="voc10", nms_kind="diou")).nms_kind == "diou^1"
+        assert evaluate(model, samples, EvaluateSettings(ap="darknet")).summary()["nms_kind"] == expected
+        assert evaluate(model, samples, EvaluateSettings(ap="voc10")).summary()["nms_kind"] == "greedy"
+    assert evaluate(model, samples, EvaluateSettings(ap="voc10", nms_kind="diou")).summary()["nms_kind"] == "diou^1"
 
 
 def test_only_darknets_protocol_leaves_boxes_beyond_the_image(tmp_path: Path) -> None:
@@ -224,8 +226,11 @@ def run_evaluate(folder: Path, *flags: str, labels: str = "0 0.5 0.5 0.2 0.2\n")
     (folder / "a.txt").write_text(labels)
     (folder / "set.data").write_text("classes=2\nvalid=list.txt\nnames=set.names\n")
     network: list[str | Path] = ["--cfg", folder / "net.cfg", "--weights", folder / "net.weights"]
-    command = [sys.executable, "evaluate.py", *network, "--data", folder / "set.data", "--out", folder / "out", *flags]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    return run_command("evaluate.py", *network, "--data", folder / "set.data", "--out", folder / "out", *flags)
+
+
+def run_command(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *command], cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
 
 def test_the_protocol_follows_the_source_unless_it_is_named(tmp_path: Path) -> None:
@@ -293,10 +298,7 @@ def test_a_metric_that_was_not_computed_is_absent_from_the_summary() -> None:
     metrics = Metrics(
         protocol="voc07",
         images=1,
-        img_size=(64, 32),
-        fit="stretch",
-        conf=0.001,
-        nms=0.6,
+        origin=Inference(img_size=(64, 32), fit="stretch", conf=0.001, nms=0.6),
         numbers={"ap50": 0.25},
         per_class={"a": 0.25},
     )
@@ -336,3 +338,41 @@ def test_official_networks_reach_their_known_coco_numbers_on_real_images(network
     assert len(metrics.numbers) == 12
     for name, known in zip(NAMES, REFERENCE[f"{network}-{fit}"], strict=True):
         assert metrics.numbers[name] == pytest.approx(known, abs=tolerance(name)), name
+
+
+@pytest.mark.parametrize("protocol", ["coco", "voc07", "darknet"])
+def test_the_saved_detections_score_as_the_network_itself(tmp_path: Path, protocol: str) -> None:
+    done = run_evaluate(tmp_path, "--save-json", "--ap", protocol)
+    assert done.returncode == 0, done.stderr
+    flags: list[str | Path] = [
+        "--data",
+        tmp_path / "set.data",
+        "--results",
+        tmp_path / "out/detections.json",
+        "--ap",
+        protocol,
+    ]
+    again = run_command("evaluate.py", *flags, "--out", tmp_path / "again")
+    assert again.returncode == 0, again.stderr
+    first, second = (json.loads((tmp_path / out / "summary.json").read_text()) for out in ("out", "again"))
+    assert "detections of detections.json" in again.stdout
+    assert second["per_class"] == pytest.approx(first["per_class"], abs=1e-5)
+    assert {"parameters", "img_size", "conf_thres"} & set(second) == set()
+    assert second["results"].endswith("detections.json")
+    assert second["detections"] == len(json.loads((tmp_path / "out/detections.json").read_text())) > 0
+
+
+def test_results_go_without_a_network_and_without_flags_that_make_detections(tmp_path: Path) -> None:
+    run_evaluate(tmp_path, "--save-json")
+    results: list[str | Path] = ["--data", tmp_path / "set.data", "--results", tmp_path / "out/detections.json"]
+    refused: list[tuple[list[str | Path], str]] = [
+        ([*results, "--cfg", tmp_path / "net.cfg"], "give a network"),
+        (results[:2], "give a network"),
+        ([*results, "--nms-thres", "0.5"], "--nms-thres makes detections"),
+        ([*results, "--stretch"], "--letterbox/--stretch makes detections"),
+        ([*results, "--save-json"], "--save-json needs --out"),
+    ]
+    for flags, told in refused:
+        done = run_command("evaluate.py", *flags)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+        assert told in done.stderr

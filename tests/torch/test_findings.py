@@ -13,7 +13,7 @@ from prune.detect.confusion import confusion_matrix
 from prune.detect.detected import Detected
 from prune.detect.findings import best_rows, findings
 from prune.detect.measure import check_objects, measure, protocol_notes, with_findings
-from prune.detect.metrics import Metrics
+from prune.detect.metrics import Inference, Metrics
 from prune.detect.operating import best_operating
 from prune.detect.sample import Annotation, SampleSet, sample_from_pixels
 from prune.detect.settings import EvaluateSettings, Protocol
@@ -36,13 +36,12 @@ def thing(label: int, *edges: float, difficult: bool = False, crowd: bool = Fals
     return Annotation(label, (x0, y0, x1, y1), difficult, crowd, area=(x1 - x0) * (y1 - y0))
 
 
-def conditions(protocol: Protocol, images: int) -> Metrics:
-    return Metrics(protocol=protocol, images=images, img_size=(64, 32), fit="letterbox", conf=0.001, nms=0.6)
+INFERENCE = Inference(img_size=(64, 32), fit="letterbox", conf=0.001, nms=0.6)
 
 
 def measured(protocol: Protocol, *images: Detected) -> tuple[Metrics, SampleSet]:
     samples = SampleSet(tuple(d.sample for d in images), NAMES)
-    return measure(images, samples, EvaluateSettings(ap=protocol), conditions(protocol, len(images))), samples
+    return measure(images, samples, EvaluateSettings(ap=protocol), INFERENCE), samples
 
 
 CAT, DOG = thing(0, 10, 10, 40, 40), thing(1, 50, 50, 90, 90)

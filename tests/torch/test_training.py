@@ -20,8 +20,9 @@ import train
 import train_sparse
 from prune.cli import exit_code
 from prune.darknet.netdef import parse_netdef, read_netdef
+from prune.darknet.shapes import network_size
 from prune.darknet.weights import random_weights, read_weights, write_weights
-from prune.detect.metrics import Metrics
+from prune.detect.metrics import Inference, Metrics
 from prune.detect.sample import Sample
 from prune.errors import UsageError, WeightsError
 from prune.model.build import build
@@ -30,7 +31,7 @@ from prune.train.hooks import Hook
 from prune.train.job import Job
 from prune.train.session import Session
 from prune.train.settings import TrainSettings
-from prune.train.sizes import network_size, rectangular_size, scaled_sizes
+from prune.train.sizes import rectangular_size, scaled_sizes
 from prune.train.start import OBJECT_PRIOR, read_exact, restore_network, start_network
 from prune.train.validator import Validator
 
@@ -204,7 +205,10 @@ def test_a_sparse_run_reports_the_last_network_and_not_the_best(folder: Path, mo
         measured.append(next(best_first))
         numbers = {"ap50": measured[-1]}
         self.latest = Metrics(
-            protocol="voc10", images=4, img_size=(32, 32), fit="letterbox", conf=0.0, nms=0.0, numbers=numbers
+            protocol="voc10",
+            images=4,
+            origin=Inference(img_size=(32, 32), fit="letterbox", conf=0, nms=0),
+            numbers=numbers,
         )
         return {"ap50": measured[-1]}
 
@@ -250,7 +254,7 @@ def test_fine_tuning_starts_from_a_checkpoint_and_counts_on(folder: Path, monkey
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ("--img-size 33", "multiples of 8, such as 32"),
+        ("--img-size 33", "multiples of 8, the largest stride of a.cfg, such as 32x32"),
         ("--device cuda:99", "--device cuda:99"),
         ("--device tpu", "choose auto, cpu"),
         ("--weights none.weights", "none.weights: no such file"),

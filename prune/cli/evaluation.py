@@ -1,0 +1,111 @@
+"""What an evaluation takes, and how what it found is shown and kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from prune.cli.command import Command
+from prune.cli.groups import RunArgs, require
+from prune.darknet.files import atomic_write
+from prune.detect.detected import Detected
+from prune.detect.faults import Faults
+from prune.detect.findings import Findings, best_rows, findings
+from prune.detect.measure import check_objects, protocol_notes, with_findings, write_detections
+from prune.detect.metrics import Metrics
+from prune.detect.sample import SampleSet
+from prune.detect.settings import EvaluateSettings, KeepSettings
+from prune.report.plots import MISSING, PLOTS, available, save_plots
+from prune.report.tables import format_table
+
+TABLES = ("per_class.csv", "confusion.csv")
+JUDGING = ("ap", "points", "iou_thres", "thresh")
+"""The settings that tell how detections are judged; the others tell how they are made."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredArgs:
+    """What is measured: a network, or the detections that some network made."""
+
+    cfg: Path | None = field(default=None, metadata={"help": "the network definition (Darknet cfg)", "metavar": "FILE"})
+    weights: Path | None = field(
+        default=None, metadata={"help": "its weights (.weights or our .pt)", "metavar": "FILE"}
+    )
+    results: Path | None = field(
+        default=None,
+        metadata={"help": "instead of a network: the COCO results file of one (--save-json)", "metavar": "FILE"},
+    )
+
+    def __post_init__(self) -> None:
+        message = "give a network, --cfg FILE --weights FILE, or what one has found, --results FILE"
+        require(len(self.files) == (1 if self.results else 2), message)
+
+    @property
+    def files(self) -> list[Path]:
+        """Those that were given."""
+        return [path for path in (self.results, self.cfg, self.weights) if path is not None]
+
+    @property
+    def network(self) -> tuple[Path, Path] | None:
+        """Its cfg and weights; None where a results file is measured."""
+        return (self.cfg, self.weights) if self.cfg and self.weights else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """Metrics, the detections that they were computed from, and the images that could not be read."""
+
+    metrics: Metrics
+    detected: Sequence[Detected]
+    faults: Faults
+
+
+def refuse_making(settings: EvaluateSettings) -> None:
+    """Raise UsageError where a setting tells how to make detections, although they are given: it would do nothing."""
+    made = [item for item in fields(settings) if item.name not in (*JUDGING, "progress")]
+    for item in made:
+        flag = "--letterbox/--stretch" if item.name == "letterbox" else "--" + item.name.replace("_", "-")
+        require(getattr(settings, item.name) == item.default, f"{flag} makes detections, but --results holds them made")
+
+
+def output_names(keep: KeepSettings, run: RunArgs) -> tuple[str, ...]:
+    """The files of an evaluation. Raises UsageError where one is asked for without a place."""
+    require(run.out is not None or not keep.save_json, "--save-json needs --out DIR: where should the results go?")
+    plots = PLOTS if keep.plots and available() else ()
+    return (*TABLES, *plots, *(("detections.json",) if keep.save_json else ()))
+
+
+def close_evaluation(
+    command: Command, keep: KeepSettings, samples: SampleSet, done: Evaluation, facts: Mapping[str, Any]
+) -> None:
+    """Look into what was found, write tables, plots and summary (`facts` and the metrics), show the numbers, and name
+    what was skipped."""
+    check_objects(samples, done.metrics)
+    found = findings(done.detected, samples, done.metrics)
+    metrics = with_findings(done.metrics, found)
+    if command.run.out:
+        _write(command, keep, metrics, found)
+    if keep.save_json:
+        write_detections(command.path("detections.json"), done.detected, samples)
+    command.finish(dict(facts) | metrics.summary())
+    command.echo(format_table(["", metrics.title], [*metrics.rows(), *best_rows(found)]))
+    if keep.per_class:
+        command.echo("\n" + format_table(*metrics.class_table()))
+    for note in protocol_notes(samples, metrics):
+        command.echo(f"note: {note}")
+    done.faults.merge(samples.faults)
+    done.faults.log()
+
+
+def _write(command: Command, keep: KeepSettings, metrics: Metrics, found: Findings) -> None:
+    for name, text in zip(TABLES, (metrics.per_class_csv(), found.confusion.csv()), strict=True):
+        atomic_write(command.path(name), text)
+    if keep.plots and available():
+        for path in save_plots(found, command.out):
+            command.path(path.name)
+    elif keep.plots:
+        _log.warning("%s", MISSING)
