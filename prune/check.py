@@ -15,7 +15,7 @@ from prune.data.check import CheckReport, CheckSettings, check
 from prune.report.check_page import check_page
 from prune.report.check_text import check_text, verdict
 
-EXAMPLE = "python -m prune.check data/voc.data --cfg cfg/yolov3-tiny.cfg --anchors 6 --html voc.html"
+EXAMPLE = "python -m prune.check data/voc.data --cfg cfg/yolov3-tiny.cfg --html voc.html"
 EXIT_FAULTS = 3
 logger = logging.getLogger("prune.check")
 OMITTED = ("out", "overwrite", "device", "workers")

@@ -114,7 +114,7 @@ def check(
     shared_images(sets, looks, faults, shots)
     seen = {split: _seen(found, looks) for split, found in sets.items()}
     statistics = {split: _statistics(pairs, datafile.classes) for split, pairs in seen.items()}
-    _missing_classes(datafile.names, statistics, faults)
+    _missing_classes(datafile.names, statistics, faults, remarks)
     boxes = seen["train"] if "train" in seen else seen["valid"]
     anchors = _anchors(boxes, settings, net_wh, letterbox, netdef)
     some = tuple(shot for split, pairs in seen.items() for shot in examples(split, pairs, settings.seed))
@@ -135,11 +135,16 @@ def _statistics(pairs: list[tuple[Sample, Wh]], classes: int) -> SplitStatistics
     return split_statistics([sample for sample, _ in pairs], [size for _, size in pairs], classes)
 
 
-def _missing_classes(names: tuple[str, ...], splits: Mapping[Split, SplitStatistics], faults: Faults) -> None:
+def _missing_classes(
+    names: tuple[str, ...], splits: Mapping[Split, SplitStatistics], faults: Faults, remarks: Faults
+) -> None:
+    """A class that cannot be learnt is a fault; one that is learnt but not measured may be meant so: small valid
+    splits often lack the rare ones."""
+    learnt = splits["train"].class_objects if "train" in splits else (0,) * len(names)
     for split, statistics in splits.items():
-        for name, count in zip(names, statistics.class_objects, strict=True):
+        for name, count, trained in zip(names, statistics.class_objects, learnt, strict=True):
             if not count:
-                faults.add(NO_OBJECTS.format(split), name)
+                (remarks if trained else faults).add(NO_OBJECTS.format(split), name)
 
 
 def _anchors(

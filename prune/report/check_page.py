@@ -9,7 +9,7 @@ from prune.data.check import AnchorReport, CheckReport
 from prune.data.shots import Shot
 from prune.detect.faults import Faults
 from prune.detect.images import read_image
-from prune.report.check_text import FIT_HEADER, MEASURES, anchor_title, fit_row, measures, verdict
+from prune.report.check_text import FIT_HEADER, MEASURES, anchor_title, fit_row, measures, other_number, verdict
 from prune.report.colours import class_colour
 from prune.report.html import Raw, page, section, table, text
 from prune.report.svg import rgb, shot_svg, sizes_svg
@@ -83,6 +83,8 @@ def _anchors(anchors: AnchorReport) -> Iterator[str]:
     yield f"<pre>{text(anchors.after.text())}</pre>"
     if anchors.text:
         yield f"<p>Into the cfg:</p><pre>python -m prune.adapt CFG --anchors {text(anchors.text)} …</pre>"
+    if told := other_number(anchors):
+        yield f"<p>{text(_capital(told))}.</p>"
     yield f'<div class="chart">{sizes_svg(anchors.sizes, anchors.after, anchors.before, anchors.net_wh)}</div>'
 
 

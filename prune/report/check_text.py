@@ -91,7 +91,16 @@ def anchor_title(anchors: AnchorReport) -> str:
 
 
 def _adapt_lines(anchors: AnchorReport) -> list[str]:
-    return [f"for the cfg: python -m prune.adapt CFG --anchors {anchors.text} ..."] if anchors.text else []
+    lines = [f"for the cfg: python -m prune.adapt CFG --anchors {anchors.text} ..."] if anchors.text else []
+    return lines + [line for line in [other_number(anchors)] if line]
+
+
+def other_number(anchors: AnchorReport) -> str:
+    """Why anchors that were found cannot go into the cfg as they are; empty where they can."""
+    used = len(anchors.before.anchors) if anchors.before else 0
+    if used in (0, len(anchors.after.anchors)):
+        return ""
+    return f"the heads of the cfg use {used} anchors: --anchors {used} finds as many, ready for prune.adapt"
 
 
 def _found(title: str, faults: Faults) -> Sequence[str]:

@@ -29,6 +29,8 @@ PLOTS = ("pr_curves.png", "confusion.png", "worst.png")
 MISSING = "plots need matplotlib, which is not installed: pip install matplotlib"
 NAMED_CURVES = 12
 """With more classes than this only those with most objects are named."""
+_DASHES = ("-", (0, (6, 1)), (0, (5, 1, 1, 1)))
+"""In turn, for the eye to hold apart classes of similar colours."""
 MATRIX_CLASSES = 16
 """With more classes than this the rest is summed up, or no cell could be read."""
 _DPI = 150
@@ -76,9 +78,9 @@ def _curves_figure(findings: Findings, names: Sequence[str]) -> Any:
     named = _named(shown)
     figure = _figure(8, 6.4 + 0.28 * (len(named) // 2 + 1))
     axes = figure.subplots()
-    lines = []
+    lines: list[tuple[Any, str]] = []
     for number, curve in shown:
-        line = _curve(axes, number, curve, number in named)
+        line = _curve(axes, number, curve, _DASHES[len(lines) % len(_DASHES)] if number in named else None)
         if number in named:
             lines.append((line, f"{names[number]}  {format_cell(curve.ap)}"))
     if len(shown) > 1:
@@ -101,15 +103,16 @@ def _named(shown: Sequence[tuple[int, ClassCurve]]) -> set[int]:
     return {number for number, _ in sorted(shown, key=lambda item: -item[1].objects)[:NAMED_CURVES]}
 
 
-def _curve(axes: Any, number: int, curve: ClassCurve, named: bool) -> Any:
-    """One class's curve; a dot marks its best F1."""
+def _curve(axes: Any, number: int, curve: ClassCurve, dashes: Any | None) -> Any:
+    """One class's curve, grey where it has no `dashes` of its own; a dot marks its best F1."""
     from matplotlib.patheffects import Normal, Stroke
 
-    if not named:
+    if dashes is None:
         return axes.plot(curve.recall, curve.precision, color="0.8", linewidth=0.8, zorder=1)[0]
     colour = tuple(value / 255 for value in class_colour(number))
     rim = [Stroke(linewidth=3.2, foreground="0.25"), Normal()]  # light colours would drown on white
     (line,) = axes.plot(curve.recall, curve.precision, color=colour, linewidth=2.2, path_effects=rim, zorder=2)
+    line.set(linestyle=dashes, dash_capstyle="butt")
     if curve.best is not None:
         place = [curve.best.recall], [curve.best.precision]
         axes.plot(*place, "o", color=colour, markeredgecolor="0.1", markersize=8, zorder=3, clip_on=False)

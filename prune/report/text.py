@@ -20,6 +20,7 @@ _STROKES = cv2.FONT_HERSHEY_SIMPLEX
 _STROKES_CAPITAL = 21.0
 """Height in pixels of that font's capitals at scale 1."""
 _FINE = 3
+_NOT_PLAIN = ("bold", "black", "heavy", "light", "thin", "italic", "oblique", "last resort")
 _LATIN = str.maketrans(
     {"ß": "ss", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "œ": "oe", "Œ": "OE", "ł": "l", "Ł": "L", "đ": "d"}
     | {"Đ": "D", "þ": "th", "Þ": "Th", "ð": "d", "ı": "i", "–": "-", "—": "-", "‘": "'", "’": "'", "·": "-", "×": "x"}
@@ -115,15 +116,14 @@ def font_with(text: str) -> str | None:
 
 @lru_cache(maxsize=1)
 def _font_files() -> tuple[str, ...]:
-    """Upright fonts matplotlib knows of, its own DejaVu Sans first; empty without matplotlib."""
+    """The font files there are now (matplotlib's own list is kept from its first run, without what was installed
+    since): its DejaVu Sans first, those with serifs last; empty without matplotlib."""
     try:
         from matplotlib import font_manager
     except ImportError:
         return ()
-    # "Last Resort" has a box for every letter there is, and no letter.
-    known = [font for font in font_manager.fontManager.ttflist if "last resort" not in font.name.lower()]
-    upright = sorted({f.fname for f in known if f.style == "normal" and str(f.weight) in ("400", "normal", "regular")})
-    return (font_manager.findfont("DejaVu Sans"), *upright)
+    installed = sorted(font_manager.findSystemFonts(), key=lambda path: ("serif" in path.lower(), path))
+    return (font_manager.findfont("DejaVu Sans"), *installed)
 
 
 def _has_all(path: str, text: str) -> bool:
@@ -131,11 +131,19 @@ def _has_all(path: str, text: str) -> bool:
     return font is not None and all(letter == " " or font.get_char_index(ord(letter)) for letter in text)
 
 
+def _is_plain(font: Any) -> bool:
+    """Neither bold, light nor slanted, and no "Last Resort", which has a box for every letter there is, and no
+    letter."""
+    described = f"{font.style_name} {font.family_name}".lower()
+    return not any(word in described for word in _NOT_PLAIN)
+
+
 @lru_cache(maxsize=256)
 def _open(path: str) -> Any:
     from matplotlib.ft2font import FT2Font
 
     try:
-        return FT2Font(path)
+        font = FT2Font(path)
     except (OSError, RuntimeError):  # a font file that FreeType cannot read
         return None
+    return font if _is_plain(font) else None

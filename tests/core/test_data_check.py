@@ -15,14 +15,17 @@ import pytest
 from prune.check import main
 from prune.cli import exit_code
 from prune.darknet.datafile import DataFile
+from prune.darknet.netdef import read_netdef
 from prune.data.check import CheckReport, CheckSettings, check
 from prune.errors import DataError
 from prune.report.check_page import check_page
 from prune.report.check_text import check_text, verdict
 from tests.data_sets import noise, write_descriptor, write_noise
+from tests.shared import REPOSITORY
 
 GOOD = "0 .5 .5 .5 .5\n1 .25 .25 .2 .3\n2 .7 .7 .1 .1\n"
 SIZE = (64, 48)
+NO_VALID = "class without an object in valid"
 
 
 def write_split(folder: Path, split: str, labels: dict[str, str], seed: int) -> str:
@@ -120,9 +123,22 @@ class TestFaults:
         assert not report.faults
         assert report.remarks.counts == {"one box under two classes": 1}
 
-    def test_a_class_without_an_object(self, clean: DataFile) -> None:
+    def test_a_class_without_an_object_to_learn(self, clean: DataFile) -> None:
+        for label in ("a", "b"):
+            (clean.path.parent / f"train/{label}.txt").write_text("0 .5 .5 .5 .5\n")
+        self.expect(clean, "class without an object in train", "dog", "cow")
+
+    def test_a_class_that_is_learnt_but_not_measured_is_only_remarked(self, clean: DataFile) -> None:
         (clean.path.parent / "valid/c.txt").write_text("0 .5 .5 .5 .5\n")
-        self.expect(clean, "class without an object in valid", "dog", "cow")
+        report = examined(clean)
+        assert not report.faults
+        assert report.remarks.places(NO_VALID) == ("dog", "cow")
+
+    def test_a_class_that_a_valid_split_alone_lacks_is_a_fault(self, clean: DataFile) -> None:
+        (clean.path.parent / "valid/c.txt").write_text("0 .5 .5 .5 .5\n")
+        self.expect(
+            write_descriptor(clean.path.parent, [f"valid = {clean.path.parent}/valid.txt"]), NO_VALID, "dog", "cow"
+        )
 
     def test_an_image_listed_twice(self, clean: DataFile) -> None:
         listed = clean.path.parent / "train.txt"
@@ -231,6 +247,15 @@ class TestPage:
         assert "<script>" not in page
         assert "Hündin &amp; 狗" in page
         assert _Page(page).words
+
+    def test_it_says_how_many_anchors_the_cfg_can_take(self, clean: DataFile) -> None:
+        netdef = read_netdef(REPOSITORY / "cfg/yolov3-tiny.cfg")
+        for count, told in ((2, "the heads of the cfg use 5 anchors: --anchors 5"), (5, "prune.adapt CFG --anchors")):
+            (clean.path.parent / "train/a.txt").write_text(GOOD + "0 .3 .3 .3 .1\n0 .6 .6 .4 .2\n0 .2 .2 .1 .3\n")
+            settings = CheckSettings(anchors=count, progress=False)
+            report = check(clean, settings, (416, 416), letterbox=True, netdef=netdef)
+            assert told in check_text(report)
+            assert ("5 finds as many" in check_page(report, "x")) == (count == 2)
 
     def test_a_report_without_objects_can_be_shown(self, tmp_path: Path) -> None:
         report = examined(write_descriptor(tmp_path, [write_split(tmp_path, "train", {"a": ""}, 0)]), anchors=9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from itertools import combinations
 from pathlib import Path
 
@@ -157,6 +158,24 @@ def test_a_letter_that_no_real_font_has_is_not_drawn_as_a_box() -> None:
     pytest.importorskip("matplotlib")
     assert drawable_names(["cat", "\U000e0041\ue000"]) == ("cat", "class 1")
     assert not any("lastresort" in path.lower() for path in text._font_files())
+
+
+def test_a_font_is_found_that_was_installed_after_matplotlib_made_its_list(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    font_manager = pytest.importorskip("matplotlib.font_manager")
+    known = Path(font_manager.findfont("DejaVu Sans"))
+    new = shutil.copy(known, tmp_path / "new.ttf")
+    bold = shutil.copy(known.with_name("DejaVuSans-Bold.ttf"), tmp_path / "bold.ttf")
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", [])
+    monkeypatch.setattr(font_manager, "findfont", lambda _: str(tmp_path / "broken.ttf"))
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [str(bold), str(new)])
+    text._font_files.cache_clear()
+    try:
+        assert text.font_with("Кошка") == str(new)
+    finally:
+        text._font_files.cache_clear()
 
 
 def test_plain_names_are_drawn_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
