@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Two official networks on 79 images of COCO val2017, stretched and letterboxed: COCO's twelve numbers beside those of
-# the same weights run by OpenCV and judged by pycocotools.
+# Two official networks on 79 images of COCO val2017, stretched and letterboxed: COCO's numbers beside the known ones,
+# and all twelve beside those of the same weights run by OpenCV here and judged by pycocotools.
 #
 #   bash benchmarks/coco_mini.sh [OUT]
 #
@@ -28,4 +28,4 @@ measure() { # NAME CFG WEIGHTS
 }
 measure yolov3-tiny "$REPOSITORY/cfg/yolov3-tiny.cfg" "$weights/yolov3-tiny.weights"
 measure yolo-fastest-1.1 "$weights/yolo-fastest-1.1.cfg" "$weights/yolo-fastest-1.1.weights"
-cd "$REPOSITORY" && python -m benchmarks.coco_mini "$out"
+cd "$REPOSITORY" && python -m benchmarks.coco_mini "$out" && python -m benchmarks.coco_opencv "$out" "$shared"

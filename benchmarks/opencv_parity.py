@@ -115,11 +115,8 @@ def our_outputs(netdef: NetDef, weights: Weights, image: Array) -> list[HeadOutp
 
 def opencv_outputs(netdef: NetDef, weights: Weights, workdir: Path, image: Array) -> list[HeadOutput]:
     """What OpenCV computes from files of its own in `workdir`. Raises UnreadError."""
-    cfg, binary = workdir / "opencv.cfg", workdir / "opencv.weights"
-    write_weights(binary, _with_darknets_epsilon(weights), netdef)
-    atomic_write(cfg, format_netdef(_with_all_scores(netdef)))
     try:
-        net = cv2.dnn.readNetFromDarknet(str(cfg), str(binary))
+        net = opencv_network(netdef, weights, workdir)
         net.setInput(image)
         names = [name for head in netdef.heads for name in (f"permute_{head.index}", _output_name(head))]
         outputs = net.forward(names)
@@ -127,6 +124,15 @@ def opencv_outputs(netdef: NetDef, weights: Weights, workdir: Path, image: Array
         raise UnreadError(" ".join(str(error.err or error).split())) from error
     maps = [np.array(output, np.float32) for output in outputs]
     return [_head_output(head, *maps[2 * n : 2 * n + 2]) for n, head in enumerate(netdef.heads)]
+
+
+def opencv_network(netdef: NetDef, weights: Weights, workdir: Path) -> cv2.dnn.Net:
+    """The network as OpenCV reads it from files in `workdir`, with Darknet's epsilon and with every score. Raises
+    cv2.error where it does not."""
+    cfg, binary = workdir / "opencv.cfg", workdir / "opencv.weights"
+    write_weights(binary, _with_darknets_epsilon(weights), netdef)
+    atomic_write(cfg, format_netdef(_with_all_scores(netdef)))
+    return cv2.dnn.readNetFromDarknet(str(cfg), str(binary))
 
 
 def deviations(netdef: NetDef) -> list[str]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.coco_mini import NAMES, REFERENCE, tolerance
+from benchmarks.coco_opencv import TWELVE, by_opencv
 from prune.darknet.layers import Head, Yolo
 from prune.darknet.netdef import read_netdef
 from prune.darknet.weights import read_weights, write_weights
@@ -337,6 +338,9 @@ def test_official_networks_reach_their_known_coco_numbers_on_real_images(network
     assert metrics.images == 79
     assert len(metrics.numbers) == 12
     for name, known in zip(NAMES, REFERENCE[f"{network}-{fit}"], strict=True):
+        assert metrics.numbers[name] == pytest.approx(known, abs=tolerance(name)), name
+    theirs = by_opencv(Path(netdef.path), weights / f"{network}.weights", SHARED, fit == "letterbox")
+    for name, known in zip(TWELVE, theirs, strict=True):
         assert metrics.numbers[name] == pytest.approx(known, abs=tolerance(name)), name
 
 
