@@ -34,6 +34,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, description: str, example: str) -> None:
         super().__init__(
+            prog=_program(),
             description=description,
             allow_abbrev=False,
             epilog=f"example:\n  {example}",
@@ -46,6 +47,12 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         line = " ".join(message.split()).replace("invalid parse_", "invalid ")  # argparse names the function
         self.exit(EXIT_USAGE, f"{self.prog}: {line} (--help explains the flags)\n")
+
+
+def _program() -> str | None:
+    """How a module of the package was called; None, argparse's own choice, for a script. (Python does so from 3.12.)"""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return f"python -m {spec.name}" if spec is not None and spec.name.startswith("prune.") else None
 
 
 def dashed(args: Sequence[str]) -> list[str]:
