@@ -17,7 +17,7 @@ from prune.detect.augment import AugmentSettings, Matrix
 from prune.detect.decoded import DecodedImages, Samples, Wh
 from prune.detect.edges import Boxes, to_centres, to_edges
 from prune.detect.faults import Faults
-from prune.detect.fit import Fit, fit_for, fit_image, rect_for, size_of
+from prune.detect.fit import Fit, Pixels, fit_as_darknet, fit_for, fit_image, rect_for, size_of
 from prune.detect.images import Image, image_size
 from prune.detect.mosaic import compose, mosaic_corners
 from prune.detect.sample import Sample
@@ -125,7 +125,8 @@ class TrainDataset(Dataset[tuple[Tensor, Tensor]]):
 
 @dataclass(frozen=True, slots=True)
 class EvalItem:
-    """One image fitted for evaluation: img uint8 (3, H, W) RGB, or None where it does not decode."""
+    """One image fitted for evaluation: img (3, H, W) RGB of 0 … 255, uint8 or with Darknet's resize float32; None
+    where it does not decode."""
 
     index: int
     img: Tensor | None
@@ -184,9 +185,11 @@ class EvalDataset(Dataset[EvalItem]):
         image = self.images[index]
         if image is None:
             return EvalItem(index, None, None)
+        darknet = self.resize == "align-corners"
         fit = fit_for(size_of(image), self.input_wh(index), self.letterbox)
+        fitted = fit_as_darknet(image, fit) if darknet else fit_image(image, fit)
         annotated = self.images.samples[index].size_wh or size_of(image)
-        return EvalItem(index, _to_tensor(fit_image(image, fit, self.resize)), replace(fit, image_wh=annotated))
+        return EvalItem(index, _to_tensor(fitted), replace(fit, image_wh=annotated, half_border=darknet))
 
     def sample(self, index: int, fit: Fit) -> Sample:
         """The sample of an item, its size filled in where the source does not know it."""
@@ -213,7 +216,7 @@ def _trainable(sample: Sample) -> tuple[NDArray[np.int64], Boxes]:
     return sample.classes[chosen], to_edges(sample.boxes[chosen])
 
 
-def _to_tensor(image: Image) -> Tensor:
+def _to_tensor(image: Pixels) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 

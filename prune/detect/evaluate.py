@@ -151,7 +151,7 @@ def one_thread() -> Iterator[None]:
 
 
 def network_input(imgs: Tensor, device: torch.device) -> Tensor:
-    """uint8 (B, 3, H, W) → float32 in [0, 1], channels last."""
+    """(B, 3, H, W) of 0 … 255 → float32 in [0, 1], channels last."""
     return imgs.to(device, non_blocking=True).to(torch.float32, memory_format=torch.channels_last) / 255
 
 
@@ -174,7 +174,7 @@ def _in_image(boxes: Tensor, fits: Sequence[Fit]) -> Tensor:
         return boxes
     nets, sizes, offsets = (
         boxes.new_tensor([getattr(fit, name) * 2 for fit in fits])[:, None]
-        for name in ("net_wh", "size_wh", "offset_xy")
+        for name in ("net_wh", "size_wh", "origin_xy")
     )
     offsets[..., 2:] = 0
     return (boxes * nets - offsets) / sizes

@@ -10,21 +10,37 @@ from numpy.typing import NDArray
 
 from prune.detect.edges import Boxes
 from prune.detect.images import Image
-from prune.detect.settings import Resize
 
+Pixels = NDArray[np.uint8] | NDArray[np.float32]
+"""Of 0 … 255: whole numbers, or with Darknet's resize also between them."""
+
+GREY = 127.5
+"""The border: Darknet's 0.5."""
 FILL = 128
-"""The border's grey. Darknet fills with 0.5, which is 127.5 of 255: rounded half up, it is off by 0.002."""
+"""The same in bytes: rounded half up, it is off by 0.002."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
     """Where an image of `image_wh` lies in a network input of `net_wh`: `size_wh` pixels large, its left
-    upper corner at `offset_xy` (all in whole pixels)."""
+    upper corner at `offset_xy` (all in whole pixels).
+
+    `half_border`: boxes are mapped back as Darknet does, which takes exactly half the border away, even where the
+    image lies half a pixel off that."""
 
     image_wh: tuple[int, int]
     net_wh: tuple[int, int]
     size_wh: tuple[int, int]
     offset_xy: tuple[int, int]
+    half_border: bool = False
+
+    @property
+    def origin_xy(self) -> tuple[float, float]:
+        """Where the image is taken to begin when boxes are mapped back, in pixels of the network input."""
+        if not self.half_border:
+            return self.offset_xy
+        (net_w, net_h), (width, height) = self.net_wh, self.size_wh
+        return (net_w - width) / 2, (net_h - height) / 2
 
     @property
     def scale_xy(self) -> tuple[float, float]:
@@ -33,26 +49,26 @@ class Fit:
 
     def to_network(self, boxes: NDArray[np.floating]) -> Boxes:
         """(n, 4) cxcywh as fractions of the image → as fractions of the network input, float64."""
-        scale, offset = self._fractions()
+        scale, offset = self._fractions(self.offset_xy)
         return boxes.astype(np.float64) * scale + offset
 
     def to_image(self, boxes: NDArray[np.floating]) -> Boxes:
         """(n, 4) cxcywh as fractions of the network input → as fractions of the image (unclipped),
         float64."""
-        scale, offset = self._fractions()
+        scale, offset = self._fractions(self.origin_xy)
         return (boxes.astype(np.float64) - offset) / scale
 
     def to_pixels(self, xyxy: NDArray[np.floating], clip: bool = True) -> Boxes:
         """(n, 4) x0, y0, x1, y1 as fractions of the network input → edges in pixels of the image, from 0."""
-        offset = np.array(self.offset_xy * 2, np.float64)
+        offset = np.array(self.origin_xy * 2, np.float64)
         net, scale = np.array(self.net_wh * 2, np.float64), np.array(self.scale_xy * 2, np.float64)
         edges = (xyxy.astype(np.float64) * net - offset) / scale
         return np.clip(edges, 0.0, np.array(self.image_wh * 2, np.float64)) if clip else edges
 
-    def _fractions(self) -> tuple[Boxes, Boxes]:
+    def _fractions(self, origin_xy: tuple[float, float]) -> tuple[Boxes, Boxes]:
         """Factor and summand of cxcywh from fractions of the image to fractions of the network input."""
         net = np.array(self.net_wh, np.float64)
-        scale, offset = np.array(self.size_wh) / net, np.array(self.offset_xy) / net
+        scale, offset = np.array(self.size_wh) / net, np.array(origin_xy) / net
         return np.concatenate((scale, scale)), np.concatenate((offset, np.zeros(2)))
 
 
@@ -80,33 +96,46 @@ def rect_for(image_wh: tuple[int, int], net_wh: tuple[int, int], stride: int) ->
     return min(net_w, -(-width * net_h // (height * stride)) * stride), net_h
 
 
-def fit_image(image: Image, fit: Fit, method: Resize = "half-pixel") -> Image:
-    """(H, W, 3) uint8 → (h, w, 3) uint8 of the network's size: bilinear, the border filled with FILL."""
-    resized = resize(image, fit.size_wh, method)
+def fit_image(image: Image, fit: Fit) -> Image:
+    """(H, W, 3) uint8 → (h, w, 3) uint8 of the network's size: bilinear as OpenCV, the border filled with FILL."""
+    resized = resize(image, fit.size_wh)
     if fit.size_wh == fit.net_wh:
         return resized
     canvas = grey(fit.net_wh)
-    (left, top), (width, height) = fit.offset_xy, fit.size_wh
-    canvas[top : top + height, left : left + width] = resized
+    _put(resized, canvas, fit)
     return canvas
 
 
-def resize(image: Image, size_wh: tuple[int, int], method: Resize = "half-pixel") -> Image:
-    """Bilinear resize; the image itself where it has that size already."""
+def fit_as_darknet(image: Image, fit: Fit) -> NDArray[np.float32]:
+    """(H, W, 3) uint8 → (h, w, 3) float32, 0 … 255, of the network's size: Darknet's `resize_image`, or its
+    `letterbox_image` where the fit has a border."""
+    resized = resize_between_corners(image, fit.size_wh)
+    if fit.size_wh == fit.net_wh:
+        return resized
+    canvas = np.full((fit.net_wh[1], fit.net_wh[0], 3), GREY, np.float32)
+    _put(resized, canvas, fit)
+    return canvas
+
+
+def _put(resized: Pixels, canvas: Pixels, fit: Fit) -> None:
+    (left, top), (width, height) = fit.offset_xy, fit.size_wh
+    canvas[top : top + height, left : left + width] = resized
+
+
+def resize(image: Image, size_wh: tuple[int, int]) -> Image:
+    """OpenCV's bilinear resize; the image itself where it has that size already."""
     if size_wh == size_of(image):
         return image
-    if method == "align-corners":
-        return _resize_between_corners(image, size_wh)
     return np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _resize_between_corners(image: Image, size_wh: tuple[int, int]) -> Image:
-    """Bilinear with the corner pixels of one image on those of the other: Darknet's `resize_image`, rounded to bytes.
+def resize_between_corners(image: Image, size_wh: tuple[int, int]) -> NDArray[np.float32]:
+    """Bilinear with the corner pixels of one image on those of the other: Darknet's `resize_image`. (h, w, 3)
+    float32, 0 … 255.
 
     Not by OpenCV's remap, which knows weights in steps of 1/32 only.
     """
-    values = _interpolate(image.astype(np.float32), 1, size_wh[0])
-    return np.rint(_interpolate(values, 0, size_wh[1])).astype(np.uint8)
+    return _interpolate(_interpolate(image.astype(np.float32), 1, size_wh[0]), 0, size_wh[1])
 
 
 def _interpolate(values: NDArray[np.float32], axis: int, size: int) -> NDArray[np.float32]:

@@ -135,8 +135,8 @@ def train_loader(
 
 
 class EvalBatch(NamedTuple):
-    """imgs uint8 (B, 3, H, W) RGB, and for each image how it was fitted, what it shows, and its place in the set
-    (from 0; empty: they come in order)."""
+    """imgs (B, 3, H, W) RGB of 0 … 255, uint8 or float32, and for each image how it was fitted, what it shows, and
+    its place in the set (from 0; empty: they come in order)."""
 
     imgs: Tensor
     fits: tuple[Fit, ...]

@@ -12,7 +12,7 @@ Protocol = Literal["coco", "voc07", "voc10", "darknet"]
 NmsKind = Literal["greedy", "diou"]
 Resize = Literal["half-pixel", "align-corners"]
 """Where the samples of a bilinear resize lie: between pixel centres as OpenCV has it, or from corner pixel to corner
-pixel as in Darknet."""
+pixel as in Darknet, whose values are not rounded to bytes."""
 
 
 def default_protocol(source: str) -> Protocol:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prune.detect.edges import clip_edges, to_centres, to_edges
-from prune.detect.fit import FILL, fit_for, fit_image, rect_for, resize
+from prune.detect.fit import FILL, fit_as_darknet, fit_for, fit_image, rect_for, resize_between_corners
 
 sides = st.integers(1, 3000)
 sizes = st.tuples(sides, sides)
@@ -112,21 +114,33 @@ def test_a_letterbox_without_border_holds_the_same_image_in_fewer_pixels(
 
 def test_darknets_resize_puts_corner_pixels_on_corner_pixels() -> None:
     image = np.random.default_rng(1).integers(0, 256, (5, 7, 3), np.uint8)
-    large = resize(image, (13, 9), "align-corners")  # (7 − 1)·2 + 1, (5 − 1)·2 + 1: every second pixel is one of ours
+    large = resize_between_corners(image, (13, 9))  # (7 − 1)·2 + 1, (5 − 1)·2 + 1: every second pixel is one of ours
     np.testing.assert_array_equal(large[::2, ::2], image)
     between = (image[:, :-1].astype(int) + image[:, 1:]) / 2
-    assert np.abs(large[::2, 1::2] - between).max() <= 0.5
-    np.testing.assert_array_equal(resize(large, (7, 5), "align-corners"), image)
+    np.testing.assert_allclose(large[::2, 1::2], between, atol=1e-4)
+    np.testing.assert_allclose(resize_between_corners(large.astype(np.uint8), (7, 5)), image)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4), (4, 1), (3, 2)])
 def test_darknets_resize_takes_images_of_one_pixel(size: tuple[int, int]) -> None:
     dot = np.full((1, 1, 3), 77, np.uint8)
-    assert (resize(dot, size, "align-corners") == 77).all()
-    assert resize(dot, size, "align-corners").shape == (size[1], size[0], 3)
+    assert (resize_between_corners(dot, size) == 77).all()
+    assert resize_between_corners(dot, size).shape == (size[1], size[0], 3)
 
 
 def test_darknets_resize_differs_from_opencvs() -> None:
     image = np.random.default_rng(2).integers(0, 256, (48, 64, 3), np.uint8)
     fit = fit_for((64, 48), (32, 32), letterbox=False)
-    assert (fit_image(image, fit, "align-corners") != fit_image(image, fit)).any()
+    assert np.abs(fit_as_darknet(image, fit) - fit_image(image, fit)).max() > 5
+
+
+def test_darknets_border_is_half_grey_and_its_boxes_come_back_by_half_the_border() -> None:
+    image = np.random.default_rng(3).integers(0, 256, (47, 64, 3), np.uint8)
+    fit = fit_for((64, 47), (32, 32), letterbox=True)  # 23 rows: 4 above, 5 below
+    fitted = fit_as_darknet(image, fit)
+    assert (fitted[:4] == 127.5).all()
+    assert (fitted[27:] == 127.5).all()
+    np.testing.assert_array_equal(fitted[4:27], resize_between_corners(image, (32, 23)))
+    middle = np.array([[0.5, 0.5, 0.25, 0.25]])
+    np.testing.assert_allclose(replace(fit, half_border=True).to_image(middle), [[0.5, 0.5, 0.25, 0.25 * 32 / 23]])
+    np.testing.assert_allclose(fit.to_image(middle)[0, 1], (16 - 4) / 23)
