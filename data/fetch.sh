@@ -2,6 +2,23 @@
 
 fetch_fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
+# fetch_arguments SCRIPT ARGUMENTS...: nothing but --keep is understood; --help shows the head of the script.
+fetch_arguments() {
+    local script=$1
+    shift
+    case "$*" in
+    '' | --keep) ;;
+    --help | -h)
+        sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$script"
+        exit 0
+        ;;
+    *)
+        printf 'error: %s: unknown argument: --keep is the only one\n' "$*" >&2
+        exit 2
+        ;;
+    esac
+}
+
 fetch_sum() { # the SHA-256 of a file, in hex, with the tools of Linux or macOS
     if [ ! -f "$1" ]; then return; fi
     if command -v sha256sum >/dev/null; then sha256sum "$1"; else shasum -a 256 "$1"; fi | cut -d' ' -f1
@@ -14,10 +31,18 @@ fetch() {
     if [ ! -f "$file" ]; then
         printf 'fetching %s\n' "$url" >&2
         mkdir -p "$(dirname "$file")"
-        # A part that is complete already makes a server refuse to go on: the sum decides, not curl.
-        curl --fail --location --retry 5 --continue-at - --output "$file.part" "$url" ||
-            [ "$(fetch_sum "$file.part")" = "$sum" ] ||
+        local code=0 answer
+        answer=$(curl --fail --location --retry 5 --continue-at - --output "$file.part" --write-out '%{http_code}' "$url") ||
+            code=$?
+        # A part that is complete already makes a server refuse to go on (416: no such range), and some cannot go on at
+        # all (curl's 33): if the sum does not say that the part is right, only a new start helps.
+        if [ "$code" != 0 ] && [ "$(fetch_sum "$file.part")" != "$sum" ]; then
+            if [ "$answer" = 416 ] || [ "$code" = 33 ]; then
+                rm -f "$file.part"
+                fetch_fail "could not go on with $url: removed what was there; run the same command again"
+            fi
             fetch_fail "could not fetch $url: run the same command again to go on"
+        fi
         [ "$(fetch_sum "$file.part")" = "$sum" ] || {
             rm -f "$file.part"
             fetch_fail "$url is not what it should be (SHA-256 $sum): removed; run the same command again"

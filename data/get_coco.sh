@@ -8,6 +8,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/fetch.sh"
+fetch_arguments "${BASH_SOURCE[0]}" "$@"
 
 url=${COCO_URL:-http://images.cocodataset.org}
 out=$here/coco

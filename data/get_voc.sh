@@ -10,6 +10,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/fetch.sh"
+fetch_arguments "${BASH_SOURCE[0]}" "$@"
 
 url=${VOC_URL:-http://host.robots.ox.ac.uk/pascal/VOC}
 out=$here/voc

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prune.cli import Parser, RunArgs, add_options, open_command, parse_size, run_command, take
+from prune.cli import Parser, RunArgs, add_options, open_command, parse_size, require, run_command, take
 from prune.cli.command import refuse_existing
 from prune.darknet.datafile import read_datafile
 from prune.darknet.files import atomic_write, refuse_overwriting
@@ -55,6 +55,8 @@ def main() -> int:
     command = open_command(given, run, inputs=[given.data, args.cfg])
     if args.html is not None:
         refuse_overwriting([args.html], [given.data, args.cfg])
+        same = run.json not in (None, "-") and Path(str(run.json)).resolve() == args.html.resolve()
+        require(not same, f"--html and --json both name {args.html}; choose two files")
         refuse_existing([] if args.overwrite else [args.html])
     report = examine(given.data, args, take(given, CheckSettings, progress=not run.quiet))
     if args.html is not None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import logging
 import os
 import sys
@@ -128,6 +129,9 @@ def open_command(
     targets = [run.out / name for name in (*outputs, "summary.json")] if run.out is not None and outputs else []
     if run.json not in (None, "-"):
         refuse_overwriting([str(run.json)], given)
+        for target in targets:
+            own = Path(str(run.json)).resolve() == target.resolve()
+            require(not own, f"--json {run.json}: this command writes {target.name} itself; choose another file")
     in_place = resume is not None and run.out is not None and resume.resolve() == (run.out / "last.pt").resolve()
     refuse_overwriting(targets, given if in_place else [*given, resume])
     if not (run.overwrite or in_place):
@@ -152,12 +156,15 @@ def refuse_existing(targets: Sequence[Path]) -> None:
     for path in targets:
         require(
             not path.exists(),
-            f"{path} exists already: choose another --out, or pass --overwrite to replace it",
+            f"{path} exists already: choose another place, or pass --overwrite to replace it",
         )
 
 
 def run_command(main: Callable[[], int | None]) -> NoReturn:
     """Run `main` and leave with its exit code; mistakes become one line on standard error, see CLI.md."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a path may hold what the terminal's encoding does not
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(exit_code(main))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prune.darknet.files import read_text
+from prune.darknet.files import is_unicode, read_text
 from prune.errors import DataError
 
 _log = logging.getLogger(__name__)
@@ -93,7 +93,8 @@ def parse_entries(text: str, path: Path) -> dict[str, Entry]:
             continue
         key, equals, value = (part.strip() for part in stripped.partition("="))
         if not equals or not key or not value:
-            raise DataError(path, number, f"'{stripped}' is not 'key = value'; mend or remove the line")
+            hint = "give a .data file that names this one" if stripped[0] in "{[" else "mend or remove the line"
+            raise DataError(path, number, f"'{stripped[:60]}' is not 'key = value'; {hint}")
         _add_entry(entries, key, Entry(value, number), path)
     return entries
 
@@ -126,7 +127,7 @@ def missing_message(key: str, value: str, data_path: Path) -> str:
 
 def read_names(path: Path | str) -> tuple[str, ...]:
     """Class names, one a line. Blank lines at the end are dropped; raises DataError for one in between
-    (Darknet would count it as a class) and for an empty file."""
+    (Darknet would count it as a class), for a name given twice and for an empty file."""
     path = Path(path)
     text = read_text(path, DataError).removeprefix("\ufeff")
     names = [line.strip() for line in text.rstrip().splitlines()]
@@ -135,6 +136,12 @@ def read_names(path: Path | str) -> tuple[str, ...]:
     for number, name in enumerate(names, start=1):
         if not name:
             raise DataError(path, number, "is blank, and Darknet would count it as a class; remove the line")
+        if name in names[: number - 1]:
+            raise DataError(
+                path, number, f"'{name}' stands on line {names.index(name) + 1} too; give each class a name"
+            )
+        if not is_unicode(name):
+            raise DataError(path, number, "is not in UTF-8; save the file in that encoding")
     return tuple(names)
 
 

@@ -56,11 +56,17 @@ def read_text(path: Path | str, error: ErrorType = FileError) -> str:
 def read_json(path: Path | str) -> Any:
     """What a JSON file holds. Raises DataError where it is missing or no JSON."""
     try:
-        return json.loads(read_text(path, DataError))
+        return json.loads(read_text(path, DataError).removeprefix("\ufeff"))
     except json.JSONDecodeError as cause:
         raise DataError(path, cause.lineno, f"is not JSON ({cause.msg}); mend or replace the file") from cause
-    except RecursionError as cause:
-        raise DataError(path, None, "is not JSON that can be read (nested too deeply); replace the file") from cause
+    except (RecursionError, ValueError) as cause:  # ValueError: a number of thousands of digits
+        told = "nested too deeply" if isinstance(cause, RecursionError) else "a number is too long"
+        raise DataError(path, None, f"is not JSON that can be read ({told}); replace the file") from cause
+
+
+def is_unicode(text: str) -> bool:
+    """Whether none of it were bytes that are not UTF-8 (see `read_text`)."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def encode_text(text: str) -> bytes:

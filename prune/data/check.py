@@ -116,7 +116,7 @@ def check(
     statistics = {split: _statistics(pairs, datafile.classes) for split, pairs in seen.items()}
     _missing_classes(datafile.names, statistics, faults, remarks)
     boxes = seen["train"] if "train" in seen else seen["valid"]
-    anchors = _anchors(boxes, settings, net_wh, letterbox, netdef)
+    anchors = _anchors(boxes, settings, net_wh, letterbox, netdef, remarks)
     some = tuple(shot for split, pairs in seen.items() for shot in examples(split, pairs, settings.seed))
     return CheckReport(datafile.names, statistics, faults, remarks, anchors, tuple(shots), some)
 
@@ -148,14 +148,21 @@ def _missing_classes(
 
 
 def _anchors(
-    pairs: list[tuple[Sample, Wh]], settings: CheckSettings, net_wh: Wh, letterbox: bool, netdef: NetDef | None
+    pairs: list[tuple[Sample, Wh]],
+    settings: CheckSettings,
+    net_wh: Wh,
+    letterbox: bool,
+    netdef: NetDef | None,
+    remarks: Faults,
 ) -> AnchorReport | None:
     sizes = network_sizes([sample for sample, _ in pairs], [size for _, size in pairs], net_wh, letterbox)
     if settings.anchors == 0 or not len(sizes):
         return None
     old = cfg_anchors(netdef) if netdef else None
     usual = len(old) if old is not None else 9
-    count = settings.anchors or min(usual, len(np.unique(sizes, axis=0)))
+    count = min(settings.anchors or usual, len(np.unique(sizes, axis=0)))
+    if settings.anchors and count < settings.anchors:
+        remarks.add(f"fewer different box sizes than --anchors {settings.anchors}", f"only {count}")
     after = find_anchors(sizes, count, settings.seed, old)
     before = measure_anchors(sizes, old) if old is not None else None
     return AnchorReport(net_wh, letterbox, sizes, after, before, cfg_text(netdef, after) if netdef else None)

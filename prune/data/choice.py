@@ -19,8 +19,11 @@ EMPTY = "image without an object left out (--drop-empty)"
 
 
 def parse_names(text: str) -> tuple[str, ...]:
-    """`cat, dog` as names."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    """`cat, dog` as names. Raises ValueError for none."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise ValueError(f"'{text}' names no class")
+    return names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prune.data.target import Item, Target
-from prune.detect.coco_json import load_instances
+from prune.detect.coco_json import image_key, load_instances
 from prune.detect.sample import Sample, SampleSet
 from prune.detect.samples import Split
 
 Record = dict[str, Any]
-IDS_REPEAT = "annotation ids repeat or are 0; new ones given, segments and the like not carried over"
+IDS_REPEAT = "annotation ids repeat or are 0; new ones given"
 
 
 def write_coco(split: Split, items: Sequence[Item], found: SampleSet, target: Target) -> dict[str, str]:
     """Writes annotations/instances_SPLIT.json and SPLIT/IMAGE; returns the lines of the `.data` file.
 
-    Where the source is COCO too, ids, segments, licences and all else are kept. Boxes are [left, top, width, height]
+    Where the source is COCO too, ids, segments, licences and all else are kept, but for the names of the categories,
+    which are the classes'. Boxes are [left, top, width, height]
     in pixels, edges counted from 0. `difficult` (VOC's flag) is a key of ours. Annotation ids count from 1:
     pycocotools scores one of id 0 as absent.
     """
@@ -34,8 +35,8 @@ def write_coco(split: Split, items: Sequence[Item], found: SampleSet, target: Ta
 def instances(items: Sequence[Item], found: SampleSet, target: Target) -> Record:
     """The JSON's content."""
     original = load_instances(found.annotations) if found.annotations is not None else {}
-    images = {record.get("id"): record for record in original.get("images", ())}
-    known = _by_id(original, found, target)
+    images = {image_key(record.get("id")): record for record in reversed(original.get("images", ()))}
+    known = original.get("annotations", [])
     category_ids = _category_ids(found)
     image_ids = _image_ids(items)
     records, annotations = [], list[Record]()
@@ -44,21 +45,19 @@ def instances(items: Sequence[Item], found: SampleSet, target: Target) -> Record
         own = {"id": image_id, "file_name": item.name, "width": width, "height": height}
         records.append(images.get(image_id, {}) | own)
         annotations += _annotations(item, image_id, category_ids, known)
-    if not known:
+    if not _tell_apart(known):
         annotations = [record | {"id": number} for number, record in enumerate(annotations, start=1)]
+        if known:
+            target.notes.add(IDS_REPEAT, found.annotations)
     categories = _categories(found, category_ids, original)
     base: Record = {"info": {}, "licenses": []}
     return base | original | {"images": records, "annotations": annotations, "categories": categories}
 
 
-def _by_id(original: Mapping[str, Any], found: SampleSet, target: Target) -> dict[int, Record]:
-    """The source's annotations by their ids; none of them where these do not tell them apart."""
-    records = original.get("annotations", ())
-    by_id = {record["id"]: record for record in records if isinstance(record.get("id"), int) and record["id"] != 0}
-    if len(by_id) == len(records):
-        return by_id
-    target.notes.add(IDS_REPEAT, found.annotations)
-    return {}
+def _tell_apart(annotations: Sequence[Record]) -> bool:
+    """Whether each has an id of its own, and none the 0 that pycocotools takes for no id."""
+    ids = {record["id"] for record in annotations if isinstance(record.get("id"), int) and record["id"] != 0}
+    return 0 < len(ids) == len(annotations)
 
 
 def _image_ids(items: Sequence[Item]) -> list[int | str]:
@@ -79,17 +78,17 @@ def _category_ids(found: SampleSet) -> list[int]:
 def _categories(found: SampleSet, ids: Sequence[int], original: Mapping[str, Any]) -> list[Record]:
     old = {record.get("id"): record for record in original.get("categories", ())} if found.category_ids else {}
     plain = {"supercategory": "none"}
-    return [old.get(i, plain) | {"id": i, "name": name} for i, name in zip(ids, found.names, strict=True)]
+    before = found.category_ids or ids
+    named = zip(before, ids, found.names, strict=True)
+    return [old.get(was, plain) | {"id": now, "name": name} for was, now, name in named]
 
 
-def _annotations(
-    item: Item, image_id: int | str, category_ids: Sequence[int], known: Mapping[int, Record]
-) -> list[Record]:
+def _annotations(item: Item, image_id: int | str, category_ids: Sequence[int], known: Sequence[Record]) -> list[Record]:
     sample, edges = item.sample, item.edges(item.size_wh)
     boxes = np.concatenate((edges[:, :2], edges[:, 2:] - edges[:, :2]), axis=1)
     records = []
     for number, label in enumerate(sample.classes):
-        old = known[int(sample.annotation_ids[number])] if known and sample.annotation_ids is not None else {}
+        old = known[int(sample.places[number])] if known and sample.places is not None else {}
         own = {"image_id": image_id, "category_id": category_ids[int(label)]}
         records.append(_new_annotation(sample, number, boxes[number]) | old | own)
     return records
@@ -98,7 +97,7 @@ def _annotations(
 def _new_annotation(sample: Sample, number: int, box: NDArray[np.float64]) -> Record:
     segment = float(sample.areas[number]) if sample.areas is not None else 0.0
     record: Record = {
-        "bbox": [round(float(value), 4) for value in box],
+        "bbox": [round(float(value), 4) or float(value) for value in box],
         "area": round(segment or float(box[2] * box[3]), 4),
         "iscrowd": int(sample.crowd[number]),
         "segmentation": [],

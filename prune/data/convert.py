@@ -19,6 +19,7 @@ from prune.detect.sample import SampleSet
 from prune.detect.samples import SPLITS, Split, read_samples
 from prune.errors import DataError, UsageError
 
+_IMAGE_FOLDERS = frozenset({"images", "JPEGImages"})
 Format = Literal["coco", "voc", "darknet"]
 
 
@@ -64,6 +65,9 @@ def convert(datafile: DataFile, settings: ConvertSettings, choice: Choice, out: 
     holds an input.
     """
     out = out.absolute()
+    if settings.to == "darknet" and not _IMAGE_FOLDERS.isdisjoint(out.parts):
+        told = "lies below a folder named images, whose label files are looked for below labels"
+        raise UsageError(f"--out {out}: {told}; choose another")
     faults, notes = Faults(), Faults()
     sets = {}
     for split in _splits(datafile, settings.split):

@@ -1,7 +1,7 @@
 """Writing Darknet's own layout: lists of images, and a label file beside each image.
 
 Beside the image is where Darknet looks for a label that lies below none of its known folders, and where YOLO
-tools look below no folder `images`.
+tools look below no folder `images` (`convert` writes below none).
 """
 
 from __future__ import annotations

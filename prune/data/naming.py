@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
+
+from prune.darknet.files import is_unicode
+from prune.detect.images import image_suffix, is_image_name
 
 
 def unique_names(images: Sequence[Path]) -> list[str]:
@@ -12,15 +16,22 @@ def unique_names(images: Sequence[Path]) -> list[str]:
     without regard to case).
 
     An image keeps its name where no earlier one has it. Otherwise its folders are put before it, as many as it
-    takes, then a number. Blanks become underscores: a VOC list ends an id at the first one.
+    takes, then a number. Blanks become underscores: a VOC list ends an id at the first one. What lists and readers
+    would not know for an image (`.jfif`, no suffix) gets the suffix of what it holds, and bytes that are not UTF-8
+    become letters: XML and JSON have no others.
     """
     taken: set[str] = set()
     names = []
-    for image in images:
+    for image in map(_speakable, images):
         name = next(name for name in _candidates(image) if _key(name) not in taken)
         taken.add(_key(name))
         names.append(name)
     return names
+
+
+def _speakable(image: Path) -> Path:
+    path = Path(os.fsencode(image).decode("latin-1")) if not is_unicode(str(image)) else image
+    return path if is_image_name(path.name) else path.with_name(f"{path.name}{image_suffix(image) or ''}")
 
 
 def _key(name: str) -> str:

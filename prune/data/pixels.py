@@ -11,20 +11,23 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from prune.detect.images import read_image
+from prune.detect.images import is_turned, read_image
 
-_JPEG, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+_JPEG, _STANDALONE = b"\xff\xd8", (0x01, *range(0xD0, 0xD8))
+_HEAD = 1 << 16
 _PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """What an image file holds. `size_wh` in pixels as stored, None where it does not decode; `pixels`: equal for
-    images of equal pixels; `cut_off`: its end is missing, and decoders make up the rest."""
+    images of equal pixels; `cut_off`: its end is missing, and decoders make up the rest; `turned`: its camera's
+    orientation flag asks for a quarter turn."""
 
     size_wh: tuple[int, int] | None = None
     pixels: bytes = b""
     cut_off: bool = False
+    turned: bool = False
 
 
 def look_at(path: Path) -> Look:
@@ -34,7 +37,9 @@ def look_at(path: Path) -> Look:
         return Look()
     size = image.shape[1], image.shape[0]
     digest = hashlib.blake2b(repr(size).encode() + image.tobytes(), digest_size=16).digest()
-    return Look(size, digest, _cut_off(path.read_bytes()))
+    data = path.read_bytes()
+    turned = b"Exif" in data[:_HEAD] and is_turned(path, size[::-1], size)
+    return Look(size, digest, _cut_off(data), turned)
 
 
 def look_at_all(paths: Iterable[Path], progress: bool) -> dict[Path, Look]:
@@ -47,8 +52,23 @@ def look_at_all(paths: Iterable[Path], progress: bool) -> dict[Path, Look]:
 
 
 def _cut_off(data: bytes) -> bool:
-    """A JPEG's last scan is followed by an end marker (ITU-T T.81, B.1.1.3: neither occurs within coded data), a PNG
-    ends with its IEND chunk."""
+    """A JPEG's scans are followed by an end marker, a PNG ends with its IEND chunk. What follows (a phone's motion
+    picture, say) does not matter."""
     if data.startswith(_JPEG):
-        return data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN)
-    return data.startswith(_PNG) and _PNG_END not in data[-1024:]
+        return not _jpeg_ends(data)
+    return data.startswith(_PNG) and _PNG_END not in data
+
+
+def _jpeg_ends(data: bytes) -> bool:
+    """Whether the segments lead to an end marker (ITU-T T.81, B.1.1: each but a few has its length behind its marker;
+    within the coded data of a scan, 0xFF is followed by 0 or by a restart marker)."""
+    at = 2
+    while 0 <= at < len(data) - 1:
+        marker = data[at + 1]
+        if data[at] != 0xFF or marker in (0x00, 0xFF, *_STANDALONE):  # coded data, padding, restarts
+            at = data.find(b"\xff", at + 1)
+        elif marker == 0xD9:
+            return True
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return False

@@ -20,9 +20,9 @@ from prune.errors import DataError
 
 NO_IMAGE = "image does not decode"
 CUT_OFF = "image is cut off, its end is missing"
-OTHER_SIZE = "image is of another size than its annotation says"
 TWICE = "object twice: same class, same box"
 TWO_CLASSES = "one box under two classes"
+TURNED = "image has a camera's orientation flag: its labels are taken as of the image as it is stored"
 BEYOND = "box reaches beyond the image, clipped"
 
 
@@ -39,6 +39,8 @@ def check_split(
         _check_image(sample, look, size, faults, shots)
         _check_boxes(sample, size, faults, remarks, shots)
         if found.source == "list":
+            if look.turned:
+                remarks.add(TURNED, sample.image)
             _check_label(sample, look.size_wh, len(found.names), faults, shots)
 
 
@@ -46,10 +48,6 @@ def _check_image(sample: Sample, look: Look, size: Wh, faults: Faults, shots: li
     if look.cut_off:
         faults.add(CUT_OFF, sample.image)
         add_shot(shots, Shot(sample, size, CUT_OFF))
-    if look.size_wh is not None and size not in (look.size_wh, look.size_wh[::-1]):
-        width, height = look.size_wh
-        faults.add(OTHER_SIZE, f"{sample.image} ({width} x {height}, not {size[0]} x {size[1]})")
-        add_shot(shots, Shot(sample, size, OTHER_SIZE))
 
 
 def _check_boxes(sample: Sample, size: Wh, faults: Faults, remarks: Faults, shots: list[Shot]) -> None:

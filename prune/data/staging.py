@@ -19,16 +19,22 @@ MARK = "summary.json"
 def staged_folder(target: Path) -> Iterator[Path]:
     """An empty folder beside `target` that takes its name when the block ended without an error, and its place
     where there was one already (see `check_free`). After an error nothing of it is left."""
-    target = Path(os.path.abspath(target))
+    target = Path(os.path.realpath(target))  # where `target` is a link, the folder that it leads to
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
         plain = staging / "new"  # mkdtemp's own folder is closed to all others
         plain.mkdir()
         yield plain
-        if target.exists():
+        replaced = target.exists()
+        if replaced:
             target.rename(staging / "old")
-        plain.rename(target)
+        try:
+            plain.rename(target)
+        except BaseException:
+            if replaced:
+                (staging / "old").rename(target)
+            raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

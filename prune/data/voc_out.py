@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from prune.data.target import Item, Target
 from prune.detect.edges import Boxes
 from prune.detect.samples import Split
-from prune.detect.voc_xml import xml_of
+from prune.detect.voc_xml import parse_xml, xml_of
 
 SET_NAMES: dict[Split, str] = {"train": "train", "valid": "val"}
 NARROWEST = 1.001
@@ -43,9 +43,9 @@ def annotation_text(item: Item, names: Sequence[str], folder: str) -> str:
     for key, value in zip(("width", "height", "depth"), (*size, 3), strict=True):
         _set(tree, f"size/{key}", str(value))
     corners = voc_corners(item.edges(size))
-    places = item.sample.annotation_ids if original is not None else None
+    places = item.sample.places if original is not None else None
     for number, label in enumerate(item.sample.classes):
-        kept = _new_object(corners[number]) if places is None else objects[int(places[number]) - 1]
+        kept = _new_object(corners[number]) if places is None else objects[int(places[number])]
         _set(kept, "name", names[int(label)])
         _mark(kept, bool(item.sample.difficult[number]), bool(item.sample.crowd[number]))
         tree.append(kept)
@@ -67,7 +67,7 @@ def voc_corners(edges: Boxes) -> Boxes:
 def _original(item: Item) -> ET.Element | None:
     """The source's XML, where the source is a VOC folder and the image has one."""
     xml = xml_of(item.sample.image)
-    return ET.fromstring(xml.read_bytes()) if item.source == "voc" and xml.is_file() else None
+    return parse_xml(xml.read_bytes()) if item.source == "voc" and xml.is_file() else None
 
 
 def _drop_objects(tree: ET.Element) -> list[ET.Element]:

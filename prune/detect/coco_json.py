@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,13 +12,16 @@ from typing import Any
 
 from prune.darknet.files import read_json
 from prune.detect.faults import Faults
-from prune.detect.images import image_size
+from prune.detect.images import image_size, is_turned
 from prune.detect.sample import Annotation, Sample, SampleSet, pixel_fault, sample_from_pixels
 from prune.errors import DataError
 
 _log = logging.getLogger(__name__)
 
 Record = Mapping[str, Any]
+_Placed = tuple[int, Record]
+"""An annotation and its place (from 0) in the JSON's list."""
+_LARGEST = 1 << 31
 
 
 def read_coco(path: Path, names: tuple[str, ...], images: Path) -> SampleSet:
@@ -31,16 +35,21 @@ def read_coco(path: Path, names: tuple[str, ...], images: Path) -> SampleSet:
     data = load_instances(path)
     mapping = class_ids(data["categories"], names, path)
     faults = Faults()
-    by_image: defaultdict[int | str | None, list[Record]] = defaultdict(list)
-    for annotation in _without_strangers(data, mapping, path, faults):
-        by_image[_key(annotation.get("image_id"))].append(annotation)
-    samples = []
+    by_image: defaultdict[int | str | None, list[_Placed]] = defaultdict(list)
+    for placed in _without_strangers(data, mapping, path, faults):
+        by_image[image_key(placed[1].get("image_id"))].append(placed)
+    samples, seen = [], set()
     for record in data["images"]:
-        sample = _sample(record, by_image.pop(_key(record.get("id")), []), images, mapping, faults)
+        image_id = image_key(record.get("id"))
+        if image_id in seen and image_id is not None:
+            faults.add("image record skipped, its id was there before", f"{path} (image {image_id})")
+            continue
+        seen.add(image_id)
+        sample = _sample(record, by_image.pop(image_id, []), images, mapping, faults)
         if sample is not None:
             samples.append(sample)
     for orphans in by_image.values():
-        for orphan in orphans:
+        for _, orphan in orphans:
             faults.add("annotation of an image the JSON does not hold", _place(path, orphan))
     if not samples:
         raise DataError(path, None, f"no usable image in {images}: {'; '.join(faults.lines())}")
@@ -68,11 +77,12 @@ def class_ids(categories: Sequence[Record], names: Sequence[str], path: Path) ->
     """
     try:
         by_id = {int(category["id"]): str(category["name"]) for category in categories}
-    except (KeyError, TypeError, ValueError) as cause:
+    except (KeyError, TypeError, ValueError, OverflowError) as cause:
         raise DataError(path, None, "a category has no numeric 'id' or no 'name'; add it") from cause
     spelled = [by_id[category_id] for category_id in sorted(by_id)]
     same_names = set(spelled) == set(names)
     if len(by_id) == len(names) and not same_names:
+        _warn_of_moved(spelled, names, path)
         return {category_id: index for index, category_id in enumerate(sorted(by_id))}
     if same_names and spelled != list(names):
         _log.warning("%s: holds the classes of 'names' in another order; mapped by name", path)
@@ -84,67 +94,95 @@ def class_ids(categories: Sequence[Record], names: Sequence[str], path: Path) ->
     raise DataError(path, None, f"holds {counts}; correct 'names'")
 
 
-def _without_strangers(data: Mapping[str, Any], mapping: Mapping[int, int], path: Path, faults: Faults) -> list[Record]:
+def _warn_of_moved(spelled: Sequence[str], names: Sequence[str], path: Path) -> None:
+    """Categories go by their order; a name that both sides have, but at other places, speaks against it."""
+    for place, name in enumerate(spelled):
+        if name in names and names[place] != name:
+            told = f"its category {place + 1} is '{name}', but line {place + 1} of 'names' is '{names[place]}'"
+            _log.warning("%s: %s; mapped by order, correct 'names' if that is wrong", path, told)
+            return
+
+
+def _without_strangers(
+    data: Mapping[str, Any], mapping: Mapping[int, int], path: Path, faults: Faults
+) -> list[_Placed]:
     """The annotations of categories that are classes; the rest is one fault per category that is in no name."""
     spelled = {int(record["id"]): str(record["name"]) for record in data["categories"]}
     known, strangers = [], Counter[str]()
-    for annotation in data["annotations"]:
+    for place, annotation in enumerate(data["annotations"]):
         category = annotation.get("category_id")
         if not isinstance(category, int) or category not in spelled:
-            faults.add("object skipped, its category is not among the JSON's categories", _place(path, annotation))
+            faults.add("object skipped, its category_id is no id of the JSON's categories", _place(path, annotation))
         elif category not in mapping:
             strangers[spelled[category]] += 1
         else:
-            known.append(annotation)
+            known.append((place, annotation))
     for name, count in strangers.most_common():
         faults.add("category that is not in 'names', its objects are skipped", f"{path} ('{name}', {count} objects)")
     return known
 
 
 def _sample(
-    record: Record, annotations: Sequence[Record], images: Path, mapping: Mapping[int, int], faults: Faults
+    record: Record, annotations: Sequence[_Placed], images: Path, mapping: Mapping[int, int], faults: Faults
 ) -> Sample | None:
-    name, image_id = record.get("file_name"), _key(record.get("id"))
+    name, image_id = record.get("file_name"), image_key(record.get("id"))
     if not isinstance(name, str) or image_id is None:
         faults.add("image record without 'file_name' or 'id'", f"image {image_id}")
         return None
     image = images / name
-    if not image.is_file():
+    if not os.path.isfile(image):  # Path.is_file raises for a name that no file can have
         faults.add("listed image does not exist", image)
         return None
-    size = _size(record) or image_size(image)
-    if size is None:
+    stored = image_size(image)
+    if stored is None:
         faults.add("image does not decode", image)
         return None
-    objects = [o for a in annotations if (o := _object(a, size, mapping, faults, image)) is not None]
+    size = _size(record) or stored
+    if size != stored and not is_turned(image, size, stored):
+        place = f"{image} ({stored[0]} x {stored[1]}, not {size[0]} x {size[1]})"
+        if _same_shape(size, stored):
+            faults.add("JSON gives another image size of the same shape; boxes are scaled from it", place)
+        else:  # COCO's own tools never look at the JSON's
+            faults.add("JSON gives another image size; the image's own is taken", place)
+            size = stored
+    objects = [o for placed in annotations if (o := _object(placed, size, mapping, faults, image)) is not None]
     return sample_from_pixels(image, image_id, size, objects)
 
 
-def _key(value: object) -> int | str | None:
+def image_key(value: object) -> int | str | None:
     """An image's id; None for what cannot be one."""
     return value if isinstance(value, int | str) else None
 
 
-def _number(value: object, default: float) -> float:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else default
+def finite(value: object) -> float | None:
+    """A number of a JSON as a float; None for what is none, or larger than any."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # an integer may have any number of digits
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _size(record: Record) -> tuple[int, int] | None:
     width, height = record.get("width"), record.get("height")
-    if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+    if isinstance(width, int) and isinstance(height, int) and 0 < width < _LARGEST and 0 < height < _LARGEST:
         return width, height
     return None
 
 
 def _object(
-    annotation: Record, size: tuple[int, int], mapping: Mapping[int, int], faults: Faults, image: Path
+    placed: _Placed, size: tuple[int, int], mapping: Mapping[int, int], faults: Faults, image: Path
 ) -> Annotation | None:
+    number, annotation = placed
     place = _place(image, annotation)
     box = annotation.get("bbox")
-    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(v, int | float) for v in box):
-        faults.add("object skipped, box is not four numbers", place)
+    sides = [side for value in box if (side := finite(value)) is not None] if isinstance(box, list) else []
+    if not isinstance(box, list) or len(sides) != 4 or len(box) != 4:
+        faults.add("object skipped, box is not four finite numbers", place)
         return None
-    x, y, width, height = map(float, box)
+    x, y, width, height = sides
     fault = pixel_fault((x, y, x + width, y + height), size)
     if fault:
         faults.add(f"object skipped, {fault}", place)
@@ -152,11 +190,22 @@ def _object(
     return Annotation(
         mapping[annotation["category_id"]],
         (x, y, x + width, y + height),
-        difficult=bool(annotation.get("difficult", 0)),
-        crowd=bool(annotation.get("iscrowd", 0)),
-        area=_number(annotation.get("area"), width * height),
-        annotation_id=int(_number(annotation.get("id"), 0)),
+        difficult=_flag(annotation.get("difficult")),
+        crowd=_flag(annotation.get("iscrowd")),
+        area=finite(annotation.get("area")) or width * height,
+        place=number,
     )
+
+
+def _same_shape(told: tuple[int, int], stored: tuple[int, int]) -> bool:
+    """Whether the image may have been resized after it was annotated: to a pixel, as sizes are rounded."""
+    (width, height), (stored_w, stored_h) = told, stored
+    return abs(width * stored_h / stored_w - height) <= 1 and abs(height * stored_w / stored_h - width) <= 1
+
+
+def _flag(value: object) -> bool:
+    """0 and 1, also where a tool wrote them as words."""
+    return value.strip().lower() in ("1", "true") if isinstance(value, str) else bool(value)
 
 
 def _place(file: Path, annotation: Record) -> str:

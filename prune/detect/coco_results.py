@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prune.darknet.files import atomic_write, read_json
+from prune.detect.coco_json import finite
 from prune.detect.detected import Detected
 from prune.detect.faults import Faults
 from prune.detect.images import image_size
@@ -109,7 +109,8 @@ def _refuse_strangers(
             None,
             f"{len(strangers)} of {len(entries)} results are for images that are not in the set "
             f"(the first, entry {first + 1}: image_id {entries[first].get('image_id')!r}; the set's {len(samples)} "
-            f"begin with {samples.samples[0].image_id!r}); evaluate on the data that the results were made from",
+            f"begin with {samples.samples[0].image_id!r}{_skipped(samples)}); evaluate on the data that the results "
+            "were made from",
         )
     for number, entry in enumerate(entries, start=1):
         own = samples.samples[places[entry["image_id"]]].image.name
@@ -119,6 +120,11 @@ def _refuse_strangers(
             raise DataError(path, None, f"{told}; evaluate on the data that the results were made from")
 
 
+def _skipped(samples: SampleSet) -> str:
+    """What was left out of the set, which may be why."""
+    return "".join(f"; {line}" for line in samples.faults.lines())
+
+
 def _known(image_id: object, places: Mapping[object, int]) -> bool:
     return isinstance(image_id, int | float | str) and not isinstance(image_id, bool) and image_id in places
 
@@ -126,21 +132,19 @@ def _known(image_id: object, places: Mapping[object, int]) -> bool:
 def _row(path: Path, number: int, entry: Mapping[str, Any], classes: Mapping[float, int]) -> list[float]:
     """x0 y0 x1 y1 in pixels, score, class."""
     box, score, category = entry.get("bbox"), entry.get("score"), entry.get("category_id")
-    if not (isinstance(box, list) and len(box) == 4 and all(map(_finite, box)) and min(box[2:]) >= 0):
-        raise DataError(path, None, f"entry {number}: bbox must be x, y, width and height in pixels, but is {box}")
-    if not _finite(score):
-        raise DataError(path, None, f"entry {number}: score must be a number, but is {score!r}")
+    sides = [side for value in box if (side := finite(value)) is not None] if isinstance(box, list) else []
+    if not isinstance(box, list) or not len(box) == len(sides) == 4 or min(sides[2:]) < 0:
+        told = f"bbox must be x, y, width and height in pixels, but is {str(box)[:80]}"
+        raise DataError(path, None, f"entry {number}: {told}; mend the file")
+    if (confidence := finite(score)) is None:
+        raise DataError(path, None, f"entry {number}: score must be a number, but is {str(score)[:80]}; mend the file")
     label = classes.get(category) if isinstance(category, int | float) else None
     if label is None:
         known = ", ".join(map(str, list(classes)[:5])) + (", …" if len(classes) > 5 else "")
         told = f"entry {number}: category_id {category!r} is none of the set's ({known})"
         raise DataError(path, None, f"{told}; evaluate on the data that the results were made from")
-    x, y, width, height = box
-    return [x, y, x + width, y + height, score, label]
-
-
-def _finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    x, y, width, height = sides
+    return [x, y, x + width, y + height, confidence, label]
 
 
 def _in_images(samples: SampleSet, parts: Sequence[Floats]) -> tuple[list[Detected], Faults]:

@@ -55,8 +55,9 @@ class Detected:
         return np.concatenate((devkit_boxes(self.found[:, :4]), self.found[:, 4:]), axis=1)
 
     def darknet_truth(self) -> DarknetTruth:
-        """Of a list source, `difficult` are the objects of the `difficult=` list."""
-        return DarknetTruth(self.boxes, self.sample.classes, self.ignored)
+        """Of a list source, `difficult` are the objects of the `difficult=` list, and boxes are not clipped: nor does
+        Darknet."""
+        return DarknetTruth(self.sample.unclipped_edges(self.size_wh), self.sample.classes, self.ignored)
 
 
 def devkit_boxes(edges: Floats) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -82,38 +82,52 @@ def _image_ids(images: Sequence[Path]) -> list[str]:
 
 
 def _sample(image: Path, image_id: str, labels: Labels) -> Sample:
-    classes, boxes = labels
-    no = np.zeros(len(classes), np.bool_)
-    return Sample(image, boxes, classes, difficult=no, crowd=no, image_id=image_id)
+    no = np.zeros(len(labels.classes), np.bool_)
+    return Sample(image, labels.boxes, labels.classes, no, no, image_id, label_boxes=labels.unclipped)
 
 
 def _with_difficult(
     samples: Sequence[Sample], line_numbers: Sequence[int], path: Path, classes: int, faults: Faults
 ) -> list[Sample]:
-    """The samples with the difficult objects of Darknet's parallel list added, matched line by line."""
+    """The samples with the difficult objects of Darknet's parallel list added, matched line by line. Raises DataError
+    where it is too short, or leads to no label at all."""
     by_line = dict(list_lines(path))
-    extended = []
+    extended, missing = [], 0
     for sample, number in zip(samples, line_numbers, strict=True):
         if number not in by_line:
             raise DataError(path, None, _SHORT.format(number))
-        label = _parallel_label(Path(by_line[number]), path.parent)
+        named = PurePath(by_line[number].replace("\\", "/")).stem
+        if named != sample.image.stem:
+            told = f"names {named}, but the same line of the images names {sample.image.stem}"
+            raise DataError(path, number, f"{told}; both must list the same images in one order")
+        label = _parallel_label(by_line[number], path.parent)
+        if label is None:
+            missing += 1
+            faults.add("no label file of difficult objects", f"{path}:{number}")
         labels = read_labels(label, classes, faults) if label else no_labels()
         extended.append(_add_difficult(sample, labels))
+    if missing == len(samples):
+        message = f"none of its {missing} lines leads to a label file (first: '{by_line[line_numbers[0]]}')"
+        raise DataError(path, line_numbers[0], f"{message}; correct the paths")
     return extended
 
 
-def _parallel_label(image: Path, folder: Path) -> Path | None:
+def _parallel_label(line: str, folder: Path) -> Path | None:
     """The label of an image that need not exist, relative to the working directory or to its list's folder."""
-    return find_label(image) or find_label(folder / image)
+    spellings = (line, line.replace("\\", "/"))
+    found = (find_label(place / spelling) for spelling in spellings for place in (Path(), folder))
+    return next(filter(None, found), None)
 
 
 def _add_difficult(sample: Sample, labels: Labels) -> Sample:
-    classes, boxes = labels
-    yes, no = np.ones(len(classes), np.bool_), np.zeros(len(classes), np.bool_)
+    count = len(labels.classes)
+    yes, no = np.ones(count, np.bool_), np.zeros(count, np.bool_)
+    assert sample.label_boxes is not None, "a list's samples come from label files"
     return replace(
         sample,
-        boxes=np.concatenate((sample.boxes, boxes)),
-        classes=np.concatenate((sample.classes, classes)),
+        boxes=np.concatenate((sample.boxes, labels.boxes)),
+        classes=np.concatenate((sample.classes, labels.classes)),
+        label_boxes=np.concatenate((sample.label_boxes, labels.unclipped)),
         difficult=np.concatenate((sample.difficult, yes)),
         crowd=np.concatenate((sample.crowd, no)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 from typing import BinaryIO
@@ -14,11 +15,27 @@ Image = NDArray[np.uint8]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 """Image suffixes in lower case; where two files share a stem, the earlier suffix wins."""
+_MAGIC = {
+    rb"\xff\xd8\xff": ".jpg",
+    rb"\x89PNG\r\n\x1a\n": ".png",
+    rb"BM": ".bmp",
+    rb"RIFF....WEBP": ".webp",
+    rb"II\*\0|MM\0\*": ".tif",
+    rb"P[36]\s": ".ppm",
+    rb"P[25]\s": ".pgm",
+}
 
 
 def is_image_name(name: str) -> bool:
     """True for a name with an image's suffix, in any case."""
     return name.lower().endswith(SUFFIXES)
+
+
+def image_suffix(path: Path) -> str | None:
+    """The usual suffix of what a file holds, by its first bytes; None for what is no image of a known kind."""
+    with path.open("rb") as file:
+        start = file.read(12)
+    return next((suffix for magic, suffix in _MAGIC.items() if re.match(magic, start, re.DOTALL)), None)
 
 
 def read_image(path: Path, size_wh: tuple[int, int] | None = None, upright: bool = False) -> Image | None:
@@ -59,6 +76,15 @@ def image_size(path: Path) -> tuple[int, int] | None:
         image = read_image(path)
         size = None if image is None else (image.shape[1], image.shape[0])
     return size if size and min(size) > 0 else None
+
+
+def is_turned(path: Path, told_wh: tuple[int, int], stored_wh: tuple[int, int]) -> bool:
+    """Whether an annotator who was told `told_wh` saw the image turned: it is `stored_wh` transposed, and the camera's
+    orientation flag asks for that. (Without the flag width and height were mixed up.) Decodes the image if need be."""
+    if told_wh == stored_wh or told_wh != stored_wh[::-1]:
+        return False
+    image = read_image(path, upright=True)
+    return image is not None and (image.shape[1], image.shape[0]) == told_wh
 
 
 def _header_size(file: BinaryIO) -> tuple[int, int] | None:

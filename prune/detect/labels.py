@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prune.darknet.files import read_text
-from prune.detect.edges import clip_edges, to_centres, to_edges
+from prune.detect.edges import Boxes, clip_edges, to_centres, to_edges
 from prune.detect.faults import Faults
 from prune.errors import DataError
 
@@ -52,12 +53,18 @@ def find_label(image: Path) -> Path | None:
     return next((path for path in label_candidates(image) if path.is_file()), None)
 
 
-Labels = tuple[NDArray[np.int64], NDArray[np.float32]]
+class Labels(NamedTuple):
+    """The objects of an image: classes (n,), boxes (n, 4) cx, cy, w, h as fractions of the image, clipped to it, and
+    the same as they stand in the file."""
+
+    classes: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+    unclipped: Boxes
 
 
 def no_labels() -> Labels:
     """The labels of an image without objects."""
-    return np.zeros(0, np.int64), np.zeros((0, 4), np.float32)
+    return Labels(np.zeros(0, np.int64), np.zeros((0, 4), np.float32), np.zeros((0, 4)))
 
 
 def read_labels(path: Path, classes: int, faults: Faults) -> Labels:
@@ -66,10 +73,8 @@ def read_labels(path: Path, classes: int, faults: Faults) -> Labels:
 
 
 def parse_labels(text: str, path: Path, classes: int, faults: Faults) -> Labels:
-    """(n,) classes and (n, 4) cx, cy, w, h as fractions of the image from lines `class cx cy w h`.
-
-    Faulty lines are skipped and counted in `faults` under their `path:line`. Boxes are clipped to the image.
-    """
+    """The objects of lines `class cx cy w h`, in fractions of the image. Faulty lines are skipped and counted in
+    `faults` under their `path:line`."""
     rows = []
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
         words = line.split()
@@ -85,7 +90,7 @@ def parse_labels(text: str, path: Path, classes: int, faults: Faults) -> Labels:
         return no_labels()
     table = np.array(rows, np.float64)
     boxes = to_centres(clip_edges(to_edges(table[:, 1:]), (1.0, 1.0)))
-    return table[:, 0].astype(np.int64), boxes.astype(np.float32)
+    return Labels(table[:, 0].astype(np.int64), boxes.astype(np.float32), table[:, 1:])
 
 
 def overhangs(text: str, classes: int) -> list[tuple[int, float, float]]:

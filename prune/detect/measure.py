@@ -46,7 +46,9 @@ def check_objects(samples: SampleSet, metrics: Metrics) -> None:
     """Raise DataError where no class has an object that counts: nothing was measured."""
     if not metrics.per_class:
         place = samples.annotations or samples.samples[0].image
-        raise DataError(place, None, "no image of the valid set has an object that counts; check its labels")
+        why = "; ".join(samples.faults.lines())
+        told = f"check its labels ({why})" if why else "check its labels"
+        raise DataError(place, None, f"no image of the valid set has an object that counts; {told}")
 
 
 def protocol_notes(samples: SampleSet, metrics: Metrics) -> list[str]:
@@ -88,6 +90,9 @@ def with_findings(metrics: Metrics, found: Findings) -> Metrics:
 
 
 def _by_coco(base: Metrics, detected: Sequence[Detected], samples: SampleSet) -> Metrics:
+    if samples.source == "coco" and all(isinstance(d.sample.image_id, int) for d in detected):
+        # pycocotools takes the images by their ids: of equal scores, the first comes first.
+        detected = sorted(detected, key=lambda d: int(d.sample.image_id))
     result = coco_ap([d.found for d in detected], [d.coco_truth() for d in detected], len(samples.names))
     per_class = dict(zip(samples.names, result.classes, strict=True))
     return base.with_values(
@@ -113,7 +118,7 @@ def _by_darknet(base: Metrics, detected: Sequence[Detected], samples: SampleSet,
     found, truths = [d.found for d in detected], [d.darknet_truth() for d in detected]
     result = darknet_map(found, truths, len(samples.names), settings.points, base.iou, settings.thresh)
     details = {"points": settings.points} | _counts(result, settings.thresh)
-    measured = _with_curves(base, result.curves, samples, {f"ap{100 * base.iou:.0f}": result.map})
+    measured = _with_curves(base, result.curves, samples, {f"ap{100 * base.iou:g}": result.map})
     return measured.with_values(details=details)
 
 

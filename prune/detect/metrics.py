@@ -31,7 +31,10 @@ class Inference:
 
     def __str__(self) -> str:
         size, fit = "x".join(map(str, self.img_size)), f"{self.fit}{' rect' * self.rect}"
-        return f"{size} {fit}, conf {self.conf:g}, nms {self.nms:g}"
+        resize = "" if self.resize == "half-pixel" else f" {self.resize}"
+        kind = "" if self.nms_kind == "greedy" else f" {self.nms_kind}"
+        most = f", at most {self.max_detections} an image" if self.max_detections else ""
+        return f"{size} {fit}{resize}, conf {self.conf:g}, nms {self.nms:g}{kind}{most}"
 
     def summary(self) -> dict[str, Any]:
         """The fields of summary.json."""

@@ -64,6 +64,6 @@ def _found(
 
 
 def _unlabelled(frame: Frame) -> Sample:
-    classes, boxes = no_labels()
+    classes, boxes, _ = no_labels()
     none = np.zeros(0, np.bool_)
     return Sample(frame.source.path, boxes, classes, none, none, image_id=frame.source.key, size_wh=frame.size_wh)

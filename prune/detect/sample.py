@@ -21,9 +21,10 @@ class Sample:
     `difficult` (VOC) and `crowd` (COCO `iscrowd`) (n,) bool: objects with rules of their own in the metrics,
     never trained on. `edges_xyxy` (n, 4) float64: the boxes in pixels exactly as annotated, unclipped, as
     edges counted from 0 (the first pixel reaches from 0 to 1); None where the source only has fractions.
-    `areas` (n,) float64: COCO's segment areas in pixels². `annotation_ids` (n,) int64: COCO's, or the places
-    (from 1) of VOC's objects in their XML. `size_wh`: the image's size in pixels where the source knows it.
-    `image_id`: unique in its set.
+    `areas` (n,) float64: COCO's segment areas in pixels². `places` (n,) int64: which each is (from 0) of COCO's
+    annotations in their JSON, or of VOC's objects in their XML. `size_wh`: the image's size in pixels where the
+    source knows it. `label_boxes` (n, 4) float64: as `boxes`, unclipped, exactly as a label file has them; None for
+    other sources. `image_id`: unique in its set.
     """
 
     image: Path
@@ -35,7 +36,8 @@ class Sample:
     size_wh: tuple[int, int] | None = None
     edges_xyxy: Boxes | None = None
     areas: NDArray[np.float64] | None = None
-    annotation_ids: NDArray[np.int64] | None = None
+    places: NDArray[np.int64] | None = None
+    label_boxes: Boxes | None = None
 
     def only(self, kept: NDArray[np.bool_] | NDArray[np.int64]) -> Sample:
         """The sample with some of its objects: a mask (n,) or their positions, in order."""
@@ -47,7 +49,8 @@ class Sample:
             crowd=self.crowd[kept],
             edges_xyxy=None if self.edges_xyxy is None else self.edges_xyxy[kept],
             areas=None if self.areas is None else self.areas[kept],
-            annotation_ids=None if self.annotation_ids is None else self.annotation_ids[kept],
+            places=None if self.places is None else self.places[kept],
+            label_boxes=None if self.label_boxes is None else self.label_boxes[kept],
         )
 
     def pixel_edges(self, size_wh: tuple[int, int]) -> Boxes:
@@ -55,6 +58,12 @@ class Sample:
         if self.edges_xyxy is not None:
             return self.edges_xyxy
         return np.asarray(to_edges(self.boxes) * np.array((*size_wh, *size_wh), np.float64))
+
+    def unclipped_edges(self, size_wh: tuple[int, int]) -> Boxes:
+        """As `pixel_edges`, also where the source has fractions: beyond the image, if the annotation goes there."""
+        if self.label_boxes is None:
+            return self.pixel_edges(size_wh)
+        return np.asarray(to_edges(self.label_boxes) * np.array((*size_wh, *size_wh), np.float64))
 
     def pixel_boxes_xyxy(self, size_wh: tuple[int, int]) -> Boxes:
         """(n, 4) xmin, ymin, xmax, ymax as in the VOC devkit: pixels counted from 1, both ends inclusive.
@@ -92,7 +101,7 @@ class Annotation:
     difficult: bool = False
     crowd: bool = False
     area: float = 0.0
-    annotation_id: int = 0
+    place: int = 0
 
 
 def sample_from_pixels(
@@ -111,7 +120,7 @@ def sample_from_pixels(
         size_wh=size_wh,
         edges_xyxy=edges,
         areas=np.array([o.area for o in objects], np.float64),
-        annotation_ids=np.array([o.annotation_id for o in objects], np.int64),
+        places=np.array([o.place for o in objects], np.int64),
     )
 
 

@@ -165,9 +165,12 @@ class EvaluateSettings:
         _ = self.nms  # its own checks name the thresholds
 
     def for_source(self, source: str) -> EvaluateSettings:
-        """With the protocol and what follows from it settled, for a data set's `SampleSet.source`."""
+        """With the protocol and what follows from it settled, for a data set's `SampleSet.source`. Raises UsageError
+        where a setting of Darknet's protocol meets another one."""
         protocol = self.ap or default_protocol(source)
         darknet = protocol == "darknet"
+        if not darknet and (self.points, self.iou_thres, self.thresh) != _DARKNETS_OWN:
+            raise UsageError(f"--points, --iou-thres and --thresh belong to --ap darknet, but this is {protocol}")
         conf, iou = self.nms.conf, self.nms.iou
         if darknet:
             conf = 0.005 if self.conf_thres is None else self.conf_thres
@@ -184,6 +187,9 @@ class EvaluateSettings:
             max_detections=self.max_detections,
             kind=self.nms_kind or "greedy",
         )
+
+
+_DARKNETS_OWN = tuple(getattr(EvaluateSettings(), name) for name in ("points", "iou_thres", "thresh"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

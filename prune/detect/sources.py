@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from prune.detect.faults import Faults
 from prune.detect.image_list import list_lines
-from prune.detect.images import SUFFIXES, Image, is_image_name, read_image
+from prune.detect.images import SUFFIXES, Image, image_size, is_image_name, read_image
 from prune.errors import DataError, UsageError
 
 # FFmpeg writes faults to standard error by itself, unless told so before its first use; ours are counted and said once.
@@ -104,7 +104,9 @@ def read_frames(sources: Sequence[Source], faults: Faults, progress: bool = Fals
                 decoded += 1
                 bar.update()
     if not decoded:
-        raise DataError(sources[0].path, None, "does not decode, nor does any other; check the files")
+        rest = f", nor does any other of {len(sources)}" if len(sources) > 1 else ""
+        why = "; ".join(faults.lines())
+        raise DataError(sources[0].path, None, f"does not decode{rest} ({why}); copy or encode it anew")
 
 
 def video_facts(path: Path) -> VideoFacts | None:
@@ -126,8 +128,11 @@ def _read_image(source: Source, faults: Faults) -> Iterator[Frame]:
     image = read_image(source.path, upright=True)
     if image is None:
         faults.add("image does not decode, skipped", source.path)
-    else:
-        yield Frame(source, image)
+        return
+    frame = Frame(source, image)
+    if frame.size_wh != frame.size_wh[::-1] == image_size(source.path):
+        faults.add("image turned as its camera's flag says; boxes are those of the turned picture", source.path)
+    yield frame
 
 
 def _read_video(source: Source, faults: Faults) -> Iterator[Frame]:

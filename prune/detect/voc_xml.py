@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prune.darknet.files import read_bytes
 from prune.detect.faults import Faults
 from prune.detect.image_list import list_lines
-from prune.detect.images import SUFFIXES, image_size
+from prune.detect.images import SUFFIXES, image_size, is_turned
 from prune.detect.sample import Annotation, Sample, SampleSet, pixel_fault, sample_from_pixels
 from prune.errors import DataError
 
+_YES, _NO = frozenset({"1", "true", "yes"}), frozenset({"", "0", "false", "no"})
+_DECLARATION = re.compile(rb"""\s*<\?xml[^>]*encoding\s*=\s*["'](?P<encoding>[\w.:-]+)["'][^>]*\?>""")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -37,7 +41,8 @@ def read_voc(image_set: Path, names: tuple[str, ...], root: Path) -> SampleSet:
     faults = Faults()
     reader = _Reader(root, {name: index for index, name in enumerate(names)}, faults, Counter())
     ids = [(number, line.split()[0]) for number, line in list_lines(image_set)]
-    samples = [s for number, stem in ids if (s := reader.read(stem, f"{image_set}:{number}")) is not None]
+    read = [s for number, stem in ids if (s := reader.read(stem, f"{image_set}:{number}")) is not None]
+    samples = _with_own_ids(read)
     if not samples:
         raise DataError(image_set, None, f"no usable image under {root}: {'; '.join(faults.lines())}")
     if faults.counts.get(_NO_XML, 0) >= len(samples):
@@ -48,6 +53,16 @@ def read_voc(image_set: Path, names: tuple[str, ...], root: Path) -> SampleSet:
         message = f"no object is of a class in 'names' ({wanted} …); the XML has: {found}"
         raise DataError(image_set, None, f"{message}; correct 'names'")
     return SampleSet(tuple(samples), names, "voc", faults)
+
+
+def _with_own_ids(samples: Sequence[Sample]) -> list[Sample]:
+    """An image that is listed again gets a number behind its id, or results could not tell them apart."""
+    seen, own = Counter[object](), []
+    for sample in samples:
+        seen[sample.image_id] += 1
+        again = seen[sample.image_id]
+        own.append(sample if again == 1 else replace(sample, image_id=f"{sample.image_id}#{again}"))
+    return own
 
 
 _NO_XML = "image without an XML file, taken as without objects"
@@ -89,16 +104,19 @@ class _Reader:
 
     def _annotated(self, image: Path, xml: Path, size: tuple[int, int]) -> Sample | None:
         try:
-            tree = ET.fromstring(read_bytes(xml, DataError))
+            tree = parse_xml(read_bytes(xml, DataError))
         except ET.ParseError as cause:
             self.faults.add("annotation is not XML, image skipped", f"{xml}:{cause.position[0]}")
             return None
+        except (LookupError, ValueError):
+            self.faults.add("annotation is not in the encoding that it declares, image skipped", xml)
+            return None
         declared = _declared_size(tree)
-        if declared is not None and declared != size:
+        if declared is not None and is_turned(image, declared, size):
+            size = declared
+        elif declared is not None and declared != size:
             self.faults.add("XML gives another image size; the image's own is taken", xml)
-            # A camera's orientation flag: the annotator saw, and numbered, the turned image.
-            size = declared if declared == size[::-1] else size
-        nodes = enumerate(tree.iter("object"), start=1)
+        nodes = enumerate(tree.iter("object"), start=0)
         objects = [a for place, node in nodes if (a := self._object(node, place, xml, size)) is not None]
         return sample_from_pixels(image, xml.stem, size, objects)
 
@@ -116,15 +134,26 @@ class _Reader:
         return Annotation(
             self.class_ids[name],
             corners,
-            difficult=_flag(node, "difficult"),
-            crowd=_flag(node, "crowd"),
-            annotation_id=place,
+            difficult=self._flag(node, "difficult", xml),
+            crowd=self._flag(node, "crowd", xml),
+            place=place,
         )
 
+    def _flag(self, node: ET.Element, name: str, xml: Path) -> bool:
+        """Whether an object is marked `<name>1</name>`; other words than yes and no are counted, and mean no."""
+        text = (node.findtext(name) or "0").strip().lower()
+        if text not in _YES | _NO:
+            self.faults.add(f"<{name}> is neither 0 nor 1, taken as 0", xml)
+        return text in _YES
 
-def _flag(node: ET.Element, name: str) -> bool:
-    """Whether an object is marked `<name>1</name>`."""
-    return (node.findtext(name) or "0").strip() not in ("0", "")
+
+def parse_xml(content: bytes) -> ET.Element:
+    """The root of an XML document, in the encoding that it declares: also in those, GBK and its like, which the parser
+    does not know itself. Raises ET.ParseError; LookupError or ValueError where the encoding is unknown or untrue."""
+    declared = _DECLARATION.match(content)
+    if declared is None or declared["encoding"].lower() in (b"utf-8", b"us-ascii", b"utf-16"):
+        return ET.fromstring(content)
+    return ET.fromstring(content[declared.end() :].decode(declared["encoding"].decode("ascii")))
 
 
 def _images_by_stem(folder: Path) -> dict[str, Path]:

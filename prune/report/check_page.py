@@ -47,7 +47,8 @@ def _findings(faults: Faults) -> Iterator[str]:
         places = faults.places(kind)
         items = "".join(f"<li>{text(place)}</li>" for place in places[:MOST_PLACES])
         if count > MOST_PLACES:
-            items += f"<li>… and {count - MOST_PLACES:,} more (--json has them)</li>"
+            more = " (--json has them)" if count == len(places) else f" (--json has the first {len(places):,})"
+            items += f"<li>… and {count - MOST_PLACES:,} more{more}</li>"
         opened = " open" if count <= 5 else ""
         yield f"<details{opened}><summary><b>{count:,}</b> {text(kind)}</summary><ul>{items}</ul></details>"
 

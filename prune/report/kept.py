@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -111,8 +112,12 @@ def class_folders(names: Sequence[str]) -> tuple[str, ...]:
     """A folder name for each class: its own where the file system can have it and no other class comes to the
     same, else with its number before it."""
     plain = [re.sub(r'[/\\:*?"<>|\x00-\x1f]', "_", name).strip(". ") for name in names]
-    folded = [name.casefold() for name in plain]
-    return tuple(
-        name if name and folded.count(name.casefold()) == 1 else f"{number}_{name}".rstrip("_")
-        for number, name in enumerate(plain)
-    )
+    counts = Counter(name.casefold() for name in plain)
+    folders: list[str] = []
+    for number, name in enumerate(plain):
+        folder = name if name and counts[name.casefold()] == 1 else f"{number}_{name}".rstrip("_")
+        while counts[folder.casefold()] and folder != name:
+            folder = f"{number}_{folder}"
+        counts[folder.casefold()] += 1
+        folders.append(folder)
+    return tuple(folders)

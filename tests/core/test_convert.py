@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from prune.cli import exit_code
 from prune.convert import main
 from prune.darknet.datafile import DataFile, read_datafile
-from prune.data.choice import Choice
+from prune.data.choice import Choice, parse_names
 from prune.data.convert import Conversion, ConvertSettings, Format, convert
 from prune.data.naming import unique_names
 from prune.data.staging import staged_folder
 from prune.detect.images import image_size
 from prune.detect.sample import SampleSet
 from prune.errors import UsageError
-from tests.data_sets import NAMES, Picture, Thing, png_header, read, write_coco, write_descriptor
+from tests.data_sets import NAMES, Picture, Thing, png_header, read, turned_jpeg, write_coco, write_descriptor
 from tests.shared import SHARED, needs_shared
 
 NOTHING = Choice()
@@ -152,11 +152,39 @@ class TestCoco:
         assert done.faults.counts == {"object skipped, box has no area": 1}
         assert read(done.data).samples[0].classes.tolist() == [0]
 
+    @pytest.mark.parametrize("ids", [(2**53, 2**53 + 1, 2**53 + 2), (2**70, 7, 10**30)])
+    def test_ids_of_any_size_survive_from_coco_to_coco(self, tmp_path: Path, ids: tuple[int, ...]) -> None:
+        things = [Thing(0, (place, 0, 4, 4), {"id": i}) for place, i in enumerate(ids)]
+        run(write_coco(tmp_path, [Picture("a.png", (20, 10), things)]), "coco", tmp_path / "out")
+        content = json.loads((tmp_path / "out/annotations/instances_train.json").read_text())
+        assert [(record["id"], record["bbox"][0]) for record in content["annotations"]] == list(
+            zip(ids, range(3), strict=True)
+        )
+
+    def test_a_class_without_a_category_takes_none_of_another(self, tmp_path: Path) -> None:
+        data = write_coco(tmp_path, [Picture("a.png", (20, 10), [Thing(2, (0, 0, 4, 4))])])
+        descriptor = write_descriptor(tmp_path, data.path.read_text().splitlines()[2:], names=("bird", *NAMES))
+        run(descriptor, "coco", tmp_path / "out")
+        content = json.loads((tmp_path / "out/annotations/instances_train.json").read_text())
+        kinds = [(c["name"], c["supercategory"]) for c in content["categories"]]
+        assert kinds == [("bird", "none"), ("cat", "animal"), ("dog", "animal"), ("cow", "animal")]
+        assert read(tmp_path / "out/set.data").samples[0].classes.tolist() == [3]
+
+    def test_no_box_is_rounded_away(self, tmp_path: Path) -> None:
+        last = chain(
+            write_coco(tmp_path, [Picture("a.png", (20, 10), [Thing(0, (3, 3, 4e-5, 4))])]), tmp_path, "coco", "coco"
+        )
+        assert len(read(last).samples[0].classes) == 1
+
     def test_annotation_ids_count_from_one_where_the_source_repeats_them(self, tmp_path: Path) -> None:
-        things = [Thing(0, (0, 0, 4, 4), {"id": 0}), Thing(1, (4, 4, 4, 4), {"id": 0})]
+        things = [
+            Thing(0, (0, 0, 4, 4), {"id": 0}),
+            Thing(1, (4, 4, 4, 4), {"id": 0, "segmentation": [[4, 4, 8, 8, 4, 8]]}),
+        ]
         done = run(write_coco(tmp_path, [Picture("a.png", (20, 10), things)]), "coco", tmp_path / "out")
         content = json.loads((tmp_path / "out/annotations/instances_train.json").read_text())
         assert [record["id"] for record in content["annotations"]] == [1, 2]
+        assert content["annotations"][1]["segmentation"] == [[4, 4, 8, 8, 4, 8]]
         assert any("repeat" in line for line in done.notes.lines())
 
     def test_a_voc_objects_difficulty_is_kept(self, tmp_path: Path) -> None:
@@ -208,6 +236,13 @@ class TestVoc:
         found = read(run(data, "voc", tmp_path / "out").data)
         np.testing.assert_allclose(found.samples[0].pixel_edges((40, 20)), [[8, 4, 24, 12]])
 
+    def test_boxes_stay_where_the_jsons_size_is_of_another_shape(self, tmp_path: Path) -> None:
+        data = write_coco(tmp_path, [Picture("a.png", (1024, 1024), [Thing(0, (4, 2, 8, 4))])])
+        png_header(tmp_path / "pics/a.png", (40, 20))
+        done = run(data, "voc", tmp_path / "out")
+        np.testing.assert_allclose(read(done.data).samples[0].pixel_edges((40, 20)), [[4, 2, 12, 6]])
+        assert list(done.faults.counts) == ["JSON gives another image size; the image's own is taken"]
+
 
 class TestDarknet:
     def test_difficult_objects_stand_in_a_list_of_their_own(self, tmp_path: Path) -> None:
@@ -239,13 +274,19 @@ class TestDarknet:
     def test_an_image_annotated_as_turned_is_left_out_and_named(self, tmp_path: Path) -> None:
         pics = [
             Picture("a.png", (20, 10), [Thing(1, (5, 5, 4, 4))]),
-            Picture("t.png", (30, 60), [Thing(0, (1, 1, 9, 9))]),
+            Picture("t.jpg", (30, 60), [Thing(0, (1, 1, 9, 9))]),
         ]
         data = write_coco(tmp_path, pics)
-        png_header(tmp_path / "pics/t.png", (60, 30))
+        turned_jpeg(tmp_path / "pics/t.jpg", (60, 30))
         done = run(data, "darknet", tmp_path / "out")
         assert done.counts["train"]["images"] == 1
-        assert "t.png" in done.notes.summary()
+        assert "t.jpg" in done.notes.summary()
+
+    def test_an_out_folder_whose_labels_would_be_looked_for_elsewhere_is_refused(self, tmp_path: Path) -> None:
+        data = write_coco(tmp_path, [Picture("a.png", (20, 10))])
+        with pytest.raises(UsageError, match="below a folder named images"):
+            run(data, "darknet", tmp_path / "images/out")
+        assert not (tmp_path / "images").exists()
 
 
 class TestChoice:
@@ -384,3 +425,48 @@ class TestSafety:
         data = self.data(tmp_path / "in")
         assert self.command(monkeypatch, data.path, "--to", "voc", "--out", tmp_path / "o", "--split", "valid") == 2
         assert "has no 'valid = ...' line; add one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("to", ["coco", "voc", "darknet"])
+@pytest.mark.parametrize("name", ["a.jfif", "b.JPE", "c", "h\udcfc.png", "狗 1.png"])
+def test_every_image_that_can_be_read_can_be_read_back(tmp_path: Path, name: str, to: Format) -> None:
+    data = write_coco(tmp_path, [Picture("x.png", (20, 10), [Thing(1, (5, 5, 4, 4))]), Picture("y.png", (20, 10))])
+    (tmp_path / "pics/x.png").rename(tmp_path / "pics" / name)
+    text = (tmp_path / "train.json").read_text()
+    (tmp_path / "train.json").write_text(text.replace('"x.png"', json.dumps(name)))
+    found = read(run(data, to, tmp_path / "out").data)
+    assert sorted(len(sample.classes) for sample in found.samples) == [0, 1]
+    assert not found.faults
+
+
+def test_the_old_folder_comes_back_where_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/old.txt").write_text("old")
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise OSError(errno.EIO, "disk")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="disk"), staged_folder(tmp_path / "out"):
+        pass
+    assert (tmp_path / "out/old.txt").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk")
+    run(write_coco(tmp_path, [Picture("a.png", (20, 10))]), "coco", tmp_path / "out")
+    assert (tmp_path / "out").is_symlink()
+    assert (tmp_path / "disk/annotations/instances_train.json").is_file()
+
+
+@pytest.mark.parametrize("text", ["", ",", " , "])
+def test_no_class_at_all_is_no_choice(text: str) -> None:
+    with pytest.raises(ValueError, match="names no class"):
+        parse_names(text)

@@ -17,10 +17,11 @@ from prune.cli import exit_code
 from prune.darknet.datafile import DataFile
 from prune.darknet.netdef import read_netdef
 from prune.data.check import CheckReport, CheckSettings, check
+from prune.data.pixels import look_at
 from prune.errors import DataError
 from prune.report.check_page import check_page
 from prune.report.check_text import check_text, verdict
-from tests.data_sets import noise, write_descriptor, write_noise
+from tests.data_sets import noise, turned_jpeg, write_descriptor, write_noise
 from tests.shared import REPOSITORY
 
 GOOD = "0 .5 .5 .5 .5\n1 .25 .25 .2 .3\n2 .7 .7 .1 .1\n"
@@ -96,6 +97,16 @@ class TestFaults:
         assert set(counts) <= {"image is cut off, its end is missing", "image does not decode"}
         assert sum(counts.values()) == 1
 
+    def test_what_follows_a_complete_image_does_not_matter(self, clean: DataFile) -> None:
+        folder, rng = clean.path.parent, np.random.default_rng(0)
+        for number in range(20):
+            path = folder / "train/b.jpg"
+            assert cv2.imwrite(str(path), noise(number, (60, 50)), [cv2.IMWRITE_JPEG_PROGRESSIVE, number % 2])
+            path.write_bytes(path.read_bytes() + rng.bytes(300_000))
+            assert not look_at(path).cut_off
+            path.write_bytes(path.read_bytes()[:2000])
+            assert look_at(path).cut_off or look_at(path).size_wh is None
+
     def test_labels_out_of_range_and_boxes_of_no_size(self, clean: DataFile) -> None:
         (clean.path.parent / "train/a.txt").write_text(f"{GOOD}7 .5 .5 .1 .1\n0 .5 .5 0 .1\n0 1.5 .5 .1 .1\n0 .5 .5\n")
         faults = examined(clean).faults
@@ -139,6 +150,19 @@ class TestFaults:
         self.expect(
             write_descriptor(clean.path.parent, [f"valid = {clean.path.parent}/valid.txt"]), NO_VALID, "dog", "cow"
         )
+
+    def test_an_image_that_viewers_turn_is_only_remarked(self, clean: DataFile) -> None:
+        turned_jpeg(clean.path.parent / "train/b.jpg", (64, 48))
+        (clean.path.parent / "train.txt").write_text("train/a.png\ntrain/b.jpg\n")
+        report = examined(clean)
+        assert not report.faults
+        assert [kind.split(":")[0] for kind in report.remarks.counts] == ["image has a camera's orientation flag"]
+
+    def test_more_anchors_than_sizes_are_remarked(self, clean: DataFile) -> None:
+        report = examined(clean, anchors=9)
+        assert report.anchors is not None
+        assert len(report.anchors.after.anchors) == 3
+        assert report.remarks.places("fewer different box sizes than --anchors 9") == ("only 3",)
 
     def test_an_image_listed_twice(self, clean: DataFile) -> None:
         listed = clean.path.parent / "train.txt"
@@ -184,7 +208,7 @@ class TestFaults:
         faults = examined(write_descriptor(tmp_path, lines, ("cat",))).faults
         assert faults.counts == {
             "box reaches beyond the image, clipped": 1,
-            "image is of another size than its annotation says": 1,
+            "JSON gives another image size; the image's own is taken": 1,
         }
         assert "a.png (object 1)" in faults.summary()
         assert "b.png (64 x 48, not 80 x 48)" in faults.summary()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,26 @@ def test_keys_comments_blanks_and_line_ends_are_read(tmp_path: Path) -> None:
     assert data.train == tmp_path / "train.txt"
     assert data.valid is None
     assert data.line_of("train") == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"cat\ndog\ncat\n", r"set\.names:3: 'cat' stands on line 1 too"),
+        ("cat\n狗\n".encode("gbk"), r"set\.names:2: .*UTF-8"),
+    ],
+)
+def test_names_are_given_once_and_in_utf8(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "set.names").write_bytes(content)
+    with pytest.raises(DataError, match=told):
+        read_names(tmp_path / "set.names")
+
+
+def test_a_json_in_place_of_a_descriptor_is_one_short_line(tmp_path: Path) -> None:
+    (tmp_path / "set.data").write_text(json.dumps({"images": list(range(9999))}))
+    with pytest.raises(DataError, match=r"set\.data:1: .* give a \.data file that names this one") as caught:
+        read_datafile(tmp_path / "set.data")
+    assert len(str(caught.value)) < 300
 
 
 def test_the_first_of_repeated_keys_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

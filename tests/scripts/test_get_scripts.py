@@ -7,8 +7,11 @@ import os
 import shutil
 import subprocess
 import tarfile
+import threading
 import zipfile
 from collections.abc import Iterable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -54,8 +57,8 @@ class Checkout:
             for file in (REPOSITORY / "data").glob(pattern):
                 shutil.copy(file, self.data)
 
-    def run(self, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        command = ["bash", str(self.data / script)]
+    def run(self, script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = ["bash", str(self.data / script), *arguments]
         return subprocess.run(
             command, env={**os.environ, **environment}, cwd="/", capture_output=True, text=True, check=False
         )
@@ -88,6 +91,16 @@ def test_coco_is_fetched_unpacked_and_complete(checkout: Checkout) -> None:
     assert checkout.run("get_coco.sh", **environment).returncode == 0, "the second run needs no server"
 
 
+@pytest.mark.parametrize("script", ["get_coco.sh", "get_voc.sh"])
+def test_help_fetches_nothing_and_other_words_are_refused(checkout: Checkout, script: str) -> None:
+    nowhere = {"COCO_URL": "http://127.0.0.1:9", "VOC_URL": "http://127.0.0.1:9"}
+    shown = checkout.run(script, "--help", **nowhere)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert f"bash data/{script} [--keep]" in shown.stdout
+    refused = checkout.run(script, "--force", **nowhere)
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+
+
 def test_an_interrupted_download_goes_on(checkout: Checkout) -> None:
     environment = _serve_coco(checkout)
     archives = checkout.data / "coco" / "archives"
@@ -106,6 +119,39 @@ def test_an_archive_with_another_sum_is_removed_and_reported(checkout: Checkout)
     assert "val2017.zip is not what it should be" in done.stderr
     assert not (checkout.data / "coco" / "archives" / "val2017.zip.part").exists()
     assert not (checkout.data / "coco" / "val2017").exists()
+
+
+def test_a_whole_but_wrong_part_does_not_stay_for_ever(checkout: Checkout) -> None:
+    environment = _serve_coco(checkout)
+    part = checkout.data / "coco/archives/val2017.zip.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"x" * (checkout.server / "zips/val2017.zip").stat().st_size)
+    handler = partial(_Ranges, directory=str(checkout.server))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        environment["COCO_URL"] = f"http://127.0.0.1:{server.server_port}"
+        first = checkout.run("get_coco.sh", **environment)
+        assert first.returncode == 1
+        assert "run the same command again" in first.stderr
+        assert not part.exists()
+        second = checkout.run("get_coco.sh", **environment)
+        assert second.returncode == 0, second.stderr
+        server.shutdown()
+
+
+class _Ranges(SimpleHTTPRequestHandler):
+    """Serves files; a range that begins behind the end is refused, as servers do."""
+
+    def do_GET(self) -> None:
+        begin = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
+        size = Path(self.translate_path(self.path)).stat().st_size
+        if begin >= size:
+            self.send_error(416)
+        else:
+            super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def test_voc_joins_both_years_into_one_folder(checkout: Checkout, tmp_path: Path) -> None:

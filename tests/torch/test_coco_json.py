@@ -12,6 +12,7 @@ import pytest
 from prune.darknet.datafile import DataFile
 from prune.detect.samples import read_samples
 from prune.errors import DataError
+from tests.data_sets import turned_jpeg
 from tests.torch.sample_files import write_data, write_image
 
 
@@ -55,8 +56,8 @@ class TestCoco:
         np.testing.assert_array_equal(sample.pixel_edges((40, 20)), [[0, 0, 40, 20], [10, 5, 20.5, 10]])
         assert sample.areas is not None
         assert sample.areas.tolist() == [800, 5]
-        assert sample.annotation_ids is not None
-        assert sample.annotation_ids.tolist() == [0, 7]
+        assert sample.places is not None
+        assert sample.places.tolist() == [0, 1]
         assert "b.jpg" in found.faults.summary()
 
     def test_faulty_annotations_are_skipped_and_counted(self, tmp_path: Path) -> None:
@@ -71,6 +72,56 @@ class TestCoco:
         found = read_samples(self.write(tmp_path, [*faulty, coco_annotation(0, 3, [0, 0, 4, 4])]), "train")
         assert found.samples[0].classes.tolist() == [0]
         assert found.faults.total == len(faulty) + 1  # and the missing b.jpg
+
+    def test_numbers_without_end_are_faults_like_others(self, tmp_path: Path) -> None:
+        annotations = [
+            coco_annotation(0, 3, [10**400, 0, 4, 4]),
+            coco_annotation(0, 3, [0, 0, 4, 4], area=10**400, id=10**30),
+        ]
+        data = self.write(tmp_path, annotations)
+        found = read_samples(data, "train")
+        assert found.samples[0].areas is not None
+        assert found.samples[0].areas.tolist() == [16]
+        assert found.faults.counts["object skipped, box is not four finite numbers"] == 1
+        text = (tmp_path / "train.json").read_text()
+        (tmp_path / "train.json").write_text(text.replace('"id": 3', '"id": Infinity'))
+        with pytest.raises(DataError, match="no numeric 'id'"):
+            read_samples(data, "train")
+        (tmp_path / "train.json").write_text(text.replace('"id": 3', '"id": ' + 5000 * "9"))
+        with pytest.raises(DataError, match="a number is too long"):
+            read_samples(data, "train")
+
+    def test_mixed_up_sides_are_mended_and_said_but_a_turned_image_is_neither(self, tmp_path: Path) -> None:
+        data = self.write(tmp_path, [coco_annotation(0, 3, [30, 0, 10, 20])])
+        text = (tmp_path / "train.json").read_text()
+        (tmp_path / "train.json").write_text(text.replace('"width": 40, "height": 20', '"width": 20, "height": 40'))
+        found = read_samples(data, "train")
+        assert found.samples[0].size_wh == (40, 20)
+        np.testing.assert_allclose(found.samples[0].boxes, [[0.875, 0.5, 0.25, 1]])
+        assert found.faults.counts["JSON gives another image size; the image's own is taken"] == 1
+        turned_jpeg(tmp_path / "pics/a.jpg", (40, 20))
+        (tmp_path / "train.json").write_text(
+            (tmp_path / "train.json").read_text().replace("[30, 0, 10, 20]", "[0, 30, 20, 10]")
+        )
+        found = read_samples(data, "train")
+        assert found.samples[0].size_wh == (20, 40)
+        np.testing.assert_allclose(found.samples[0].boxes, [[0.5, 0.875, 1, 0.25]])
+        assert list(found.faults.counts) == ["listed image does not exist"]
+
+    def test_an_id_that_was_there_before_and_a_name_no_file_can_have_are_skipped(self, tmp_path: Path) -> None:
+        data = self.write(tmp_path, [coco_annotation(0, 3, [0, 0, 4, 4])])
+        content = json.loads((tmp_path / "train.json").read_text())
+        content["images"] += [{"id": 0, "file_name": "b.jpg"}, {"id": 5, "file_name": 300 * "x" + ".jpg"}]
+        (tmp_path / "train.json").write_text("\ufeff" + json.dumps(content))
+        found = read_samples(data, "train")
+        assert [sample.image_id for sample in found.samples] == [0]
+        assert found.faults.counts["image record skipped, its id was there before"] == 1
+        assert found.faults.counts["listed image does not exist"] == 2
+
+    def test_a_name_at_another_place_is_said(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        data = self.write(tmp_path, [coco_annotation(0, 3, [0, 0, 4, 4])], names="hound cat")
+        assert read_samples(data, "train").samples[0].classes.tolist() == [0]
+        assert "category 2 is 'hound', but line 2 of 'names' is 'cat'" in caplog.text
 
     def test_categories_that_names_leaves_out_are_one_fault_each(self, tmp_path: Path) -> None:
         box = [0, 0, 4, 4]

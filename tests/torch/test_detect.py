@@ -26,6 +26,7 @@ from prune.detect.sources import Frame, Source, count_frames, find_sources, read
 from prune.errors import DataError, UsageError
 from prune.report.album import Album
 from prune.report.kept import class_folders, crop, label_lines
+from tests.data_sets import turned_jpeg
 from tests.shared import REPOSITORY
 from tests.torch.sample_files import write_image
 
@@ -163,16 +164,13 @@ def test_a_source_that_leads_to_nothing_is_one_clear_line(tmp_path: Path, name: 
 
 
 def test_an_image_is_shown_upright_as_viewers_do(tmp_path: Path) -> None:
-    _, jpeg = cv2.imencode(".jpg", np.zeros((10, 20, 3), np.uint8))
-    exif = (
-        b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00"
-    )
-    content = jpeg.tobytes()
-    (tmp_path / "turned.jpg").write_bytes(
-        content[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + content[2:]
-    )
-    (frame,) = read_frames(find_sources([str(tmp_path)], Faults()), Faults())
-    assert frame.size_wh == (10, 20)
+    turned_jpeg(tmp_path / "turned.jpg", (20, 10))
+    write_image(tmp_path / "upright.jpg", (20, 10))
+    frames = list(read_frames(find_sources([str(tmp_path)], Faults()), faults := Faults()))
+    assert [frame.size_wh for frame in frames] == [(10, 20), (20, 10)]
+    (kind,) = faults.counts
+    assert "boxes are those of the turned picture" in kind
+    assert faults.places(kind) == (str(tmp_path / "turned.jpg"),)
 
 
 def test_a_video_gives_its_frames_by_number(tmp_path: Path) -> None:
@@ -204,7 +202,10 @@ def test_broken_files_are_skipped_counted_and_named(tmp_path: Path, capfd: pytes
 
 def test_nothing_that_decodes_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "b.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match="nor does any other"):
+    with pytest.raises(DataError, match=r"b\.jpg: does not decode \(1 × image does not decode"):
+        list(read_frames(find_sources([str(tmp_path)], Faults()), Faults()))
+    (tmp_path / "c.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match="nor does any other of 2"):
         list(read_frames(find_sources([str(tmp_path)], Faults()), Faults()))
 
 
@@ -259,6 +260,8 @@ def test_a_crop_holds_every_pixel_its_box_touches_and_at_least_one() -> None:
 
 def test_class_folders_are_valid_and_differ() -> None:
     assert class_folders(["cat", "a/b", "Cat", "..", "ok"]) == ("0_cat", "a_b", "2_Cat", "3", "ok")
+    tricky = class_folders(["a", "a", "0_a", "3", "", "4"])
+    assert len({folder.casefold() for folder in tricky}) == 6
 
 
 def frame_of(tmp_path: Path, name: str = "a.jpg", number: int | None = None) -> Frame:

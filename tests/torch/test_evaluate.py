@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,9 +19,11 @@ from prune.darknet.layers import Head, Yolo
 from prune.darknet.netdef import read_netdef
 from prune.darknet.weights import read_weights, write_weights
 from prune.detect.coco_json import read_coco
+from prune.detect.detected import Detected
 from prune.detect.evaluate import evaluate, examine
 from prune.detect.fused import fused
-from prune.detect.measure import write_detections
+from prune.detect.labels import Labels
+from prune.detect.measure import measure, write_detections
 from prune.detect.metrics import Inference, Metrics
 from prune.detect.sample import Annotation, Sample, SampleSet, sample_from_pixels
 from prune.detect.settings import EvaluateSettings, Protocol
@@ -207,7 +210,7 @@ def test_only_darknets_protocol_leaves_boxes_beyond_the_image(tmp_path: Path) ->
 def test_the_command_names_protocol_and_conditions(tmp_path: Path) -> None:
     done = run_evaluate(tmp_path, "--ap", "darknet", "--per-class", "--points", "101")
     assert done.returncode == 0, done.stderr
-    assert "darknet (101 points), 1 images, 64x64 stretch, conf 0.005, nms 0.45" in done.stdout
+    assert "darknet (101 points), 1 images, 64x64 stretch align-corners, conf 0.005, nms 0.45" in done.stdout
     assert "note: 1 of 2 classes without objects" in done.stdout
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["protocol"], summary["resize"]) == ("darknet", "align-corners")
@@ -346,7 +349,9 @@ def test_official_networks_reach_their_known_coco_numbers_on_real_images(network
 
 @pytest.mark.parametrize("protocol", ["coco", "voc07", "darknet"])
 def test_the_saved_detections_score_as_the_network_itself(tmp_path: Path, protocol: str) -> None:
-    done = run_evaluate(tmp_path, "--save-json", "--ap", protocol)
+    run_evaluate(tmp_path, "--save-json", "--ap", protocol)
+    labels = labels_of(json.loads((tmp_path / "out/detections.json").read_text()))
+    done = run_evaluate(tmp_path, "--save-json", "--ap", protocol, "--overwrite", labels=labels)
     assert done.returncode == 0, done.stderr
     flags: list[str | Path] = [
         "--data",
@@ -361,9 +366,71 @@ def test_the_saved_detections_score_as_the_network_itself(tmp_path: Path, protoc
     first, second = (json.loads((tmp_path / out / "summary.json").read_text()) for out in ("out", "again"))
     assert "detections of detections.json" in again.stdout
     assert second["per_class"] == pytest.approx(first["per_class"], abs=1e-5)
+    assert 0 < second["ap50"] < 1
     assert {"parameters", "img_size", "conf_thres"} & set(second) == set()
     assert second["results"].endswith("detections.json")
     assert second["detections"] == len(json.loads((tmp_path / "out/detections.json").read_text())) > 0
+
+
+def labels_of(entries: list[dict[str, Any]]) -> str:
+    """Some detections of an image as what should have been found, and one object that was not."""
+    lines = ["0 0.02 0.02 0.03 0.03"]
+    for entry in entries[::7]:
+        x, y, width, height = entry["bbox"]
+        places = (
+            (x + width / 2) / IMAGE_WH[0],
+            (y + height / 2) / IMAGE_WH[1],
+            width / IMAGE_WH[0],
+            height / IMAGE_WH[1],
+        )
+        lines.append(f"{entry['category_id'] - 1} {' '.join(f'{place:.6f}' for place in places)}")
+    return "\n".join(lines)
+
+
+def test_equal_scores_count_in_the_order_of_the_image_ids_as_in_pycocotools(tmp_path: Path) -> None:
+    cat = Annotation(0, (10.0, 10.0, 50.0, 50.0), area=1600.0)
+    found = np.array([[10.0, 10.0, 50.0, 50.0, 0.9, 0]])
+    sets = {
+        order: [sample_from_pixels(tmp_path / f"{i}.png", i, IMAGE_WH, [cat] if i == 2 else []) for i in order]
+        for order in ((1, 2), (2, 1))
+    }
+    for samples in sets.values():
+        held = SampleSet(tuple(samples), ("cat",), "coco", category_ids=(1,))
+        detected = [Detected(sample, IMAGE_WH, found) for sample in samples]
+        origin = Inference(img_size=(64, 64), fit="stretch", conf=0.001, nms=0.6)
+        assert measure(detected, held, EvaluateSettings(), origin).ap == pytest.approx(0.5)
+
+
+def test_darknets_protocol_knows_labels_beyond_the_image(tmp_path: Path) -> None:
+    labels = Labels(np.array([0]), np.array([[0.95, 0.5, 0.1, 0.2]], np.float32), np.array([[1.0, 0.5, 0.2, 0.2]]))
+    none = np.zeros(1, np.bool_)
+    sample = Sample(tmp_path / "a.png", labels.boxes, labels.classes, none, none, 0, label_boxes=labels.unclipped)
+    found = np.array([[180.0, 40.0, 220.0, 60.0, 0.9, 0]])
+    detected, samples = Detected(sample, IMAGE_WH, found), SampleSet((sample,), ("cat",))
+    origin = Inference(img_size=(64, 64), fit="stretch", conf=0.005, nms=0.45)
+    assert measure([detected], samples, EvaluateSettings(ap="darknet"), origin).ap50 == 1.0
+    clipped = replace(detected, found=np.array([[180.0, 40.0, 200.0, 60.0, 0.9, 0]]))
+    assert measure([clipped], samples, EvaluateSettings(ap="voc10"), origin).ap50 == 1.0
+
+
+@pytest.mark.parametrize("flag", [{"points": 11}, {"iou_thres": 0.7}, {"thresh": 0.5}])
+def test_settings_of_darknets_protocol_meet_no_other(flag: dict[str, Any]) -> None:
+    assert EvaluateSettings(ap="darknet", **flag).for_source("list").ap == "darknet"
+    with pytest.raises(UsageError, match="belong to --ap darknet, but this is voc10"):
+        EvaluateSettings(**flag).for_source("list")
+
+
+def test_the_title_names_whatever_changes_the_number() -> None:
+    made = Inference(
+        img_size=(64, 32),
+        fit="letterbox",
+        conf=0.1,
+        nms=0.5,
+        nms_kind="diou^1",
+        max_detections=5,
+        resize="align-corners",
+    )
+    assert str(made) == "64x32 letterbox align-corners, conf 0.1, nms 0.5 diou^1, at most 5 an image"
 
 
 def test_results_go_without_a_network_and_without_flags_that_make_detections(tmp_path: Path) -> None:

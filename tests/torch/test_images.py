@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from prune.detect.images import image_size, read_image
+from prune.detect.images import image_size, image_suffix, is_turned, read_image
+from tests.data_sets import turned_jpeg
 from tests.torch.sample_files import write_image
 
 
@@ -36,20 +36,25 @@ class TestImages:
         assert image[0, 0].tolist() == [255, 0, 0]
 
 
-def turned_jpeg(path: Path) -> Path:
-    """A 40 × 20 JPEG whose orientation flag (EXIF tag 0x112, value 6) asks for a quarter turn."""
-    data = write_image(path, (40, 20)).read_bytes()
-    entry = struct.pack("<HHIHH", 0x112, 3, 1, 6, 0)
-    tiff = b"II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 0)
-    body = b"Exif\0\0" + tiff
-    path.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:])
-    return path
-
-
 def test_the_orientation_flag_counts_only_where_the_annotation_followed_it(tmp_path: Path) -> None:
-    path = turned_jpeg(tmp_path / "a.jpg")
+    path = turned_jpeg(tmp_path / "a.jpg", (40, 20))
     assert image_size(path) == (40, 20)
     for annotated, shape in ((None, (20, 40, 3)), ((40, 20), (20, 40, 3)), ((20, 40), (40, 20, 3))):
         image = read_image(path, annotated)
         assert image is not None
         assert image.shape == shape
+
+
+def test_only_the_flag_tells_a_turned_image_from_mixed_up_sides(tmp_path: Path) -> None:
+    turned, plain = turned_jpeg(tmp_path / "a.jpg", (40, 20)), write_image(tmp_path / "b.jpg", (40, 20))
+    assert is_turned(turned, (20, 40), (40, 20))
+    assert not is_turned(plain, (20, 40), (40, 20))
+    assert not is_turned(turned, (40, 20), (40, 20))
+    assert not is_turned(turned, (21, 40), (40, 20))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tif", ".ppm"])
+def test_the_first_bytes_tell_the_suffix(tmp_path: Path, suffix: str) -> None:
+    assert image_suffix(write_image(tmp_path / f"a{suffix}").rename(tmp_path / "a")) == suffix
+    (tmp_path / "a").write_text("no image")
+    assert image_suffix(tmp_path / "a") is None

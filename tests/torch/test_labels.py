@@ -41,7 +41,8 @@ class TestLabelPaths:
 class TestLabelLines:
     def parse(self, text: str) -> tuple[np.ndarray, np.ndarray, Faults]:
         faults = Faults()
-        return *parse_labels(text, Path("a.txt"), 2, faults), faults
+        labels = parse_labels(text, Path("a.txt"), 2, faults)
+        return labels.classes, labels.boxes, faults
 
     def test_good_lines_are_kept_in_order(self) -> None:
         classes, boxes, faults = self.parse("1 0.5 0.5 0.2 0.4\r\n\r\n0 .25 .25 .5 .5")

@@ -78,6 +78,27 @@ class TestImageList:
         assert b.difficult.tolist() == [False]
         assert not any(sample.difficult.any() for sample in read_samples(data, "train").samples)
 
+    def test_a_difficult_list_that_leads_nowhere_or_elsewhere_is_told(self, tmp_path: Path) -> None:
+        for stem in "ab":
+            write_image(tmp_path / f"{stem}.jpg")
+            (tmp_path / f"{stem}.txt").write_text("0 .5 .5 .2 .2\n")
+        (tmp_path / "train.txt").write_text("a.jpg\nb.jpg\n")
+        data = write_data(tmp_path, "train.txt", extra="valid=train.txt\ndifficult=hard.txt\n")
+        (tmp_path / "hard.txt").write_text("no/a.jpg\nno/b.jpg\n")
+        with pytest.raises(
+            DataError, match=r"hard\.txt:1: none of its 2 lines leads to a label file \(first: 'no/a.jpg'\)"
+        ):
+            read_samples(data, "valid")
+        (tmp_path / "hard").mkdir()
+        (tmp_path / "hard/a.txt").write_text("1 .5 .5 .2 .2\n")
+        (tmp_path / "hard.txt").write_text("hard\\a.jpg\r\nhard\\b.jpg\r\n")
+        found = read_samples(data, "valid")
+        assert [sample.difficult.tolist() for sample in found.samples] == [[False, True], [False]]
+        assert found.faults.places("no label file of difficult objects") == (f"{tmp_path}/hard.txt:2",)
+        (tmp_path / "hard.txt").write_text("hard/b.jpg\nhard/a.jpg\n")
+        with pytest.raises(DataError, match=r"hard\.txt:1: names b, but the same line of the images names a"):
+            read_samples(data, "valid")
+
     def test_the_difficult_objects_of_training_images_have_a_list_of_ours(self, tmp_path: Path) -> None:
         write_list(tmp_path, {"a": "0 .5 .5 .5 .5"})
         (tmp_path / "hard").mkdir()

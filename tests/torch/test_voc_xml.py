@@ -10,6 +10,7 @@ import pytest
 from prune.darknet.datafile import DataFile
 from prune.detect.samples import read_samples
 from prune.errors import DataError
+from tests.data_sets import turned_jpeg
 from tests.torch.sample_files import write_data, write_image
 
 
@@ -54,8 +55,8 @@ class TestVoc:
         )
         (sample,) = read_samples(self.write(tmp_path, {"a": "".join(objects)}), "train").samples
         assert sample.crowd.tolist() == [True, False]
-        assert sample.annotation_ids is not None
-        assert sample.annotation_ids.tolist() == [2, 4]
+        assert sample.places is not None
+        assert sample.places.tolist() == [1, 3]
 
     def test_faulty_objects_are_skipped_and_counted(self, tmp_path: Path) -> None:
         objects = (
@@ -94,9 +95,57 @@ class TestVoc:
 
     def test_an_annotation_of_the_turned_image_is_understood(self, tmp_path: Path) -> None:
         size = "<size><width>20</width><height>40</height></size>"
-        found = read_samples(self.write(tmp_path, {"a": size + voc_object("cat", (1, 1, 10, 40))}), "train")
+        data = self.write(tmp_path, {"a": size + voc_object("cat", (1, 1, 10, 40))})
+        turned_jpeg(tmp_path / "JPEGImages/a.jpg", (40, 20))
+        found = read_samples(data, "train")
         np.testing.assert_allclose(found.samples[0].boxes, [[0.25, 0.5, 0.5, 1]])
         assert found.samples[0].size_wh == (20, 40)
+        assert not found.faults
+
+    def test_width_and_height_mixed_up_are_no_turn(self, tmp_path: Path) -> None:
+        size = "<size><width>20</width><height>40</height></size>"
+        objects = voc_object("cat", (11, 1, 40, 20)) + voc_object("dog", (25, 5, 40, 15))
+        found = read_samples(self.write(tmp_path, {"a": size + objects}), "train")
+        np.testing.assert_allclose(found.samples[0].boxes, [[0.625, 0.5, 0.75, 1], [0.8, 0.475, 0.4, 0.55]])
+        assert found.samples[0].size_wh == (40, 20)
+        assert list(found.faults.counts) == ["XML gives another image size; the image's own is taken"]
+
+    @pytest.mark.parametrize(("encoding", "name"), [("gbk", "白细胞"), ("big5", "白細胞"), ("latin-1", "Zürich")])
+    def test_other_encodings_are_read_as_they_are_declared(self, tmp_path: Path, encoding: str, name: str) -> None:
+        data = self.write(tmp_path, {"a": ""}, names=f"{name} dog")
+        document = (
+            f'<?xml version="1.0" encoding="{encoding}"?>\n<annotation>{voc_object(name, (1, 1, 20, 10))}</annotation>'
+        )
+        (tmp_path / "Annotations/a.xml").write_bytes(document.encode(encoding))
+        found = read_samples(data, "train")
+        assert found.samples[0].classes.tolist() == [0]
+        assert not found.faults
+
+    @pytest.mark.parametrize(
+        "document",
+        [b'<?xml version="1.0" encoding="foo"?><a/>', b'<?xml version="1.0" encoding="gbk"?><a>\xff\xff</a>'],
+    )
+    def test_an_encoding_that_is_unknown_or_untrue_is_counted(self, tmp_path: Path, document: bytes) -> None:
+        data = self.write(tmp_path, {"a": "", "b": voc_object("cat", (1, 1, 9, 9))})
+        (tmp_path / "Annotations/a.xml").write_bytes(document)
+        found = read_samples(data, "train")
+        assert [sample.image_id for sample in found.samples] == ["b"]
+        assert list(found.faults.counts) == ["annotation is not in the encoding that it declares, image skipped"]
+
+    def test_difficult_in_other_words(self, tmp_path: Path) -> None:
+        flags = ("1", "True", "false", "no", "", "Unspecified")
+        objects = "".join(
+            voc_object("cat", (1, 1, 9, 9 + n), f"<difficult>{f}</difficult>") for n, f in enumerate(flags)
+        )
+        found = read_samples(self.write(tmp_path, {"a": objects}), "train")
+        assert found.samples[0].difficult.tolist() == [True, True, False, False, False, False]
+        assert found.faults.counts == {"<difficult> is neither 0 nor 1, taken as 0": 1}
+
+    def test_an_image_listed_again_has_an_id_of_its_own(self, tmp_path: Path) -> None:
+        data = self.write(tmp_path, {"a": voc_object("cat", (1, 1, 9, 9)), "b": ""})
+        for listed in tmp_path.rglob("ImageSets/**/*.txt"):
+            listed.write_text("a\nb\na\n")
+        assert [sample.image_id for sample in read_samples(data, "train").samples] == ["a", "b", "a#2"]
 
     def test_no_known_class_is_an_error_that_names_both_sides(self, tmp_path: Path) -> None:
         data = self.write(tmp_path, {"a": voc_object("cow", (1, 1, 9, 9))})
