@@ -2,11 +2,12 @@
 
 It ends the process where it dislikes a file, so it runs in one of its own:
 
-    python -m tests.torch.darknet_library boxes CFG WEIGHTS IN.npy OUT.npy
+    python -m tests.torch.darknet_library boxes CFG WEIGHTS CLASSES IN.npy OUT.npy
     python -m tests.torch.darknet_library fit letterbox|stretch SIZE IN.npy OUT.npy
 
 `boxes`: (C, H, W) float32 → (n, 5 + classes) float32: cx, cy, w, h as fractions, objectness, class scores times it;
-head by head, cell by cell, anchor by anchor. `fit`: an image (H, W, 3) uint8 → (SIZE, SIZE, 3) float32 of 0 … 1.
+head by head, cell by cell, anchor by anchor (of `[region]`: anchor by anchor, cell by cell). `fit`: an image
+(H, W, 3) uint8 → (SIZE, SIZE, 3) float32 of 0 … 1.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def darknet_boxes(netdef: NetDef, weights: Weights, image: Floats, folder: Path)
     (folder / "d.cfg").write_text(format_netdef(netdef))
     records = {index: _with_its_epsilon(record) for index, record in weights.records.items()}
     write_weights(folder / "d.weights", Weights(weights.header, records), netdef)
-    return _run(folder, image, "boxes", folder / "d.cfg", folder / "d.weights")
+    return _run(folder, image, "boxes", folder / "d.cfg", folder / "d.weights", netdef.heads[0].classes)
 
 
 def darknet_fit(image: NDArray[np.uint8], size: int, letterbox: bool, folder: Path) -> Floats:
@@ -95,7 +96,7 @@ def _library() -> ctypes.CDLL:
     return lib
 
 
-def _boxes(cfg: str, weights: str, image: Floats) -> Floats:
+def _boxes(cfg: str, weights: str, classes: int, image: Floats) -> Floats:
     lib, count = _library(), c_int(0)
     net = lib.load_network(cfg.encode(), weights.encode(), 0)
     lib.set_batch_network(net, 1)
@@ -104,7 +105,7 @@ def _boxes(cfg: str, weights: str, image: Floats) -> Floats:
     rows = []
     for one in found[: count.value]:
         box = one.bbox
-        rows.append([box.x, box.y, box.w, box.h, one.objectness, *one.prob[: one.classes]])
+        rows.append([box.x, box.y, box.w, box.h, one.objectness, *one.prob[:classes]])
     return np.array(rows, np.float32)
 
 
@@ -117,6 +118,6 @@ def _fit(how: str, size: int, image: NDArray[np.uint8]) -> Floats:
 
 
 if __name__ == "__main__":
-    verb, first, second, source, target = sys.argv[1:]
-    array = np.load(source)
-    np.save(target, _boxes(first, second, array) if verb == "boxes" else _fit(first, int(second), array))
+    verb, first, *between, number, source, target = sys.argv[1:]
+    given, count = np.load(source), int(number)
+    np.save(target, _boxes(first, between[0], count, given) if verb == "boxes" else _fit(first, count, given))

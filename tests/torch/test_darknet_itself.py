@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from benchmarks.opencv_parity import our_outputs, relative
+from prune.darknet.layers import Head, Region
 from prune.darknet.netdef import NetDef, read_netdef
 from prune.darknet.weights import Weights, read_weights
 from prune.detect.fit import fit_as_darknet, fit_for
@@ -32,11 +34,17 @@ def deviation(netdef: NetDef, weights: Weights, folder: Path) -> float:
     """The largest of boxes, objectness and class scores, each relative to the largest value of its kind."""
     image = np.random.default_rng(1).random((3, netdef.net.height, netdef.net.width), np.float32)
     theirs = darknet_boxes(netdef, weights, image, folder)
-    heads = [out.decoded for out in our_outputs(netdef, weights, image[None])]
-    ours = np.concatenate([head.transpose(1, 2, 0, 3).reshape(-1, head.shape[3]) for head in heads])
+    outputs = [out.decoded for out in our_outputs(netdef, weights, image[None])]
+    ours = np.concatenate([_rows(head, out) for head, out in zip(netdef.heads, outputs, strict=True)])
     assert ours.shape == theirs.shape
     assert np.ptp(theirs[:, 4]) > 1e-3, "a network that says the same everywhere shows nothing"
     return max(relative(ours[:, kind], theirs[:, kind]) for kind in (slice(4), slice(4, 5), slice(5, None)))
+
+
+def _rows(head: Head, decoded: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(A, H, W, C) → (n, C) in Darknet's order."""
+    ordered = decoded if isinstance(head, Region) else decoded.transpose(1, 2, 0, 3)
+    return ordered.reshape(-1, decoded.shape[3])
 
 
 @pytest.mark.parametrize("rule", ["threshold", "share"])
@@ -53,6 +61,17 @@ def test_darknet_loads_a_pruned_pair_and_computes_the_same(tmp_path: Path, name:
         shorter = apply(cut.netdef, cut.weights, plan)
         assert len(shorter.netdef.layers) < len(cut.netdef.layers)
         assert deviation(shorter.netdef, shorter.weights, tmp_path) <= PARITY
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["yolov2", "yolov3-tiny-prn"])
+def test_darknet_agrees_on_reorg_region_and_uneven_shortcuts(tmp_path: Path, name: str) -> None:
+    netdef = sized(read_netdef(SHARED / f"cfg-zoo/{name}.cfg"), 96)
+    weights = as_float32(tame_weights(netdef, seed=0))
+    policy = ChannelPolicy(percent=0.6, rule="share")
+    cut = apply(netdef, weights, plan_channels(trace_groups(netdef), weights, policy))
+    assert deviation(netdef, weights, tmp_path) <= PARITY
+    assert deviation(cut.netdef, cut.weights, tmp_path) <= PARITY
 
 
 @needs_shared
