@@ -7,17 +7,19 @@ from __future__ import annotations
 import argparse
 import errno
 import io
+import json
 import logging
 import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 from prune.cli.groups import RunArgs, require
-from prune.darknet.files import atomic_write, refuse_overwriting
+from prune.darknet.files import atomic_write, refuse_overwriting, sha256
 from prune.errors import PruneError, UsageError
 from prune.report.summary import FileRecord, build_summary, file_records, format_summary
 
@@ -57,6 +59,8 @@ class Command:
     inputs: list[FileRecord]
     started: float
     written: list[Path] = field(default_factory=list)
+    earlier: Mapping[Path, str] = field(default_factory=dict)
+    """What the run that this one replaces has written into the out folder, and its SHA-256."""
 
     @property
     def out(self) -> Path:
@@ -94,11 +98,29 @@ class Command:
         text = format_summary(summary)
         if self.run.out is not None and self.written:
             atomic_write(self.out / "summary.json", text)
+            self._remove_earlier()
         if self.run.json == "-":
             print(text, end="", flush=True)
         elif self.run.json is not None:
             _write_json(Path(self.run.json), text)
         return summary
+
+    def _remove_earlier(self) -> None:
+        """What the replaced run had, and this one has not, would pass for a result of this one."""
+        kept = {path.resolve() for path in (*self.written, *(Path(record.path) for record in self.inputs))}
+        for path, digest in self.earlier.items():
+            if path not in kept and path.is_file() and sha256(path) == digest:
+                path.unlink()
+
+
+def _earlier_outputs(out: Path, name: str) -> dict[Path, str]:
+    """The files that a finished run of the same command has left in the folder, by its summary."""
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+        if summary["command"] == name:
+            found = {Path(record["path"]).resolve(): str(record["sha256"]) for record in summary["outputs"]}
+            return {path: digest for path, digest in found.items() if path.is_relative_to(out.resolve())}
+    return {}
 
 
 def _write_json(path: Path, text: str) -> None:
@@ -139,7 +161,9 @@ def open_command(
     records = file_records(given if resume is None else [*given, resume])
     if run.out is not None and outputs:
         check_creatable(run.out)
-    return Command(Path(sys.argv[0]).name, dict(vars(namespace)), run, records, time.monotonic())
+    name = Path(sys.argv[0]).name
+    earlier = _earlier_outputs(run.out, name) if run.out is not None and run.overwrite else {}
+    return Command(name, dict(vars(namespace)), run, records, time.monotonic(), earlier=earlier)
 
 
 def check_creatable(folder: Path) -> None:

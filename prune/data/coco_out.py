@@ -49,7 +49,7 @@ def instances(items: Sequence[Item], found: SampleSet, target: Target) -> Record
         annotations = [record | {"id": number} for number, record in enumerate(annotations, start=1)]
         if known:
             target.notes.add(IDS_REPEAT, found.annotations)
-    categories = _categories(found, category_ids, original)
+    categories = _categories(found, category_ids, original, target)
     base: Record = {"info": {}, "licenses": []}
     return base | original | {"images": records, "annotations": annotations, "categories": categories}
 
@@ -75,10 +75,13 @@ def _category_ids(found: SampleSet) -> list[int]:
     return list(range(1, len(found.names) + 1)) if ids is None or min(ids) < 0 else list(ids)
 
 
-def _categories(found: SampleSet, ids: Sequence[int], original: Mapping[str, Any]) -> list[Record]:
+def _categories(found: SampleSet, ids: Sequence[int], original: Mapping[str, Any], target: Target) -> list[Record]:
     old = {record.get("id"): record for record in original.get("categories", ())} if found.category_ids else {}
     plain = {"supercategory": "none"}
     before = found.category_ids or ids
+    for was, name in zip(before, found.names, strict=True):
+        if was in old and old[was].get("name") != name:
+            target.notes.add("category spelled as in 'names'", f"{old[was].get('name')} as {name}")
     named = zip(before, ids, found.names, strict=True)
     return [old.get(was, plain) | {"id": now, "name": name} for was, now, name in named]
 

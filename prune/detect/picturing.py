@@ -41,7 +41,10 @@ class DetectSettings:
     save_txt: bool = field(
         default=False, metadata={"help": "write labels/NAME.txt, a line `class cx cy w h score` per detection"}
     )
-    save_json: bool = field(default=False, metadata={"help": "write detections.json, COCO's results with file names"})
+    save_json: bool = field(
+        default=False,
+        metadata={"help": "write detections.json, COCO's results with file names (of --compare: the first network's)"},
+    )
     save_crop: bool = field(default=False, metadata={"help": "write each detection as crops/CLASS/NAME_001.jpg"})
     img_size: tuple[int, int] | None = None
     letterbox: bool | None = None

@@ -42,8 +42,7 @@ def available() -> bool:
 
 
 def save_plots(findings: Findings, out: Path) -> list[Path]:
-    """Write PLOTS into `out` and return their paths; the sheet of the worst images only where there are any (that of
-    an earlier run goes).
+    """Write PLOTS into `out` and return their paths; the sheet of the worst images only where there are any.
 
     Raises UsageError (MISSING) without matplotlib.
     """
@@ -54,7 +53,6 @@ def save_plots(findings: Findings, out: Path) -> list[Path]:
     _save(_curves_figure(findings, names), curves)
     _save(_confusion_figure(findings, names), matrix)
     if not findings.worst:
-        worst.unlink(missing_ok=True)
         return [curves, matrix]
     write_picture(worst, worst_sheet(findings.worst, names, findings.confusion.conf))
     return [curves, matrix, worst]

@@ -7,7 +7,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -162,7 +162,11 @@ def test_a_missing_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def command_in(
-    tmp_path: Path, *extra: str, outputs: tuple[str, ...] = ("pruned.cfg",), resume: str | None = None
+    tmp_path: Path,
+    *extra: str,
+    outputs: tuple[str, ...] = ("pruned.cfg",),
+    inputs: Sequence[Path] = (),
+    resume: str | None = None,
 ) -> Command:
     (tmp_path / "a.cfg").write_text("cfg")
     (tmp_path / "a.weights").write_text("weights")
@@ -170,7 +174,9 @@ def command_in(
     namespace = parser().parse_args(args)
     network, run = take(namespace, NetworkArgs), take(namespace, RunArgs)
     path = Path(resume) if resume else None
-    return open_command(namespace, run, inputs=[network.cfg, network.weights, None], outputs=outputs, resume=path)
+    return open_command(
+        namespace, run, inputs=[network.cfg, network.weights, None, *inputs], outputs=outputs, resume=path
+    )
 
 
 def test_a_command_writes_its_summary_with_the_hashes_of_its_files(tmp_path: Path) -> None:
@@ -212,6 +218,23 @@ def test_an_existing_result_is_kept_unless_told_otherwise(tmp_path: Path) -> Non
         command_in(tmp_path, "--out", str(out))
     assert command_in(tmp_path, "--out", str(out), "--overwrite").out == out
     assert (out / "pruned.cfg").read_text() == "precious"
+
+
+def test_what_the_replaced_run_had_and_this_one_has_not_is_gone(tmp_path: Path) -> None:
+    args = ("--out", str(tmp_path), "--overwrite")
+    first = command_in(tmp_path, *args, outputs=("a.csv", "old.csv", "edited.csv", "read.csv"))
+    for name in ("a.csv", "old.csv", "edited.csv", "read.csv"):
+        first.path(name).write_text(name)
+    first.finish({})
+    (tmp_path / "edited.csv").write_text("by hand")
+    (tmp_path / "mine.txt").write_text("mine")
+    second = command_in(tmp_path, *args, outputs=("a.csv",), inputs=[tmp_path / "read.csv"])
+    second.path("a.csv").write_text("anew")
+    assert (tmp_path / "old.csv").is_file(), "nothing goes before the new run is finished"
+    second.finish({})
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == sorted(
+        ["a.cfg", "a.weights", "a.csv", "edited.csv", "mine.txt", "read.csv", "summary.json"]
+    )
 
 
 def test_an_input_is_never_an_output_even_with_overwrite(tmp_path: Path) -> None:
