@@ -5,14 +5,13 @@ With `--behind X` it is a guard: exit 3 where the AP50 of the last stage is more
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from prune.cli import Parser, add_options, run_command, take
-from prune.darknet.files import read_text
+from prune.darknet.files import read_json
 from prune.errors import DataError, TargetError
 from prune.report.tables import format_table
 
@@ -44,11 +43,8 @@ class Stage:
 def read_stage(folder: Path) -> Stage:
     """The stage whose results lie in `folder`. Raises DataError where there is no summary, or one without a network."""
     path = folder / "summary.json"
-    try:
-        summary = json.loads(read_text(path, DataError))
-    except ValueError as cause:
-        raise DataError(path, None, f"is no JSON ({cause}); run the stage again") from cause
-    facts = summary.get("after", summary)
+    summary = read_json(path)
+    facts = summary.get("after", summary) if isinstance(summary, dict) else None
     if not isinstance(facts, dict) or "parameters" not in facts:
         raise DataError(path, None, "tells of no network; name the folder of a training, a pruning or an evaluation")
     return Stage(folder.name, facts)

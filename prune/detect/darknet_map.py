@@ -4,8 +4,8 @@ src/detector.c; the behaviour only, this is no translation).
 Where it differs from VOC's rules: boxes are not in whole pixels; an overlap must be *above* the threshold; a detection
 that hits an object that counts is never ignored for a difficult one that it overlaps better; and a class without
 objects has AP 0 and lowers the mean. The counts for one confidence are made apart from the curve, see
-`DarknetCounts`. With 0 points, Darknet's versions before it "add[s] remaining area of PR curve" leave out the area
-before the recall of the very first detection; this has it, as the later ones do.
+`DarknetCounts`. Early versions of Darknet leave out, with 0 points, the area up to the recall of the very first
+detection; here it counts, as in the later ones.
 """
 
 from __future__ import annotations
