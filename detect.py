@@ -35,7 +35,13 @@ def main() -> int:
 
     sources = find_sources(given.source, faults := Faults(), leave_out=run.out)
     outputs = output_names(sources, settings)
-    command = cli.open_command(given, run, inputs=[*files, naming.names, naming.data], outputs=outputs)
+    command = cli.open_command(
+        given,
+        run,
+        inputs=[*files, naming.names, naming.data],
+        outputs=outputs,
+        read=[source.path for source in sources],
+    )
     refuse_overwriting((command.out / name for name in outputs), (source.path for source in sources))
     netdefs = [read_netdef(cfg) for cfg, _ in pairs]
     names = naming.read(class_count(netdefs[0]))

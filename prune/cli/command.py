@@ -59,8 +59,10 @@ class Command:
     inputs: list[FileRecord]
     started: float
     written: list[Path] = field(default_factory=list)
-    earlier: Mapping[Path, str] = field(default_factory=dict)
-    """What the run that this one replaces has written into the out folder, and its SHA-256."""
+    earlier: Mapping[str, str] = field(default_factory=dict)
+    """The files that the run that this one replaces has written into the out folder: name and SHA-256."""
+    read: Sequence[Path] = ()
+    """What is only read, without being an input that the summary names."""
 
     @property
     def out(self) -> Path:
@@ -99,36 +101,57 @@ class Command:
         if self.run.out is not None and self.written:
             atomic_write(self.out / "summary.json", text)
             self._remove_earlier()
-        if self.run.json == "-":
-            print(text, end="", flush=True)
+        if self.run.json == "-" or (self.run.json is not None and _is_stdout(Path(self.run.json))):
+            _print_json(text)
         elif self.run.json is not None:
             _write_json(Path(self.run.json), text)
         return summary
 
     def _remove_earlier(self) -> None:
         """What the replaced run had, and this one has not, would pass for a result of this one."""
-        kept = {path.resolve() for path in (*self.written, *(Path(record.path) for record in self.inputs))}
-        for path, digest in self.earlier.items():
-            if path not in kept and path.is_file() and sha256(path) == digest:
+        inputs = (Path(record.path) for record in self.inputs)
+        kept = {path.resolve() for path in (*self.written, *inputs, *self.read)}
+        for name, digest in self.earlier.items():
+            path = self.out / name
+            if path.is_file() and not path.is_symlink() and path.resolve() not in kept and sha256(path) == digest:
                 path.unlink()
 
 
-def _earlier_outputs(out: Path, name: str) -> dict[Path, str]:
-    """The files that a finished run of the same command has left in the folder, by its summary."""
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+def _earlier_outputs(out: Path, command: str) -> dict[str, str]:
+    """The files that a finished run of the same command has left in the folder itself, by its summary. (What lies in
+    folders below it may be in use elsewhere: crops, say.)"""
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
-        if summary["command"] == name:
-            found = {Path(record["path"]).resolve(): str(record["sha256"]) for record in summary["outputs"]}
-            return {path: digest for path, digest in found.items() if path.is_relative_to(out.resolve())}
+        if summary["command"] == command:
+            was = Path(summary["arguments"]["out"])
+            records = [(Path(record["path"]), str(record["sha256"])) for record in summary["outputs"]]
+            return {path.name: digest for path, digest in records if path.parent == was}
     return {}
 
 
+def _is_stdout(path: Path) -> bool:
+    """Whether a path leads to our standard output (`/dev/stdout`), wherever that goes."""
+    with suppress(OSError, ValueError):
+        return os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
+    return False
+
+
+def _print_json(text: str) -> None:
+    """JSON is UTF-8, whatever the terminal's encoding."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode("utf-8"))
+        sys.stdout.flush()
+    else:
+        print(text, end="", flush=True)
+
+
 def _write_json(path: Path, text: str) -> None:
-    """Write the summary; to a pipe or a device as it is, which a rename would replace by a file."""
+    """Write the summary; to a pipe or a device as it is, which a rename would replace by a file; through a link."""
     if path.exists() and not path.is_file() and not path.is_dir():
         path.write_text(text, encoding="utf-8")
     else:
-        atomic_write(path, text)
+        atomic_write(path.resolve() if path.is_symlink() else path, text)
 
 
 def open_command(
@@ -138,16 +161,21 @@ def open_command(
     inputs: Sequence[Path | None],
     outputs: Sequence[str] = (),
     resume: Path | None = None,
+    read: Sequence[Path] = (),
 ) -> Command:
     """Begin a command: set up logging, hash the inputs, check that nothing of value would be overwritten.
 
     `outputs`: names of the files it will write into `run.out` (`summary.json` is added). Raises UsageError
     where one exists already (unless `--overwrite`) or is an input; OSError where an input is missing.
     `resume`: the checkpoint that a run goes on from. If it is the out folder's own `last.pt`, the run goes on
-    in place and its earlier outputs may be replaced; any other is an input like the rest.
+    in place and its earlier outputs may be replaced; any other is an input like the rest. `read`: files that are read
+    but not named in the summary.
     """
     setup_logging(run.quiet)
     given = [path for path in inputs if path is not None]
+    for path in given:
+        plain = not path.exists() or path.is_file() or path.is_dir()
+        require(plain, f"{path}: is a pipe or a device, but inputs are read more than once; give a file")
     targets = [run.out / name for name in (*outputs, "summary.json")] if run.out is not None and outputs else []
     if run.json not in (None, "-"):
         refuse_overwriting([str(run.json)], given)
@@ -163,7 +191,7 @@ def open_command(
         check_creatable(run.out)
     name = Path(sys.argv[0]).name
     earlier = _earlier_outputs(run.out, name) if run.out is not None and run.overwrite else {}
-    return Command(name, dict(vars(namespace)), run, records, time.monotonic(), earlier=earlier)
+    return Command(name, dict(vars(namespace)), run, records, time.monotonic(), earlier=earlier, read=read)
 
 
 def check_creatable(folder: Path) -> None:

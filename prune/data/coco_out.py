@@ -15,7 +15,7 @@ from prune.detect.sample import Sample, SampleSet
 from prune.detect.samples import Split
 
 Record = dict[str, Any]
-IDS_REPEAT = "annotation ids repeat or are 0; new ones given"
+IDS_REPEAT = "annotation ids are missing, 0 or no numbers, or repeat; new ones given"
 
 
 def write_coco(split: Split, items: Sequence[Item], found: SampleSet, target: Target) -> dict[str, str]:

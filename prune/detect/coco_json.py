@@ -38,24 +38,24 @@ def read_coco(path: Path, names: tuple[str, ...], images: Path) -> SampleSet:
     by_image: defaultdict[int | str | None, list[_Placed]] = defaultdict(list)
     for placed in _without_strangers(data, mapping, path, faults):
         by_image[image_key(placed[1].get("image_id"))].append(placed)
-    samples, seen = [], set()
+    samples: dict[int | str, Sample] = {}
     for record in data["images"]:
         image_id = image_key(record.get("id"))
-        if image_id in seen and image_id is not None:
+        if image_id in samples:
             faults.add("image record skipped, its id was there before", f"{path} (image {image_id})")
             continue
-        seen.add(image_id)
-        sample = _sample(record, by_image.pop(image_id, []), images, mapping, faults)
+        sample = _sample(record, by_image[image_id], images, mapping, faults)
         if sample is not None:
-            samples.append(sample)
-    for orphans in by_image.values():
-        for _, orphan in orphans:
+            samples[sample.image_id] = sample
+    held = {image_key(record.get("id")) for record in data["images"]} - {None}
+    for image_id, orphans in by_image.items():
+        for _, orphan in orphans if image_id not in held else ():
             faults.add("annotation of an image the JSON does not hold", _place(path, orphan))
     if not samples:
         raise DataError(path, None, f"no usable image in {images}: {'; '.join(faults.lines())}")
     categories = {class_id: category for category, class_id in mapping.items()}
     ids = tuple(categories.get(class_id, -1) for class_id in range(len(names)))
-    return SampleSet(tuple(samples), names, "coco", faults, ids, path)
+    return SampleSet(tuple(samples.values()), names, "coco", faults, ids, path)
 
 
 def load_instances(path: Path) -> dict[str, Any]:
@@ -198,8 +198,10 @@ def _object(
 
 
 def _same_shape(told: tuple[int, int], stored: tuple[int, int]) -> bool:
-    """Whether the image may have been resized after it was annotated: to a pixel, as sizes are rounded."""
+    """Whether the image may have been resized after it was annotated: to a pixel, as sizes are rounded, and to 2 %."""
     (width, height), (stored_w, stored_h) = told, stored
+    if abs(width * stored_h / (height * stored_w) - 1) > 0.02:
+        return False
     return abs(width * stored_h / stored_w - height) <= 1 and abs(height * stored_w / stored_h - width) <= 1
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from prune.data.anchors import RECALLS, AnchorFit
 from prune.data.check import AnchorReport, CheckReport
 from prune.data.statistics import SplitStatistics
@@ -100,6 +102,11 @@ def other_number(anchors: AnchorReport) -> str:
     used = len(anchors.before.anchors) if anchors.before else 0
     if used in (0, len(anchors.after.anchors)):
         return ""
+    different = len(np.unique(anchors.sizes, axis=0))
+    if different < used:
+        return (
+            f"the heads of the cfg use {used} anchors, but the boxes have {different} different sizes: too few for it"
+        )
     return f"the heads of the cfg use {used} anchors: --anchors {used} finds as many, ready for prune.adapt"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from prune import __version__
-from prune.darknet.files import sha256
+from prune.darknet.files import is_unicode, sha256
 
 PACKAGES = ("torch", "numpy", "opencv-python", "opencv-python-headless", "pycocotools")
 
@@ -96,8 +96,9 @@ def drop_absent(value: Any) -> Any:
 
 
 def format_summary(summary: Mapping[str, Any]) -> str:
-    """The text of summary.json, with a final newline.
+    """The text of summary.json, with a final newline; letters as they are, but for those of a path that is not UTF-8.
 
     Raises ValueError for NaN or infinity, which JSON has not.
     """
-    return json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    text = json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False)
+    return (text if is_unicode(text) else json.dumps(summary, indent=2, allow_nan=False)) + "\n"

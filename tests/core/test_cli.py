@@ -28,6 +28,7 @@ from prune.cli import (
 )
 from prune.darknet.files import atomic_write
 from prune.errors import GateError, PruneError, TargetError, UsageError
+from tests.data_sets import write_descriptor, write_noise
 from tests.shared import REPOSITORY
 
 
@@ -167,6 +168,7 @@ def command_in(
     outputs: tuple[str, ...] = ("pruned.cfg",),
     inputs: Sequence[Path] = (),
     resume: str | None = None,
+    read: Sequence[Path] = (),
 ) -> Command:
     (tmp_path / "a.cfg").write_text("cfg")
     (tmp_path / "a.weights").write_text("weights")
@@ -175,7 +177,7 @@ def command_in(
     network, run = take(namespace, NetworkArgs), take(namespace, RunArgs)
     path = Path(resume) if resume else None
     return open_command(
-        namespace, run, inputs=[network.cfg, network.weights, None, *inputs], outputs=outputs, resume=path
+        namespace, run, inputs=[network.cfg, network.weights, None, *inputs], outputs=outputs, resume=path, read=read
     )
 
 
@@ -235,6 +237,55 @@ def test_what_the_replaced_run_had_and_this_one_has_not_is_gone(tmp_path: Path) 
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == sorted(
         ["a.cfg", "a.weights", "a.csv", "edited.csv", "mine.txt", "read.csv", "summary.json"]
     )
+
+
+def test_what_the_replaced_run_had_elsewhere_or_as_a_link_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = command_in(tmp_path, "--out", "o", "--overwrite", outputs=("a.csv",))
+    for name in ("a.csv", "below/b.csv", "link.csv", "seen.csv", "stale.csv"):
+        first.path(name).parent.mkdir(exist_ok=True, parents=True)
+        first.path(name).write_text(name)
+    first.finish({})
+    (tmp_path / "o/link.csv").rename(tmp_path / "mine.csv")
+    (tmp_path / "o/link.csv").symlink_to(tmp_path / "mine.csv")
+    (tmp_path / "o").rename(tmp_path / "moved")
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    seen = [tmp_path / "moved/seen.csv"]
+    second = command_in(tmp_path, "--out", "../moved", "--overwrite", outputs=("a.csv",), read=seen)
+    second.path("a.csv").write_text("anew")
+    second.finish({})
+    left = {str(path.relative_to(tmp_path / "moved")) for path in (tmp_path / "moved").rglob("*")}
+    assert left == {"a.csv", "below", "below/b.csv", "link.csv", "seen.csv", "summary.json"}
+    assert (tmp_path / "mine.csv").read_text() == "link.csv"
+
+
+def test_a_summary_that_is_none_does_not_matter(tmp_path: Path) -> None:
+    for text in ("[" * 200_000, "{}", "[]", '{"command": 1, "outputs": 2}'):
+        (tmp_path / "summary.json").write_text(text)
+        assert command_in(tmp_path, "--out", str(tmp_path), "--overwrite", outputs=("x",)).earlier == {}
+
+
+def test_a_pipe_is_no_input(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="pipe: is a pipe or a device"):
+        command_in(tmp_path, inputs=[tmp_path / "pipe"])
+
+
+@pytest.mark.parametrize("target", ["-", "/dev/stdout"])
+def test_json_goes_to_standard_output_wherever_that_leads(tmp_path: Path, target: str) -> None:
+    write_noise(tmp_path / "a.png", 0)
+    (tmp_path / "a.txt").write_text("0 .5 .5 .2 .2\n")
+    (tmp_path / "train.txt").write_text("a.png\n")
+    data = write_descriptor(tmp_path, ["train = train.txt"], names=("狗",))
+    command = [sys.executable, "-m", "prune.check", str(data.path), "--anchors", "0", "--json", target, "--quiet"]
+    with (tmp_path / "told.json").open("wb") as file:
+        environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+        subprocess.run(command, cwd=REPOSITORY, stdout=file, env=environment, check=True)
+    assert json.loads((tmp_path / "told.json").read_text(encoding="utf-8"))["names"] == ["狗"]
+    assert Path("/dev/stdout").is_symlink()
 
 
 def test_an_input_is_never_an_output_even_with_overwrite(tmp_path: Path) -> None:

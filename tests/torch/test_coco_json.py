@@ -118,6 +118,25 @@ class TestCoco:
         assert found.faults.counts["image record skipped, its id was there before"] == 1
         assert found.faults.counts["listed image does not exist"] == 2
 
+    def test_an_id_counts_as_taken_only_by_an_image_that_can_be_used(self, tmp_path: Path) -> None:
+        data = self.write(tmp_path, [coco_annotation(0, 3, [0, 0, 4, 4])])
+        content = json.loads((tmp_path / "train.json").read_text())
+        content["images"] = [{"id": 0, "file_name": "gone.jpg"}, {"id": 0, "file_name": "a.jpg"}]
+        (tmp_path / "train.json").write_text(json.dumps(content))
+        found = read_samples(data, "train")
+        assert [(sample.image.name, len(sample.classes)) for sample in found.samples] == [("a.jpg", 1)]
+        assert list(found.faults.counts) == ["listed image does not exist"]
+
+    @pytest.mark.parametrize("size", [(1, 1), (2, 1), (3, 1)])
+    def test_a_size_that_only_holds_a_place_is_no_shape(self, tmp_path: Path, size: tuple[int, int]) -> None:
+        data = self.write(tmp_path, [coco_annotation(0, 3, [30, 10, 10, 10])])
+        write_image(tmp_path / "pics/a.jpg", (640, 427))
+        text = (tmp_path / "train.json").read_text()
+        sized = f'"width": {size[0]}, "height": {size[1]}'
+        (tmp_path / "train.json").write_text(text.replace('"width": 40, "height": 20', sized))
+        found = read_samples(data, "train")
+        assert (found.samples[0].size_wh, len(found.samples[0].classes)) == ((640, 427), 1)
+
     def test_a_name_at_another_place_is_said(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         data = self.write(tmp_path, [coco_annotation(0, 3, [0, 0, 4, 4])], names="hound cat")
         assert read_samples(data, "train").samples[0].classes.tolist() == [0]
