@@ -10,7 +10,8 @@ from random import Random
 
 import numpy as np
 
-from benchmarks.fuzz_mutate import mutate_cfg, mutate_weights
+from benchmarks.fuzz_mutate import mutate_cfg
+from benchmarks.fuzz_weights import mutate_weights
 from prune.darknet.files import encode_text
 from prune.darknet.netdef import NetDef, format_netdef, parse_netdef
 from prune.darknet.shapes import shapes

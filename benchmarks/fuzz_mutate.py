@@ -1,4 +1,4 @@
-"""Seeded damage to cfg texts and weights files: what editors, downloads and hasty hands do to them, and worse."""
+"""Seeded damage to cfg texts: what editors, downloads and hasty hands do to them, and worse."""
 
 from __future__ import annotations
 
@@ -73,41 +73,6 @@ def mutate_cfg(text: str, corpus: Sequence[str], random: Random) -> str:
     for _ in range(random.choice((1, 1, 1, 2, 2, 3, 6))):
         text = random.choice(_CFG_MUTATIONS)(text, corpus, random)
     return text
-
-
-def mutate_weights(data: bytes, random: Random) -> bytes:
-    """The bytes of a weights file after one change to length, header or values; sometimes none."""
-    cut = random.randrange(len(data) + 1)
-    match random.randrange(8):
-        case 0:
-            return data[:cut]
-        case 1:
-            return data[: cut // 4 * 4]
-        case 2:
-            return data + random.randbytes(random.choice((1, 4, 400)))
-        case 3:
-            return random.randbytes(20) + data[20:]
-        case 4:
-            return _overwritten(data, random.randrange(0, 20, 4), random.choice(_WORDS_OF_FOUR))
-        case 5 | 6:
-            return _overwritten(data, random.randrange(0, max(4, len(data)), 4), random.choice(_WORDS_OF_FOUR))
-        case _:
-            return data
-
-
-def _overwritten(data: bytes, at: int, word: bytes) -> bytes:
-    return data[:at] + word + data[at + len(word) :]
-
-
-_WORDS_OF_FOUR = (
-    b"\x00\x00\xc0\x7f",  # NaN
-    b"\x00\x00\x80\x7f",  # inf
-    b"\xff\xff\x7f\x7f",  # the largest float
-    b"\x01\x00\x00\x00",  # 1 as an integer, a denormal as a float
-    b"\xff\xff\xff\xff",
-    b"\x00\x00\x00\x80",
-    b"\x00\x00\x80\xbf",  # -1: a negative variance, say
-)
 
 
 def _lines(text: str) -> list[str]:

@@ -18,7 +18,8 @@ inside `main`, which `run_command(main)` runs.
 
 from __future__ import annotations
 
-from prune.cli.command import Command, exit_code, open_command, run_command, setup_logging
+from prune.cli.command import Command, open_command, setup_logging
+from prune.cli.exits import exit_code, run_command
 from prune.cli.groups import (
     DataArgs,
     ImageArgs,

@@ -11,7 +11,8 @@ import pytest
 from benchmarks import fuzz_exercise
 from benchmarks.fuzz import read_corpus, run_case
 from benchmarks.fuzz_exercise import make_case
-from benchmarks.fuzz_mutate import mutate_cfg, mutate_weights
+from benchmarks.fuzz_mutate import mutate_cfg
+from benchmarks.fuzz_weights import mutate_weights
 from prune.darknet.netdef import parse_netdef
 from prune.errors import CfgError
 from prune.graph.channels import trace_groups
