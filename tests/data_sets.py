@@ -45,11 +45,11 @@ def png_header(path: Path, size_wh: tuple[int, int]) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + b"\0" * 8)
 
 
-def turned_jpeg(path: Path, stored_wh: tuple[int, int]) -> Path:
-    """A JPEG whose orientation flag (EXIF tag 0x112, value 6) asks for a quarter turn."""
+def turned_jpeg(path: Path, stored_wh: tuple[int, int], flag: int = 6) -> Path:
+    """A JPEG with an orientation flag (EXIF tag 0x112); 6 asks for a quarter turn."""
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), np.full((stored_wh[1], stored_wh[0], 3), 90, np.uint8))
-    entry = struct.pack("<HHIHH", 0x112, 3, 1, 6, 0)
+    entry = struct.pack("<HHIHH", 0x112, 3, 1, flag, 0)
     body = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 0)
     data = path.read_bytes()
     path.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:])

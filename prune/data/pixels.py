@@ -11,23 +11,22 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from prune.detect.images import is_turned, read_image
+from prune.detect.images import orientation, read_image
 
 _JPEG, _STANDALONE = b"\xff\xd8", (0x01, *range(0xD0, 0xD8))
-_HEAD = 1 << 16
 _PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """What an image file holds. `size_wh` in pixels as stored, None where it does not decode; `pixels`: equal for
-    images of equal pixels; `cut_off`: its end is missing, and decoders make up the rest; `turned`: its camera's
-    orientation flag asks for a quarter turn."""
+    images of equal pixels; `cut_off`: its end is missing, and decoders make up the rest; `orientation`: its camera's
+    flag, 1 for an image that viewers show as it is stored."""
 
     size_wh: tuple[int, int] | None = None
     pixels: bytes = b""
     cut_off: bool = False
-    turned: bool = False
+    orientation: int = 1
 
 
 def look_at(path: Path) -> Look:
@@ -38,8 +37,7 @@ def look_at(path: Path) -> Look:
     size = image.shape[1], image.shape[0]
     digest = hashlib.blake2b(repr(size).encode() + image.tobytes(), digest_size=16).digest()
     data = path.read_bytes()
-    turned = b"Exif" in data[:_HEAD] and is_turned(path, size[::-1], size)
-    return Look(size, digest, _cut_off(data), turned)
+    return Look(size, digest, _cut_off(data), orientation(data))
 
 
 def look_at_all(paths: Iterable[Path], progress: bool) -> dict[Path, Look]:

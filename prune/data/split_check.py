@@ -22,7 +22,7 @@ NO_IMAGE = "image does not decode"
 CUT_OFF = "image is cut off, its end is missing"
 TWICE = "object twice: same class, same box"
 TWO_CLASSES = "one box under two classes"
-TURNED = "image has a camera's orientation flag: its labels are taken as of the image as it is stored"
+TURNED = "image has a camera's orientation flag: its boxes are taken as those of the image as it is stored"
 BEYOND = "box reaches beyond the image, clipped"
 
 
@@ -38,9 +38,9 @@ def check_split(
         size = sample.size_wh or look.size_wh
         _check_image(sample, look, size, faults, shots)
         _check_boxes(sample, size, faults, remarks, shots)
+        if look.orientation != 1 and size == look.size_wh:  # else the annotation's size has followed the flag
+            remarks.add(TURNED, sample.image)
         if found.source == "list":
-            if look.turned:
-                remarks.add(TURNED, sample.image)
             _check_label(sample, look.size_wh, len(found.names), faults, shots)
 
 

@@ -78,6 +78,29 @@ def image_size(path: Path) -> tuple[int, int] | None:
     return size if size and min(size) > 0 else None
 
 
+def orientation(content: bytes) -> int:
+    """A JPEG's orientation flag (EXIF tag 0x112, 1 … 8; CIPA DC-008, 4.6.4): how viewers turn and mirror it. 1, as it
+    is stored, also where there is none."""
+    at = 2 if content.startswith(b"\xff\xd8") else len(content)
+    while content[at : at + 1] == b"\xff" and content[at + 1 : at + 2] != b"\xda":  # until the first scan
+        length = int.from_bytes(content[at + 2 : at + 4], "big")
+        if content[at + 1 : at + 2] == b"\xe1" and content[at + 4 : at + 10] == b"Exif\0\0":
+            return _orientation_of(content[at + 10 : at + 2 + length])
+        at += 2 + length
+    return 1
+
+
+def _orientation_of(tiff: bytes) -> int:
+    order = "<" if tiff[:2] == b"II" else ">"
+    try:
+        (start,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (count,) = struct.unpack_from(f"{order}H", tiff, start)
+        entries = [struct.unpack_from(f"{order}HHIH", tiff, start + 2 + 12 * number) for number in range(count)]
+    except struct.error:
+        return 1
+    return next((value for tag, _, _, value in entries if tag == 0x112 and 1 <= value <= 8), 1)
+
+
 def is_turned(path: Path, told_wh: tuple[int, int], stored_wh: tuple[int, int]) -> bool:
     """Whether an annotator who was told `told_wh` saw the image turned: it is `stored_wh` transposed, and the camera's
     orientation flag asks for that. (Without the flag width and height were mixed up.) Decodes the image if need be."""

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from prune.detect.faults import Faults
 from prune.detect.image_list import list_lines
-from prune.detect.images import SUFFIXES, Image, image_size, is_image_name, read_image
+from prune.detect.images import SUFFIXES, Image, is_image_name, orientation, read_image
 from prune.errors import DataError, UsageError
 
 # FFmpeg writes faults to standard error by itself, unless told so before its first use; ours are counted and said once.
@@ -129,10 +129,9 @@ def _read_image(source: Source, faults: Faults) -> Iterator[Frame]:
     if image is None:
         faults.add("image does not decode, skipped", source.path)
         return
-    frame = Frame(source, image)
-    if frame.size_wh != frame.size_wh[::-1] == image_size(source.path):
+    if orientation(source.path.read_bytes()) != 1:
         faults.add("image turned as its camera's flag says; boxes are those of the turned picture", source.path)
-    yield frame
+    yield Frame(source, image)
 
 
 def _read_video(source: Source, faults: Faults) -> Iterator[Frame]:

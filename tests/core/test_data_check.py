@@ -21,7 +21,7 @@ from prune.data.pixels import look_at
 from prune.errors import DataError
 from prune.report.check_page import check_page
 from prune.report.check_text import check_text, verdict
-from tests.data_sets import noise, turned_jpeg, write_descriptor, write_noise
+from tests.data_sets import Picture, Thing, noise, turned_jpeg, write_coco, write_descriptor, write_noise
 from tests.shared import REPOSITORY
 
 GOOD = "0 .5 .5 .5 .5\n1 .25 .25 .2 .3\n2 .7 .7 .1 .1\n"
@@ -157,6 +157,26 @@ class TestFaults:
         report = examined(clean)
         assert not report.faults
         assert [kind.split(":")[0] for kind in report.remarks.counts] == ["image has a camera's orientation flag"]
+
+    @pytest.mark.parametrize(
+        ("stored", "told", "flag", "remarked"),
+        [
+            ((48, 64), (64, 48), 6, False),
+            ((64, 48), (64, 48), 6, True),
+            ((60, 60), (60, 60), 6, True),
+            ((64, 48), (64, 48), 3, True),
+            ((64, 48), (64, 48), 1, False),
+        ],
+    )
+    def test_a_flag_that_the_annotations_size_has_not_followed_is_remarked(
+        self, tmp_path: Path, stored: tuple[int, int], told: tuple[int, int], flag: int, remarked: bool
+    ) -> None:
+        things = [Thing(label, (5, 5, 20, 20 + label)) for label in range(3)]
+        data = write_coco(tmp_path, [Picture("a.jpg", told, things)])
+        turned_jpeg(tmp_path / "pics/a.jpg", stored, flag)
+        report = examined(data)
+        assert not report.faults, report.faults.summary()
+        assert any("orientation flag" in kind for kind in report.remarks.counts) == remarked
 
     def test_more_anchors_than_sizes_are_remarked(self, clean: DataFile) -> None:
         report = examined(clean, anchors=9)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from prune.detect.images import image_size, image_suffix, is_turned, read_image
+from prune.detect.images import image_size, image_suffix, is_turned, orientation, read_image
 from tests.data_sets import turned_jpeg
 from tests.torch.sample_files import write_image
 
@@ -51,6 +52,21 @@ def test_only_the_flag_tells_a_turned_image_from_mixed_up_sides(tmp_path: Path) 
     assert not is_turned(plain, (20, 40), (40, 20))
     assert not is_turned(turned, (40, 20), (40, 20))
     assert not is_turned(turned, (21, 40), (40, 20))
+
+
+def test_the_orientation_flag_is_read_from_either_byte_order(tmp_path: Path) -> None:
+    for flag in range(1, 9):
+        content = turned_jpeg(tmp_path / "a.jpg", (40, 20), flag).read_bytes()
+        assert orientation(content) == flag
+        little = content[: content.index(b"II*")]
+        entry = struct.pack(">HHIHH", 0x112, 3, 1, flag, 0)
+        tail = content[content.index(b"II*") + 26 :]
+        assert orientation(little + b"MM\0*" + struct.pack(">IH", 8, 1) + entry + struct.pack(">I", 0) + tail) == flag
+    plain = write_image(tmp_path / "b.jpg").read_bytes()
+    unknown = turned_jpeg(tmp_path / "c.jpg", (4, 4), 9).read_bytes()
+    broken = content.replace(b"II*\0\x08", b"II*\0\xff")
+    for data in (plain, unknown, broken, content[:30], b"\xff\xd8\xff", b"\xff\xd8", b""):
+        assert orientation(data) == 1
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tif", ".ppm"])
