@@ -76,7 +76,7 @@ class Command:
     def echo(self, text: str) -> None:
         """Show a table or a closing line: on standard output, or on standard error under `--json -`."""
         if not self.run.quiet:
-            print(text, file=sys.stderr if self.run.json == "-" else sys.stdout, flush=True)
+            print(text, file=sys.stderr if self._prints_json() else sys.stdout, flush=True)
 
     def finish(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Write `summary.json` (where there is an out folder) and `--json`; returns the summary.
@@ -96,11 +96,14 @@ class Command:
         if self.run.out is not None and self.written:
             atomic_write(self.out / "summary.json", text)
             self._remove_earlier()
-        if self.run.json == "-" or (self.run.json is not None and _is_stdout(Path(self.run.json))):
+        if self._prints_json():
             _print_json(text)
         elif self.run.json is not None:
             _write_json(Path(self.run.json), text)
         return summary
+
+    def _prints_json(self) -> bool:
+        return self.run.json == "-" or (self.run.json is not None and _is_stdout(Path(self.run.json)))
 
     def _remove_earlier(self) -> None:
         """What the replaced run had, and this one has not, would pass for a result of this one."""

@@ -116,7 +116,7 @@ class _Reader:
             size = declared
         elif declared is not None and declared != size:
             self.faults.add("XML gives another image size; the image's own is taken", xml)
-        nodes = enumerate(tree.iter("object"), start=0)
+        nodes = enumerate(tree.iter("object"))
         objects = [a for place, node in nodes if (a := self._object(node, place, xml, size)) is not None]
         return sample_from_pixels(image, xml.stem, size, objects)
 

@@ -280,7 +280,7 @@ def test_json_goes_to_standard_output_wherever_that_leads(tmp_path: Path, target
     (tmp_path / "a.txt").write_text("0 .5 .5 .2 .2\n")
     (tmp_path / "train.txt").write_text("a.png\n")
     data = write_descriptor(tmp_path, ["train = train.txt"], names=("狗",))
-    command = [sys.executable, "-m", "prune.check", str(data.path), "--anchors", "0", "--json", target, "--quiet"]
+    command = [sys.executable, "-m", "prune.check", str(data.path), "--anchors", "0", "--json", target]
     with (tmp_path / "told.json").open("wb") as file:
         environment = os.environ | {"PYTHONIOENCODING": "ascii"}
         subprocess.run(command, cwd=REPOSITORY, stdout=file, env=environment, check=True)
