@@ -138,10 +138,12 @@ def _child(pipe: Connection, corpus: list[str], seed: int, numbers: range, memor
     import torch
 
     from prune.model.build import build
-    from prune.verify import gate
+    from prune.verify.absorption import check_absorption
+    from prune.verify.equivalence import gate
 
     def checked(pruned: Pruned) -> None:
         gate(pruned)
+        check_absorption(pruned)
         build(pruned.netdef)
 
     torch.set_num_threads(1)

@@ -32,7 +32,7 @@ _SMALL_WORK = 0.05  # billion operations at the cfg's size
 _SMALL_MAPS = 10_000_000  # numbers in all maps together
 
 Gate = Callable[[Pruned], object]
-"""`prune.verify.gate`, or nothing where torch is not wanted."""
+"""What `prune.verify` checks, or nothing where torch is not wanted."""
 
 
 class BrokenPromiseError(AssertionError):

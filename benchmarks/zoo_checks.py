@@ -22,7 +22,8 @@ from prune.graph.cost import network_cost
 from prune.plan.channel import ChannelPolicy, Tie, plan_channels, shares
 from prune.plan.types import PrunePlan, digest
 from prune.surgery.apply import Pruned, apply
-from prune.verify import gate
+from prune.verify.absorption import check_absorption
+from prune.verify.equivalence import gate
 
 PERCENTS = (0.3, 0.6, 0.85)
 _CELLS = 2  # the input's side in cells of the coarsest map
@@ -105,7 +106,9 @@ def _blocks(netdef: NetDef, weights: Weights) -> Blocks:
 
 
 def _examined(pruned: Pruned) -> tuple[float, float]:
-    """The deviations of gate and second opinion. Raises ValueError where the latter is too large."""
+    """The deviations of gate and second opinion. Raises ValueError where the latter is too large, GateError where an
+    absorbed constant is wrong."""
+    check_absorption(pruned)
     deviation, opinion = gate(pruned), second_opinion(pruned.netdef, pruned.weights)
     if not opinion.deviation <= PARITY:
         raise ValueError(f"of the pruned pair a second opinion computes something else: {opinion.deviation:.1e}")

@@ -134,18 +134,24 @@ def chosen_plan(namespace: argparse.Namespace, pair: Pair, kind: str, make: Call
 
 
 def close_pruning(pair: Pair, pruned: Pruned, plan: PrunePlan, command: Command, facts: dict[str, Any]) -> None:
-    """Runs the gate, then writes the pruned pair, the plan and the summary, and shows before and after."""
-    from prune.verify import gate
+    """Runs both checks, then writes the pruned pair, the plan and the summary, and shows before and after."""
+    from prune.verify.absorption import check_absorption
+    from prune.verify.equivalence import gate
 
-    deviation = gate(pruned)
+    deviation, absorption = gate(pruned), check_absorption(pruned)
     before, after = pair.facts(pair.netdef, pair.weights), pair.facts(pruned.netdef, pruned.weights)
     atomic_write(command.path(CFG), format_netdef(pruned.netdef))
     write_weights(command.path(WEIGHTS), pruned.weights, pruned.netdef)
     noted = replace(plan, notes=pruned.notes)
     atomic_write(command.path(PLAN), format_plan(noted, pruned.masked.graph))
-    command.finish(facts | {"gate": deviation, "notes": list(pruned.notes), "before": before, "after": after})
+    checks = {"gate": deviation, "absorption": absorption, "notes": list(pruned.notes)}
+    command.finish(facts | checks | {"before": before, "after": after})
     command.echo(format_before_after(before, after))
     command.echo(f"gate passed: the pruned network equals the masked original to {deviation:.0e} at its heads")
+    except_for = " (except what the notes name)" if pruned.notes else ""
+    command.echo(
+        f"absorption checked: with γ = 0 where it was cut, the original computes the same in every layer{except_for}"
+    )
     for note in pruned.notes:
         command.echo(f"note: {note}")
     pair.faults.log()

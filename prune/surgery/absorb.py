@@ -8,7 +8,7 @@ without batch norm. Exact but for the border pixels of zero-padded convolutions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +24,27 @@ from prune.graph.folds import pixel_sources
 from prune.graph.freeze import unread_layers
 from prune.graph.trace import is_depthwise
 from prune.surgery.constant import Constant, interleaved, largest, nothing, regrouped
+from prune.surgery.losses import Flags, Loss, Place
 from prune.surgery.slice import input_keep
+from prune.surgery.strength import inherited, own_strength, weaker
 
 Array = NDArray[np.float64]
-BATCH_NORM_EPSILON = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Absorbed:
+    """`weights` of the original shapes whose means and biases contain the constants of what will go.
+
+    `constants`: of each layer's output; `losses`: what could not be kept exact.
+    """
+
+    weights: Weights
+    constants: tuple[Constant, ...]
+    losses: tuple[Loss, ...]
 
 
 class Absorbing(Domain[Constant]):
-    """Carries constants through the network; `weights` are the mended parameters, `notes` what was lost."""
+    """Carries constants through the network; `weights` are the adjusted parameters, `losses` what was lost."""
 
     def __init__(
         self, graph: ChannelGraph, weights: Weights, kept: NDArray[np.bool_], blocks: Sequence[ResidualBlock]
@@ -48,7 +61,7 @@ class Absorbing(Domain[Constant]):
             for index in (layer.share, layer.index)
         }
         self.read: list[Shape] = []
-        self.notes: list[str] = []
+        self.losses: list[Loss] = []
 
     def image(self) -> Constant:
         return nothing(self.graph.netdef.net.channels)
@@ -61,23 +74,25 @@ class Absorbing(Domain[Constant]):
         cut = ~self.kept[self.graph.trace.born(layer.index, layer.filters)]
         if layer.index in self.dead:
             cut = np.ones_like(cut)
-        value, strength = record.bias.astype(np.float64), _own_strength(record)
+        value, strength = record.bias.astype(np.float64), own_strength(record)
         if is_depthwise(layer, len(x.value)):
-            value, strength = _inherited(record, shift, strength, x.strength)
+            value, strength = inherited(record, shift, strength, x.strength)
         else:
             alive = ~input_keep(self.graph, layer, self.kept) & np.isnan(x.strength)
-            self._note(layer, alive.any(), f"it reads {int(alive.sum())} cut channels that no γ makes constant")
+            self._lose(layer, alive, f"it reads {int(alive.sum())} cut channels that no γ makes constant", "read")
         constant = cut & ~np.isnan(strength)
         if layer.activation in MIXING:
             constant &= constant.all()
-        lives = layer.index in self.dead and not constant.all()
-        self._note(layer, lives, "ends a removed block without a γ; what it computed is lost")
         value = np.where(constant, ACTIVATIONS[layer.activation](value), 0.0)
-        return Constant(value, np.where(constant, strength, np.nan))
+        strength = np.where(constant, strength, np.nan)
+        if layer.index in self.dead:
+            self._lose(layer, ~constant, "ends a removed block without a γ; what it computed is lost")
+            strength[~constant] = np.inf  # it counts as the constant 0 from here on, so that what is added to it passes
+        return Constant(value, strength)
 
     def _absorb(self, layer: Convolutional, record: ConvParams, shift: Array) -> None:
         if layer.index in self.shared:
-            self._note(layer, shift.any(), "its floats are shared (share_index), so that a shift it reads is lost")
+            self._lose(layer, shift != 0, "its floats are shared (share_index), so that a shift it reads is lost")
         else:
             self.records[layer.index] = _absorbed(record, shift)
 
@@ -93,7 +108,7 @@ class Absorbing(Domain[Constant]):
             value = np.where(constant, value, 0.0)
         if layer.activation == "linear":
             return Constant(value, strength)
-        self._note(layer, value[~constant].any(), f"activation={layer.activation} passes no shift")
+        self._lose(layer, ~constant & (value != 0), f"activation={layer.activation} passes no shift")
         return Constant(np.where(constant, ACTIVATIONS[layer.activation](value), 0.0), strength)
 
     def _replace(self, layer: Shortcut, shift: Array) -> None:
@@ -122,8 +137,8 @@ class Absorbing(Domain[Constant]):
         Otherwise it counts as 0: a constant times what varies, or a shift of a kept channel.
         """
         both = before.strength == source.strength
-        lost = ~both & (_weaker(before, source) != 0)
-        self._note(layer, lost.any(), f"{int(lost.sum())} cut or shifted channels behind it are taken as 0")
+        lost = ~both & (weaker(before, source) != 0)
+        self._lose(layer, lost, f"{int(lost.sum())} cut or shifted channels behind it are taken as 0")
         strength = np.fmin(before.strength, source.strength)
         value = ACTIVATIONS[layer.activation](np.where(both, before.value * source.value, 0.0))
         return Constant(np.where(np.isnan(strength), 0.0, value), strength)
@@ -138,7 +153,7 @@ class Absorbing(Domain[Constant]):
             mixed, differs = interleaved(x, len(x.value) // cells)
         else:
             mixed, differs = regrouped(x, pixel_sources(layer.stride, *self._map_of(layer)))
-        self._note(layer, differs.any(), f"{int(differs.sum())} outputs mix different constants; their mean is kept")
+        self._lose(layer, differs, f"{int(differs.sum())} outputs mix different constants; their mean is kept")
         return mixed
 
     def passing(self, layer: Passing, x: Constant) -> Constant:
@@ -147,68 +162,43 @@ class Absorbing(Domain[Constant]):
                 return Constant(x.value * layer.scale, x.strength)
             case Maxpool() if layer.depth:
                 pooled, lost = largest(x, layer.depth)
-                self._note(layer, lost.any(), f"{int(lost.sum())} channels lose shifts that differ")
+                self._lose(layer, lost, f"{int(lost.sum())} channels lose shifts that differ")
                 return pooled
             case Softmax():
-                self._note(layer, x.value.any(), "passes no shift")
+                self._lose(layer, x.value != 0, "passes no shift")
                 return Constant(np.zeros_like(x.value), x.strength)
         return x
 
     def head(self, layer: Head, x: Constant) -> Constant:
-        self._note(layer, x.value.any(), "a shift reaches the head and is lost")
+        self._lose(layer, x.value != 0, "a shift reaches the head and is lost", "end")
         return x
 
     def output(self, layer: Layer, x: Constant) -> None:
         """A layer whose output leaves the network."""
-        self._note(layer, x.value.any(), "a shift reaches this output of the network and is lost")
+        self._lose(layer, x.value != 0, "a shift reaches this output of the network and is lost", "end")
 
     def _map_of(self, layer: Layer) -> tuple[int, int]:
         """Height and width of what a layer reads, at the cfg's image size."""
         self.read = self.read or input_shapes(self.graph.netdef)
         return self.read[layer.index].height, self.read[layer.index].width
 
-    def _note(self, layer: Layer, lost: bool | np.bool_, what: str) -> None:
-        if lost:
-            self.notes.append(f"layer {layer.index} [{layer.kind}]: {what}; fine-tuning must make up for it")
+    def _lose(self, layer: Layer, channels: Flags, what: str, place: Place = "written") -> None:
+        if channels.any():
+            self.losses.append(Loss(layer, place, channels, what))
 
 
 def absorb_constants(
     graph: ChannelGraph, weights: Weights, kept: NDArray[np.bool_], blocks: Sequence[ResidualBlock]
-) -> tuple[Weights, tuple[str, ...]]:
-    """Weights of the original shapes whose means and biases hold the constants of what will go, and notes.
+) -> Absorbed:
+    """The constants of what will go, absorbed. kept (ids,) bool as of `ChannelGraph.kept_ids`.
 
-    kept (ids,) bool as of `ChannelGraph.kept_ids`. Arrays keep their dtype; untouched ones are shared.
+    Arrays keep their dtype; untouched ones are shared with `weights`.
     """
     domain = Absorbing(graph, weights, kept, blocks)
     carried = walk(graph.netdef, domain)
     for layer in unread_layers(graph.netdef):
         domain.output(layer, carried[layer.index])
-    return domain.weights, tuple(domain.notes)
-
-
-def _own_strength(record: ConvParams) -> Array:
-    """|γ| (O,); NaN without batch norm."""
-    if record.gamma is None:
-        return np.full(len(record.bias), np.nan)
-    return np.abs(record.gamma.astype(np.float64))
-
-
-def _inherited(record: ConvParams, shift: Array, own: Array, before: Array) -> tuple[Array, Array]:
-    """Value before the activation and strength of depthwise channels that are dead.
-
-    By the γ of their own they are β; by that of their input they are what the kernel makes of its constant.
-    """
-    before = np.repeat(before, len(own) // len(before))
-    by_input = ~np.isnan(before) & ~(own <= before)
-    return np.where(by_input, _normalised(record, shift), record.bias), np.fmin(own, before)
-
-
-def _weaker(before: Constant, source: Constant) -> Array:
-    """The value of the factor that makes a product constant; of kept channels the shifts of either."""
-    first, second = (np.where(np.isnan(x.strength), np.inf, x.strength) for x in (before, source))
-    weaker = np.where(first <= second, before.value, source.value)
-    kept = np.isnan(before.strength) & np.isnan(source.strength)
-    return np.where(kept, np.abs(before.value) + np.abs(source.value), weaker)
+    return Absorbed(domain.weights, tuple(carried), tuple(domain.losses))
 
 
 def _shift(record: ConvParams, constants: Array, groups: int) -> Array:
@@ -227,10 +217,3 @@ def _absorbed(record: ConvParams, shift: Array) -> ConvParams:
     if record.mean is None:
         return replace(record, bias=(record.bias + shift).astype(record.bias.dtype))
     return replace(record, mean=(record.mean - shift).astype(record.mean.dtype))
-
-
-def _normalised(record: ConvParams, x: Array) -> Array:
-    """What batch norm, or the bias where there is none, makes of constants x (O,)."""
-    if record.gamma is None or record.mean is None or record.var is None:
-        return x + record.bias
-    return record.gamma * (x - record.mean) / np.sqrt(record.var.astype(np.float64) + BATCH_NORM_EPSILON) + record.bias

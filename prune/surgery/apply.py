@@ -13,6 +13,8 @@ from prune.graph.blocks import ResidualBlock
 from prune.graph.channels import ChannelGraph, trace_groups
 from prune.plan.types import PrunePlan, blocks_at
 from prune.surgery.absorb import absorb_constants
+from prune.surgery.constant import Constant
+from prune.surgery.losses import Loss
 from prune.surgery.rewrite import rewrite
 from prune.surgery.slice import slice_layer
 
@@ -21,13 +23,17 @@ from prune.surgery.slice import slice_layer
 class Masked:
     """The original network as the plan sees it: original shapes, constants absorbed, channels marked.
 
-    kept (ids,) bool over the channel ids of `graph`; `blocks` are those that go.
+    kept (ids,) bool over the channel ids of `graph`; `blocks` are those that go. `original`: the weights before
+    anything was absorbed; `constants`: what each layer's output was larger by; `losses`: where that is not exact.
     """
 
     graph: ChannelGraph
+    original: Weights
     weights: Weights
     kept: NDArray[np.bool_]
     blocks: tuple[ResidualBlock, ...]
+    constants: tuple[Constant, ...]
+    losses: tuple[Loss, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +60,15 @@ def apply(netdef: NetDef, weights: Weights, plan: PrunePlan, path: str | None = 
     plan.validate(graph)
     kept = graph.kept_ids(plan.keep())
     blocks = blocks_at(netdef, plan.removed)
-    absorbed, notes = absorb_constants(graph, weights, kept, blocks)
+    absorbed = absorb_constants(graph, weights, kept, blocks)
+    masked = Masked(graph, weights, absorbed.weights, kept, blocks, absorbed.constants, absorbed.losses)
     rewritten = rewrite(graph, kept, blocks, path or netdef.path)
     sliced = {
-        rewritten.index_map[layer.index]: slice_layer(graph, layer, absorbed, kept)
+        rewritten.index_map[layer.index]: slice_layer(graph, layer, absorbed.weights, kept)
         for layer in netdef.layers
         if layer.index in rewritten.index_map
     }
     records = {index: record for index, record in sliced.items() if record is not None}
     pruned = Weights(weights.header, records)
-    return Pruned(rewritten.netdef, pruned, rewritten.index_map, Masked(graph, absorbed, kept, blocks), notes)
+    notes = tuple(str(loss) for loss in absorbed.losses)
+    return Pruned(rewritten.netdef, pruned, rewritten.index_map, masked, notes)

@@ -18,7 +18,8 @@ class Constant:
     """What a layer's channels were larger by than they are in the pruned network.
 
     value (C,): for a cut channel its constant, for a kept one the shift it lost; 0 where unknown.
-    strength (C,): |γ| of the member that makes the channel constant; NaN where it is not constant.
+    strength (C,): |γ| of the member that makes the channel constant; NaN where it is not constant, infinite where it
+    is only taken for 0.
     """
 
     value: Array

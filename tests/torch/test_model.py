@@ -20,7 +20,7 @@ from prune.model.build import build
 from prune.model.state import load_weights, to_weights
 from prune.train.optim import make_optimizer
 from prune.train.settings import TrainSettings
-from prune.verify import WeightsDomain, outputs
+from prune.verify.passes import WeightsDomain, outputs
 from tests import oracle
 from tests.absorbing import random_image
 from tests.core.test_channels import HEAD, NET, cbl
@@ -35,7 +35,7 @@ def test_the_forward_pass_is_that_of_the_oracle(network: tuple[NetDef, Weights])
     netdef, weights = network
     image = random_image()
     expected = oracle.forward(netdef, weights, image)
-    found = outputs(netdef, WeightsDomain(torch.from_numpy(image[None]), weights))
+    found = list(outputs(netdef, WeightsDomain(torch.from_numpy(image[None]), weights)).values())
     numbered = dict(zip(expected, (x[0].numpy() for x in found), strict=True))
     assert oracle.deviation(expected, numbered) <= 1e-12
 

@@ -70,7 +70,9 @@ def test_the_loss_of_other_heads_falls(kind: str) -> None:
 )
 def test_a_small_network_learns_four_images_by_heart(classes: int, options: dict[str, object]) -> None:
     imgs, targets = scenes(classes)
-    model = overfit(two_heads(classes, **options), imgs, targets, 200)
+    # A Gaussian head learns its uncertainties too: after 200 steps some processors still leave it a box too many.
+    steps = 400 if "Gaussian_yolo" in str(options) else 200
+    model = overfit(two_heads(classes, **options), imgs, targets, steps)
     with torch.inference_mode():  # in training mode: with the statistics of these four images
         decoded = decode(model(imgs), model.heads, SIZE)
     for number in range(4):
@@ -80,7 +82,6 @@ def test_a_small_network_learns_four_images_by_heart(classes: int, options: dict
         right = (overlap > 0.5) & (truth[:, 1:2] == found[:, 5])
         assert right.any(1).all(), "an object is not found"
         assert len(found) == len(truth)
-        # Doubt in the box takes its share of the confidence: 200 steps leave some.
-        assert found[:, 4].min() > (0.3 if "Gaussian_yolo" in str(options) else 0.5)
+        assert found[:, 4].min() > 0.5
         # Readers multiply by the class probability: it is learned for a single class as well.
         assert decoded[number][decoded[number, :, 4] > 0.5, 5:].amax(1).min() > 0.5

@@ -181,7 +181,7 @@ def test_a_failing_gate_ends_with_1_and_nothing_written(
     def fail(pruned: object) -> float:
         raise GateError("gate: deviates")
 
-    monkeypatch.setattr("prune.verify.gate", fail)
+    monkeypatch.setattr("prune.verify.equivalence.gate", fail)
     assert run(prune_channel.main, "--cfg", NANO, "--weights", weights, "--out", tmp_path / "out") == 1
     assert not (tmp_path / "out").exists()
 

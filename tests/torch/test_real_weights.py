@@ -24,7 +24,7 @@ from prune.model.state import load_weights
 from prune.plan.score import gammas, slot_scores
 from prune.plan.types import ChannelMask, PrunePlan, digest
 from prune.surgery.apply import apply
-from prune.verify import relative_deviation
+from prune.verify.passes import relative_deviation
 from tests.shared import SHARED, needs_shared
 
 pytestmark = needs_shared

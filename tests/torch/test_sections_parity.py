@@ -15,7 +15,7 @@ from prune.darknet.weights import Weights, random_weights, read_weights, write_w
 from prune.model.activations import ACTIVATIONS as TENSOR_ACTIVATIONS
 from prune.model.build import ModuleDomain, build
 from prune.model.state import load_weights, to_weights
-from prune.verify import WeightsDomain, outputs
+from prune.verify.passes import WeightsDomain, outputs
 from tests.core.test_weights import assert_same
 from tests.torch import reference
 from tests.torch.reference_activations import activated
@@ -85,11 +85,12 @@ def test_a_section_computes_what_darknets_loops_do(name: str) -> None:
     image = np.random.default_rng(1).standard_normal((3, 8, 8))
     imgs = torch.from_numpy(image[None])
     expected = reference.forward(netdef, weights, image)[-1]
-    from_weights = outputs(netdef, WeightsDomain(imgs, weights))[-1]
+    from_weights = list(outputs(netdef, WeightsDomain(imgs, weights)).values())[-1]
     model = build(netdef).eval()
     load_weights(model, weights)
     assert_close(from_weights.numpy()[0], expected)
-    assert_close(outputs(netdef, ModuleDomain(model.double(), imgs))[-1].numpy()[0], expected)
+    from_module = list(outputs(netdef, ModuleDomain(model.double(), imgs)).values())[-1]
+    assert_close(from_module.numpy()[0], expected)
 
 
 @pytest.mark.parametrize("name", SECTIONS)

@@ -16,7 +16,8 @@ from prune.graph.channels import trace_groups
 from prune.plan.channel import ChannelPolicy, plan_channels
 from prune.plan.types import PrunePlan
 from prune.surgery.apply import Pruned, apply
-from prune.verify import TOLERANCE, gate, relative_deviation
+from prune.verify.equivalence import TOLERANCE, gate
+from prune.verify.passes import relative_deviation
 from tests.core.test_channels import HEAD, NET, cbl
 from tests.core.test_score import ADD
 from tests.shared import REPOSITORY

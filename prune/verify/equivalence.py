@@ -9,45 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from prune.darknet.layers import Connected, Convolutional, Gate, Head, Layer, Shortcut
-from prune.darknet.netdef import NetDef
-from prune.darknet.shapes import largest_stride, shapes
-from prune.darknet.walk import Domain, steps
-from prune.darknet.weights import Weights
-from prune.errors import CfgError, GateError
-from prune.graph.freeze import unread_layers
+from prune.darknet.layers import Convolutional, Gate, Layer, Shortcut
+from prune.darknet.shapes import shapes
+from prune.errors import GateError
 from prune.model.activations import ACTIVATIONS
-from prune.model.tensors import BATCH_NORM_EPSILON, TensorDomain
 from prune.surgery.apply import Masked, Pruned
+from prune.verify.passes import WeightsDomain, outputs, random_image, relative_deviation
 
 TOLERANCE = 1e-9
-_LARGEST_SIDE = 128
-
-
-class WeightsDomain(TensorDomain):
-    """A forward pass straight from `Weights`, in the image's dtype."""
-
-    def __init__(self, imgs: Tensor, weights: Weights) -> None:
-        super().__init__(imgs)
-        self.weights = weights
-
-    def convolution(self, layer: Convolutional, x: Tensor) -> Tensor:
-        record = self.weights.conv(layer.index if layer.share is None else layer.share)
-        bias, *normal, kernel = (torch.tensor(array, dtype=x.dtype) for array in record.arrays())
-        stride = (layer.stride_y, layer.stride_x)
-        y = F.conv2d(x, kernel, None, stride, layer.pad, layer.dilation, layer.groups)
-        if normal:
-            gamma, mean, var = normal
-            y = F.batch_norm(y, mean, var, gamma, bias, eps=BATCH_NORM_EPSILON)
-        else:
-            y += bias.view(1, -1, 1, 1)
-        return ACTIVATIONS[layer.activation](y)
-
-    def shortcut_weights(self, layer: Shortcut) -> Tensor:
-        return torch.tensor(self.weights.shortcut(layer.index).weights, dtype=self.imgs.dtype)
 
 
 class MaskedDomain(WeightsDomain):
@@ -94,11 +65,11 @@ def gate(pruned: Pruned, seed: int = 0) -> float:
 
     Raises GateError where it exceeds TOLERANCE or a value is not finite.
     """
-    imgs = _random_image(pruned.masked.graph.netdef, seed)
+    imgs = random_image(pruned.masked.graph.netdef, seed)
     masked = outputs(pruned.masked.graph.netdef, MaskedDomain(imgs, pruned.masked))
     cut = outputs(pruned.netdef, WeightsDomain(imgs, pruned.weights))
     worst = 0.0
-    for number, (a, b) in enumerate(zip(masked, cut, strict=True)):
+    for number, (a, b) in enumerate(zip(masked.values(), cut.values(), strict=True)):
         if not a.isfinite().all():
             raise GateError(f"gate: head {number} is not finite before the cut; the weights hold NaN, inf or too much")
         deviation = relative_deviation(a, b)
@@ -109,35 +80,3 @@ def gate(pruned: Pruned, seed: int = 0) -> float:
             )
         worst = max(worst, deviation)
     return worst
-
-
-def outputs(netdef: NetDef, domain: Domain[Tensor]) -> list[Tensor]:
-    """The head inputs, or where a network has no heads the outputs nobody reads."""
-    ends = {layer.index for layer in netdef.layers if isinstance(layer, Head)}
-    ends |= {layer.index for layer in unread_layers(netdef)}
-    with torch.inference_mode():
-        return [value for layer, value in steps(netdef, domain) if layer.index in ends]
-
-
-def relative_deviation(a: Tensor, b: Tensor) -> float:
-    """max|a − b| / max|b|; infinite where shapes differ or a value is not finite."""
-    if a.shape != b.shape or not (a.isfinite().all() and b.isfinite().all()):
-        return float("inf")
-    scale = float(b.abs().max())
-    difference = float((a - b).abs().max())
-    return difference / scale if scale > 0 else difference
-
-
-def _random_image(netdef: NetDef, seed: int) -> Tensor:
-    """(1, C, H, W) float64 in [0, 1), the cfg's size or at most 128 px where its layers allow it."""
-    width, height = netdef.net.width, netdef.net.height
-    if not any(isinstance(layer, Connected) for layer in netdef.layers):  # these take the cfg's size only
-        stride = largest_stride(netdef)
-        largest = max(stride, _LARGEST_SIDE // stride * stride)
-        width, height = min(width, largest), min(height, largest)
-    try:
-        shapes(netdef, width, height)
-    except CfgError:  # a window as large as the whole map, say
-        width, height = netdef.net.width, netdef.net.height
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(1, netdef.net.channels, height, width, generator=generator, dtype=torch.float64)
