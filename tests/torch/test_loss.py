@@ -226,6 +226,21 @@ def test_the_objectness_target_is_1_less_the_share_of_what_the_iou_lacks(share: 
     assert float(parts.obj) == pytest.approx(expected, rel=1e-5)
 
 
+def test_an_iou_below_0_is_an_objectness_of_0() -> None:
+    """A box and its object, both tiny, in opposite corners of a cell: their GIoU is nearly −1."""
+    heads = two_heads(anchors="64,64, 64,64, 64,64, 64,64, 64,64, 64,64").heads
+    raw = [torch.zeros(1, h.channels, *grid) for h, grid in zip(heads, GRIDS, strict=True)]
+    values = split_head(raw[0], heads[0])
+    values[:, :, 4] = 1.0
+    values[:, :, :2], values[:, :, 2:4] = 5.0, -6.0
+    target = torch.tensor([[0, 0, 1.01 / 4, 1.01 / 4, 0.002, 0.002]])
+    settings = LossSettings(box_loss="giou", match_iou=1.0, ignore_iou=1.0, iou_objectness=1.0)
+    parts = YoloLoss(heads, settings, SIZE)(raw, target)
+    assert float(parts.box) > 1.9 * settings.box_gain
+    expected = (48 * math.log(1 + math.e) + 192 * math.log(2)) * 64 / 240
+    assert float(parts.obj) == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_box_whose_overlap_equals_the_ignore_threshold_is_background() -> None:
     """Darknet ignores it where best_iou > ignore_thresh only. All boxes here are their anchors; one of 32×32 has the
     object's centre and overlaps it, 16×32, by exactly one half.
