@@ -108,6 +108,15 @@ def test_a_product_of_two_constants_that_are_equally_dead_is_their_product() -> 
     assert task.deviation(pruned) <= EXACT
 
 
+def test_a_shift_times_a_constant_of_0_is_0_and_needs_no_note() -> None:
+    """Channel 1 of the features is the constant 0. That of the gate has no γ, and a shift from the removed block."""
+    bare = WIDE.replace("batch_normalize=1\n", "")
+    gate = BACK + bare + WIDE.replace("leaky", "linear") + ADD + "from=3\n" + "[sam]\nfrom=1\n"
+    task = task_of(WIDE + WIDE.replace("leaky", "relu") + gate + WIDE, {1: [1]}, (5,))
+    task = changed(changed(task, 1, bias={1: -1.0}), 4, bias={0: 0.0, 1: 3.0, 2: 0.0, 3: 0.0})
+    assert [note for note in task.pruned().notes if "[sam]" in note] == []
+
+
 def test_shifts_of_both_factors_are_noted_even_where_they_cancel() -> None:
     """Two removed blocks shift the features by +1 and the gate by −1: neither shift passes the product."""
     linear = WIDE.replace("leaky", "linear")

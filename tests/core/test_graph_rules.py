@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from prune.darknet.activations import MIXING
 from prune.darknet.netdef import parse_netdef
 from prune.errors import PlanError
 from prune.graph.blocks import find_blocks
@@ -26,6 +27,12 @@ def test_the_channels_of_a_run_of_reorg_share_a_slot() -> None:
     """Darknet's old reorg views runs of stride² neighbours anew: its outputs mix them."""
     group = graph_of(cbl(8) + "[reorg]\nstride=2\n" + cbl(2)).group(0)
     assert group.members[0].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("activation", sorted(MIXING))
+def test_what_normalises_over_its_channels_is_frozen(activation: str) -> None:
+    group = graph_of(cbl(4).replace("leaky", activation) + cbl(2)).group(0)
+    assert group.frozen == f"layer 0 divides by a sum over its channels ({activation})"
 
 
 def test_a_convolution_of_a_single_channel_is_not_depthwise() -> None:
