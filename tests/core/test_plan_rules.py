@@ -40,7 +40,7 @@ def test_depth_to_space_and_depth_pooling_take_the_largest_of_what_they_join() -
 
 
 def test_a_member_without_gamma_leaves_the_score_to_the_others() -> None:
-    """In a sum, after a depthwise convolution, and behind a gate."""
+    """In a sum, through a depthwise convolution, and through a gate."""
     fresh = "[route]\nlayers=0\n"
     assert scores_of(cbl(2) + BARE + fresh + cbl(3) + ADD + "from=1\n" + cbl(2), {3: [4, 5, 6]}, producer=3) == [
         4,

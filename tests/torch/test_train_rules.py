@@ -74,7 +74,7 @@ def test_the_best_checkpoint_holds_no_optimiser_and_the_last_does(tmp_path: Path
     assert read_checkpoint(tmp_path / "last.pt").optimizer["state"]
 
 
-def test_what_an_earlier_run_left_goes_but_for_the_checkpoint_that_is_gone_on_from(tmp_path: Path) -> None:
+def test_what_an_earlier_run_left_is_removed_except_the_checkpoint_that_is_resumed(tmp_path: Path) -> None:
     for name in ("last.pt", "mid.pt", "mine.txt"):
         (tmp_path / name).write_text("x")
     Keeper(tmp_path).clear(("last.pt", "mid.pt", "best.pt"), spare=tmp_path / "mid.pt")
@@ -120,7 +120,7 @@ def test_mosaic_ends_with_the_epoch_it_should_and_white_is_1() -> None:
 def test_evaluation_takes_a_tenth_of_the_time_or_what_was_asked(
     asked: int, valid: int, train: int, interval: int
 ) -> None:
-    """An evaluated image costs half a trained one. At the most there is one evaluation, after the last of 20 epochs."""
+    """An evaluated image costs half a trained one. It takes place at least once in the 20 epochs."""
     job = SimpleNamespace(train=TrainSettings(epochs=20, eval_interval=asked))
     session = cast(Session, SimpleNamespace(job=job, valid_set=range(valid), train_set=range(train)))
     assert Session._eval_interval(session) == interval
