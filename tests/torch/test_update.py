@@ -41,6 +41,13 @@ class Steep(Hook):
         return (raw[0] * 0).sum().sqrt()
 
 
+class Pull(Hook):
+    """A loss term: the mean of the outputs."""
+
+    def loss(self, raw: list[Tensor], batch: Batch) -> Tensor | None:
+        return raw[0].mean()
+
+
 def steady_model() -> ToyModel:
     """A toy that computes the same in training for every split of its images: no dropout, fixed statistics."""
     model = toy_model(dropout=0.0)
@@ -120,3 +127,13 @@ def test_batches_of_any_sizes_give_the_gradient_and_the_losses_of_their_images_t
     for one, other in zip(whole.gradients, parts.gradients, strict=True):
         torch.testing.assert_close(one, other)
     assert found == pytest.approx(losses, rel=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(4,), (3, 1)])
+def test_the_terms_of_hooks_join_the_loss_and_the_gradient(sizes: tuple[int, ...]) -> None:
+    _, plain, alone = updated(*sizes, clip=0.0)
+    _, pulled, both = updated(*sizes, clip=0.0, hooks=(Pull(), Pull()))
+    assert "distill" not in alone
+    assert both["loss"] == pytest.approx(alone["loss"] + both["distill"], rel=1e-5)
+    bias = pulled.gradients[-1] - plain.gradients[-1]  # of each of six outputs, by two hooks
+    torch.testing.assert_close(bias, torch.full((6,), 2 / 6))
