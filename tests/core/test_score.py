@@ -84,6 +84,19 @@ def test_channels_that_nobody_reads_score_their_own_gamma() -> None:
     assert scores_of(layers, {0: [1, 2, 3, 4]}) == [1, 2, 3, 4]
 
 
+def test_of_tied_channels_that_nobody_reads_the_largest_gamma_counts() -> None:
+    layers = cbl(3) + cbl(4) + "[route]\nlayers=0\n" + cbl(4) + ADD + "from=1\n"
+    layers += "[route]\nlayers=-1\ngroups=2\ngroup_id=1\n" + cbl(2)
+    assert scores_of(layers, {1: [1, 5, 3, 0], 3: [-4, 2, 0, 6]}, producer=1) == [4, 5, 3, 6]
+
+
+def test_a_channel_that_nobody_reads_and_that_has_no_gamma_is_never_dead() -> None:
+    bare = "[convolutional]\nfilters=4\nactivation=leaky\n"
+    layers = cbl(3) + bare + "[route]\nlayers=0\n" + cbl(2) + "[route]\nlayers=1\n" + ADD + "from=3\n"
+    layers += "[route]\nlayers=-1\ngroups=2\ngroup_id=0\n" + cbl(2)
+    assert scores_of(layers, {3: [2, 1]}, producer=3) == [2, 1, math.inf, math.inf]
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_gamma_that_is_not_finite_is_refused_by_layer(value: float) -> None:
     graph = graph_of(cbl(2) + cbl(2))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
 
 from prune.errors import TrainingError, UsageError
 from prune.train.checkpoint import read_checkpoint
@@ -16,7 +18,7 @@ from prune.train.ema import decay_at, make_ema
 from prune.train.hooks import Batch, Hook, StepInfo
 from prune.train.optim import make_optimizer
 from prune.train.settings import TrainSettings
-from tests.torch.toy import toy_model, toy_trainer
+from tests.torch.toy import IMAGES, ToyBatches, toy_model, toy_trainer
 
 
 class StopAfter(Hook):
@@ -190,3 +192,81 @@ def test_a_resumed_run_with_other_batches_stands_at_the_same_epoch_of_its_schedu
     again = toy_trainer(toy_model(), epochs=2, accumulate=2)
     again.resume(read_checkpoint(tmp_path / "last.pt"))
     assert again.progress.step == again.schedule.steps_per_epoch
+
+
+def test_of_equal_scores_the_earlier_epoch_stays_the_best(tmp_path: Path) -> None:
+    trainer = toy_trainer(toy_model(), tmp_path, validate=lambda model: {"ap50": 0.5}, epochs=3)
+    assert trainer.fit().best == {"epoch": 0.0, "ap50": 0.5}
+    assert read_checkpoint(tmp_path / "best.pt").epoch == 1
+
+
+def test_a_resumed_run_still_knows_its_best(tmp_path: Path) -> None:
+    toy_trainer(toy_model(), tmp_path, validate=lambda model: {"ap50": 0.7}, epochs=1).fit()
+    again = toy_trainer(toy_model(), tmp_path, validate=lambda model: {"ap50": 0.6}, epochs=2)
+    again.resume(read_checkpoint(tmp_path / "last.pt"))
+    assert again.fit().best == {"epoch": 0.0, "ap50": 0.7}
+    assert read_checkpoint(tmp_path / "best.pt").epoch == 1
+
+
+def test_a_resumed_run_goes_on_with_the_scale_of_its_gradients() -> None:
+    first, again = toy_trainer(toy_model()), toy_trainer(toy_model())
+    first.updater.scaler = GradScaler("cpu", init_scale=8.0)
+    first.updater.update(list(ToyBatches().epoch(0)), 0, 0)
+    again.updater.scaler = GradScaler("cpu", init_scale=1024.0)
+    again.resume(first.checkpoint())
+    assert again.updater.scaler.get_scale() == 8.0
+
+
+def test_images_of_all_processes_count_as_seen() -> None:
+    trainer = toy_trainer(toy_model(), epochs=1)
+    trainer.processes = 3
+    assert trainer.fit().seen == 3 * IMAGES
+
+
+def test_a_line_of_the_results_holds_the_last_rate_and_the_mean_loss_of_its_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = toy_trainer(toy_model(), tmp_path, epochs=2, warmup=0.0)
+    losses: list[float] = []
+    update = trainer.updater.update
+
+    def noted(*arguments: Any) -> dict[str, float]:
+        values = update(*arguments)
+        losses.append(values["loss"])
+        return values
+
+    monkeypatch.setattr(trainer.updater, "update", noted)
+    trainer.fit()
+    rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
+    assert [float(row["lr"]) for row in rows] == pytest.approx([trainer.schedule.lr_at(n) for n in (2, 5)], rel=1e-4)
+    assert [float(row["loss"]) for row in rows] == pytest.approx([sum(losses[:3]) / 3, sum(losses[3:]) / 3], rel=1e-4)
+
+
+def test_a_network_that_the_last_update_of_an_epoch_broke_is_not_kept(tmp_path: Path) -> None:
+    class Break(Hook):
+        @torch.no_grad()
+        def after_step(self, info: StepInfo) -> None:
+            if info.step == 5:
+                model.head.weight.fill_(float("inf"))
+
+    model = toy_model()
+    with pytest.raises(TrainingError, match=r"epoch 1: a weight is no longer finite; lower --lr"):
+        toy_trainer(model, tmp_path, hooks=(Break(),)).fit()
+    assert read_checkpoint(tmp_path / "last.pt").epoch == 1
+
+
+def test_the_average_covers_the_statistics_of_batch_norm_and_copies_counts() -> None:
+    """Decay 1/10 before the first update, 6/15 before the sixth."""
+    model = toy_model()
+    ema = make_ema(model, 0.9998)
+    buffers = dict(ema.module.named_buffers())
+    ema.update_parameters(model)  # torch's first update copies
+    for update in range(1, 6):
+        before = buffers["norm.running_mean"].clone()
+        model.norm.running_mean.fill_(float(update))  # type: ignore[union-attr]
+        model.norm.num_batches_tracked.fill_(update)  # type: ignore[union-attr]
+        ema.update_parameters(model)
+        decay = (1 + update) / (10 + update)
+        torch.testing.assert_close(buffers["norm.running_mean"], decay * before + (1 - decay) * update)
+        assert int(buffers["norm.num_batches_tracked"]) == update
+    assert [decay_at(update, 0.5) for update in (0, 5, 8, 50)] == pytest.approx([0.1, 0.4, 0.5, 0.5])

@@ -181,6 +181,16 @@ def test_a_crowd_region_is_no_object_outside_cocos_protocol_either(protocol: Pro
     assert metrics.per_class == pytest.approx({"cat": 1.0})
 
 
+@pytest.mark.parametrize(("protocol", "ap"), [("voc07", 4 / 11), ("voc10", 0.3)])
+def test_voc_of_2007_has_11_recalls_and_voc_of_2010_the_area(protocol: Protocol, ap: float) -> None:
+    """3 of 10 cats are found: recall 3/10 is reached exactly, and with it the recalls 0, 0.1, 0.2 and 0.3."""
+    cats = [thing(0, 10 * n, 10, 10 * n + 8, 40) for n in range(10)]
+    rows = [(10.0 * n, 10.0, 10.0 * n + 8, 40.0, 0.9, 0) for n in range(3)]
+    metrics, _ = measured(protocol, image(cats, *rows))
+    assert metrics.ap50 == pytest.approx(ap)
+    assert metrics.per_class == pytest.approx({"cat": ap})
+
+
 def test_every_result_names_its_conditions() -> None:
     images = [image([CAT, DOG], FOUND_CAT, FOUND_DOG)]
     metrics, samples = measured("darknet", *images)

@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 from prune.darknet.layers import Head
-from prune.darknet.netdef import NetDef
+from prune.darknet.netdef import NetDef, parse_netdef
 from prune.detect.assign import assign
 from prune.detect.boxes import cxcywh_to_xyxy, pairwise_iou
 from prune.detect.decode import decode
-from prune.detect.heads import head_rules
-from prune.detect.loss import YoloLoss, padded_truths
+from prune.detect.heads import HeadRules, head_rules, split_head
+from prune.detect.loss import YoloLoss, class_loss, padded_truths
 from prune.detect.settings import LossSettings
 from prune.errors import UsageError
-from tests.torch.heads import random_raw, two_heads
+from tests.torch.heads import random_raw, two_head_cfg, two_heads
 
 SIZE = (64, 64)
 GRIDS = [(4, 4), (8, 8)]
@@ -170,6 +170,100 @@ def test_objectness_may_follow_the_iou_and_classes_may_be_smoothed() -> None:
     assert float(other.box) == float(plain.box)
     assert float(other.obj) != float(plain.obj)
     assert float(other.cls) != float(plain.cls)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 5])
+@pytest.mark.parametrize("smooth", [0.0, 0.1, 1.0])
+def test_smoothing_moves_the_target_of_an_independent_class_toward_one_half(smooth: float, classes: int) -> None:
+    """Darknet's delta_yolo_class: y · (1 − ε) + ε / 2, whatever the number of classes."""
+    values = torch.linspace(-1.5, 2.0, classes)[None]
+    truth = torch.eye(classes)[:1]
+    goals = [1 - smooth / 2] + [smooth / 2] * (classes - 1)
+    chances = [1 / (1 + math.exp(-v)) for v in values[0].tolist()]
+    expected = -sum(g * math.log(p) + (1 - g) * math.log(1 - p) for g, p in zip(goals, chances, strict=True))
+    assert float(class_loss(values, truth, HeadRules(), smooth)) == pytest.approx(expected, rel=1e-5)
+    squares = sum((v - g) ** 2 for v, g in zip(values[0].tolist(), goals, strict=True))
+    assert float(class_loss(values, truth, HeadRules(class_kind="linear"), smooth)) == pytest.approx(squares, rel=1e-5)
+
+
+def test_smoothing_is_the_cfgs_unless_the_settings_name_it() -> None:
+    plain, smoothed = two_heads(), parse_netdef(two_head_cfg().replace("num=6", "num=6\nlabel_smooth_eps=0.2"))
+    raw = random_raw(plain.heads, 3)
+
+    def cost(netdef: NetDef, smoothing: float | None) -> float:
+        return float(YoloLoss(netdef.heads, LossSettings(label_smoothing=smoothing), SIZE)(raw, TARGETS).cls)
+
+    assert cost(smoothed, None) == cost(plain, 0.2) != cost(plain, None)
+    assert cost(smoothed, 0.0) == cost(plain, None)
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_an_objectness_that_follows_the_iou_teaches_no_box_coordinates(share: float) -> None:
+    """The IoU is a target there: through it boxes would learn to agree less with objects where that is cheaper."""
+    heads = two_heads().heads
+    raw = [r.requires_grad_() for r in random_raw(heads, 3)]
+    YoloLoss(heads, LossSettings(iou_objectness=share), SIZE)(raw, TARGETS).obj.backward()  # type: ignore[no-untyped-call]
+    for r, head in zip(raw, heads, strict=True):
+        assert r.grad is not None
+        gradient = split_head(r.grad, head)
+        assert gradient[:, :, 4].abs().sum() > 0
+        assert gradient[:, :, :4].abs().sum() == gradient[:, :, 5:].abs().sum() == 0
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_the_objectness_target_is_1_less_the_share_of_what_the_iou_lacks(share: float) -> None:
+    """A box of zeros is its anchor in the middle of its cell; the object there has its centre, and half its width."""
+    heads = two_heads(anchors="64,64, 64,64, 64,64, 64,64, 64,64, 16,32").heads
+    raw = [torch.zeros(1, h.channels, *grid) for h, grid in zip(heads, GRIDS, strict=True)]
+    split_head(raw[0], heads[0])[:, :, 4] = 1.0
+    target = torch.tensor([[0, 0, 1.5 / 4, 1.5 / 4, 8 / 64, 32 / 64]])
+    settings = LossSettings(box_loss="iou", match_iou=1.0, ignore_iou=1.0, iou_objectness=share)
+    parts = YoloLoss(heads, settings, SIZE)(raw, target)
+    no, yes = math.log(1 + math.e), math.log(1 + math.exp(-1))
+    goal = 1 - share + share * 0.5
+    boxes = 3 * (16 + 64)
+    expected = (47 * no + goal * yes + (1 - goal) * no + 3 * 64 * math.log(2)) * 64 / boxes
+    assert float(parts.obj) == pytest.approx(expected, rel=1e-5)
+
+
+def test_an_iou_below_0_is_an_objectness_of_0() -> None:
+    """A box and its object, both tiny, in opposite corners of a cell: their GIoU is nearly −1."""
+    heads = two_heads(anchors="64,64, 64,64, 64,64, 64,64, 64,64, 64,64").heads
+    raw = [torch.zeros(1, h.channels, *grid) for h, grid in zip(heads, GRIDS, strict=True)]
+    values = split_head(raw[0], heads[0])
+    values[:, :, 4] = 1.0
+    values[:, :, :2], values[:, :, 2:4] = 5.0, -6.0
+    target = torch.tensor([[0, 0, 1.01 / 4, 1.01 / 4, 0.002, 0.002]])
+    settings = LossSettings(box_loss="giou", match_iou=1.0, ignore_iou=1.0, iou_objectness=1.0)
+    parts = YoloLoss(heads, settings, SIZE)(raw, target)
+    assert float(parts.box) > 1.9 * settings.box_gain
+    expected = (48 * math.log(1 + math.e) + 192 * math.log(2)) * 64 / 240
+    assert float(parts.obj) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_box_whose_overlap_equals_the_ignore_threshold_is_background() -> None:
+    """Darknet ignores it where best_iou > ignore_thresh only. All boxes here are their anchors; one of 32×32 has the
+    object's centre and overlaps it, 16×32, by exactly one half.
+    """
+    heads = two_heads(anchors="64,64, 64,64, 64,64, 64,64, 32,32, 16,32").heads
+    raw = [torch.zeros(1, h.channels, *grid) for h, grid in zip(heads, GRIDS, strict=True)]
+    target = torch.tensor([[0, 0, 1.5 / 4, 1.5 / 4, 16 / 64, 32 / 64]])
+
+    def objectness(ignore: float) -> float:
+        return float(YoloLoss(heads, LossSettings(match_iou=1.0, ignore_iou=ignore), SIZE)(raw, target).obj)
+
+    everything = 64 * math.log(2)
+    assert objectness(0.5) == pytest.approx(everything, rel=1e-6)
+    assert objectness(0.499) == pytest.approx(everything * 239 / 240, rel=1e-6)
+
+
+def test_an_anchor_whose_agreement_equals_the_threshold_does_not_learn_the_object() -> None:
+    """As in Darknet (iou > iou_thresh); the best anchor learns it in any case."""
+    netdef = two_heads(anchors="16,16, 8,8, 1,1, 32,16, 1,64, 64,1")
+    target = torch.tensor([[0, 0, 0.5, 0.5, 16 / 64, 16 / 64]])
+    assert places(1, target, netdef, match_iou=0.5) == [(0, 0, 4, 4, 0)]
+    assert places(0, target, netdef, match_iou=0.5) == []
+    assert places(0, target, netdef, match_iou=0.499) == [(0, 0, 2, 2, 0)]
 
 
 def test_another_image_size_may_be_named_by_the_call() -> None:

@@ -81,6 +81,23 @@ def test_the_exponent_makes_distance_count_more() -> None:
     assert len(nms(decoded, NmsSettings(iou=0.5, kind="diou", beta=0.6))) == 2
 
 
+@pytest.mark.parametrize("copies", [1, 600])
+def test_a_box_whose_overlap_equals_the_threshold_stays(copies: int) -> None:
+    """Darknet's do_nms_sort drops where box_iou > thresh only. The second box is one half of the first; with enough
+    copies of the first, which go, a class is compared block by block."""
+    decoded = torch.tensor([[1.0, 0.5, 2.0, 1.0, 1.0, 0.9]] * copies + [[0.5, 0.5, 1.0, 1.0, 1.0, 0.8]])
+    assert nms(decoded, NmsSettings(iou=0.5))[:, 5].tolist() == [0, 0]
+    assert len(nms(decoded, NmsSettings(iou=0.499))) == 1
+
+
+@pytest.mark.parametrize("multi_label", [True, False])
+def test_a_score_that_equals_the_confidence_does_not_pass(multi_label: bool) -> None:
+    """Darknet's get_yolo_detections: prob > thresh."""
+    decoded = torch.tensor([[0.5, 0.5, 0.2, 0.2, 1.0, 0.25]])
+    assert len(nms(decoded, NmsSettings(conf=0.25, multi_label=multi_label))) == 0
+    assert len(nms(decoded, NmsSettings(conf=0.249, multi_label=multi_label))) == 1
+
+
 def test_it_agrees_with_opencv() -> None:
     decoded = crowd(800, 3, seed=7)
     found = nms(decoded, NmsSettings(conf=0.05, iou=0.45))

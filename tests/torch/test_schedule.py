@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -68,3 +70,36 @@ def test_the_default_rate_depends_on_the_optimiser() -> None:
 def test_settings_out_of_range_name_their_flag(values: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=f"--{next(iter(values))}"):
         TrainSettings(**values)  # type: ignore[arg-type]
+
+
+def test_momentum_warms_up_from_four_fifths_or_from_a_lower_one_asked_for() -> None:
+    schedule = Schedule(steps=100, steps_per_epoch=10, warmup=4, lr=0.1, lr_final=0.1, momentum=0.9)
+    assert [schedule.momentum_at(step) for step in range(5)] == pytest.approx([0.825, 0.85, 0.875, 0.9, 0.9])
+    low = replace(schedule, momentum=0.5)
+    assert [low.momentum_at(step) for step in (0, 2, 50)] == [0.5, 0.5, 0.5]
+
+
+def test_after_the_last_step_the_rate_stays_at_its_floor() -> None:
+    schedule = Schedule(steps=20, steps_per_epoch=10, warmup=2, lr=0.1, lr_final=0.25, momentum=0.9)
+    assert [schedule.lr_at(step) for step in (19, 20, 30)] == pytest.approx([0.025] * 3)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps", "warmup", "expected"), [(40, 3, 2.6, 8), (40, 3, 2.4, 7), (3, 5, 3.0, 1), (19, 1, 3.0, 1)]
+)
+def test_the_warm_up_is_rounded_to_steps_and_its_limit_down(
+    epochs: int, steps: int, warmup: float, expected: int
+) -> None:
+    assert make_schedule(TrainSettings(epochs=epochs, warmup=warmup), steps).warmup == expected
+
+
+def test_sgd_looks_ahead_where_it_has_momentum() -> None:
+    assert make_optimizer(toy_model(), TrainSettings()).defaults["nesterov"] is True
+    assert make_optimizer(toy_model(), TrainSettings(momentum=0.0)).defaults["nesterov"] is False
+
+
+def test_the_kernels_of_connected_layers_decay_too() -> None:
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 1), torch.nn.Linear(2, 2))
+    decayed, others = make_optimizer(model, TrainSettings(weight_decay=0.1)).param_groups
+    assert (decayed["weight_decay"], others["weight_decay"]) == (0.1, 0.0)
+    assert {id(p) for p in decayed["params"]} == {id(model[0].weight), id(model[1].weight)}

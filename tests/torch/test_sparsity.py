@@ -13,7 +13,7 @@ from torch import nn
 
 from prune.errors import UsageError
 from prune.train.checkpoint import read_checkpoint
-from prune.train.gamma import GammaHistory, magnitudes, measure_reach, resume_history, shares_below
+from prune.train.gamma import GammaHistory, Reach, magnitudes, measure_reach, resume_history, shares_below
 from prune.train.hooks import StepInfo
 from prune.train.schedule import Schedule
 from prune.train.settings import SparsitySettings, parse_mode
@@ -96,6 +96,27 @@ def test_other_optimisers_get_a_soft_threshold_instead() -> None:
     hook.after_step(info)
     assert norm.weight.grad.tolist() == [0, 0, 0]
     assert norm.weight.tolist() == pytest.approx([1.999, -2.999, 0.0])
+
+
+def test_a_gamma_that_the_loss_does_not_reach_is_pulled_down_too() -> None:
+    (norm,) = norms([2.0, -3.0])
+    hook = SparsityHook([norm], SparsitySettings(s=0.01), epochs=1)
+    hook.before_step(StepInfo(0, 0, 0.1, torch.optim.SGD([norm.weight], lr=0.1)))
+    assert norm.weight.grad is not None
+    assert norm.weight.grad.tolist() == pytest.approx([0.01, -0.01])
+
+
+@pytest.mark.parametrize(("decay_at", "epochs", "kept"), [(0.5, 4, 2), (1.0, 4, 3), (0.0, 4, 0), (0.29, 100, 29)])
+def test_mid_pt_is_that_of_the_last_epoch_before_the_decay_or_of_the_run(
+    decay_at: float, epochs: int, kept: int
+) -> None:
+    hook = SparsityHook(norms([1.0]), SparsitySettings(sr_mode="local-decay", decay_at=decay_at), epochs)
+    assert [epoch for epoch in range(epochs) if hook.keep_copy(epoch)] == [kept]
+
+
+def test_a_share_that_rounding_leaves_just_below_a_whole_count_of_gammas_is_that_count() -> None:
+    settings = SparsitySettings(s=1.0, sr_mode="local-decay", decay_at=0.0, alpha=0.0, local_percent=0.29)
+    assert int(strengths([torch.rand(100)], 1, 2, settings)[0].sum()) == 29
 
 
 def first_gamma_gradient(s: float, batch_size: int, accumulate: int) -> torch.Tensor:
@@ -181,6 +202,29 @@ def test_reach_counts_the_decay_the_steps_done_and_the_optimiser() -> None:
 def test_shares_count_magnitudes() -> None:
     values = magnitudes(gammas_of(norms([0.0005, -0.005], [0.5, -2.0])))
     assert shares_below(values) == {"gamma<0.001": 0.25, "gamma<0.01": 0.5, "gamma<0.1": 0.5}
+
+
+def test_a_gamma_at_a_threshold_is_not_below_it() -> None:
+    assert shares_below(np.array([0.01, 0.1, 0.005, 1.0]), (0.01, 0.1)) == {"gamma<0.01": 0.25, "gamma<0.1": 0.5}
+
+
+@pytest.mark.parametrize(("needed", "s"), [(0.0121, 0.0013), (0.0129, 0.0013), (0.012, 0.0012), (3.01, 0.31)])
+def test_the_sufficient_s_is_rounded_up_to_two_digits(needed: float, s: float) -> None:
+    reach = measure_reach(np.full(5, needed), FLAT, SparsitySettings(), epochs=10)
+    assert reach.sufficient_s == pytest.approx(s)
+
+
+def test_a_reach_of_exactly_what_is_needed_is_enough() -> None:
+    assert Reach(s=0.5, travel=4.0, needed=2.0, percent=0.8, quantiles={}).enough
+    assert not Reach(s=0.5, travel=4.0, needed=2.001, percent=0.8, quantiles={}).enough
+
+
+def test_a_histogram_has_a_hundred_bins_from_0_to_a_quarter_above_the_largest_gamma(tmp_path: Path) -> None:
+    GammaHistory(tmp_path / "h.npz").append(0, np.array([0.4, 2.0]))
+    with np.load(tmp_path / "h.npz") as stored:
+        assert (stored["edges"].shape, stored["counts"].shape) == ((101,), (1, 100))
+        assert (stored["edges"][0], stored["edges"][-1]) == (0.0, 2.5)
+        assert np.flatnonzero(stored["counts"][0]).tolist() == [16, 80]
 
 
 def test_a_resumed_history_drops_what_will_be_done_again(tmp_path: Path) -> None:
