@@ -11,7 +11,11 @@ source "$(dirname "${BASH_SOURCE[0]}")/../scripts/venv.sh" requirements.txt
 net=${NET:-yolov3-tiny}
 out=${1:-$REPOSITORY/runs/bccd-$net}
 shared=${PRUNE_SHARED_DATA:-$REPOSITORY/../shared/data}
-bccd=$(cd "${BCCD:-$shared/bccd}" && pwd)
+bccd=${BCCD:-$shared/bccd}
+needed=("$bccd/ImageSets/Main/train.txt")
+[ "$net" != yolov3-tiny ] || needed+=("${WEIGHTS:-$shared/weights/yolov3-tiny.weights}")
+python -m benchmarks.places "${needed[@]}"
+bccd=$(cd "$bccd" && pwd)
 mkdir -p "$out"
 
 printf 'RBC\nWBC\nPlatelets\n' >"$out/bccd.names"

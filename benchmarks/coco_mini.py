@@ -5,10 +5,12 @@ OUT is what `benchmarks/coco_mini.sh` filled. Ends with 3 where a number is furt
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
 
+from benchmarks.places import require
 from prune.report.tables import format_table
 
 NAMES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar1", "ar10", "ar100")
@@ -20,6 +22,8 @@ REFERENCE = {
 }
 """The same weights run by OpenCV 4.14 (confidence 0.001, NMS 0.6, several classes per box), judged by pycocotools."""
 
+RUN_FIRST = "run bash benchmarks/coco_mini.sh OUT first"
+
 
 def tolerance(name: str) -> float:
     """How far a number may be off: OpenCV divides by another epsilon in the batch norm, and rounds differently."""
@@ -27,6 +31,7 @@ def tolerance(name: str) -> float:
 
 
 def main(out: Path) -> int:
+    require(*(out / network / "summary.json" for network in REFERENCE), fix=RUN_FIRST)
     rows: list[list[object]] = []
     worst = 0.0
     for network, expected in REFERENCE.items():
@@ -41,4 +46,6 @@ def main(out: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, metavar="OUT", help="the folder that benchmarks/coco_mini.sh filled")
+    sys.exit(main(parser.parse_args().out))

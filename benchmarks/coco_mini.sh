@@ -9,7 +9,9 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../scripts/venv.sh" requirements.txt
 
 out=${1:-$REPOSITORY/runs/coco-mini}
-shared=$(cd "${PRUNE_SHARED_DATA:-$REPOSITORY/../shared/data}" && pwd)
+shared=${PRUNE_SHARED_DATA:-$REPOSITORY/../shared/data}
+python -m benchmarks.places "$shared/coco-mini" "$shared"/weights/yolo{v3-tiny,-fastest-1.1}.weights
+shared=$(cd "$shared" && pwd)
 weights=$shared/weights
 mkdir -p "$out"
 cat >"$out/coco.data" <<END

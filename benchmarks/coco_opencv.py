@@ -7,6 +7,7 @@ further off than it may be.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import json
@@ -23,8 +24,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from tqdm import tqdm
 
-from benchmarks.coco_mini import NAMES, tolerance
+from benchmarks.coco_mini import NAMES, RUN_FIRST, tolerance
 from benchmarks.opencv_parity import opencv_network
+from benchmarks.places import require
 from prune.darknet.netdef import read_netdef
 from prune.darknet.weights import read_weights
 from prune.report.tables import format_table
@@ -105,6 +107,10 @@ def main(out: Path, shared: Path) -> int:
         "yolov3-tiny": REPOSITORY / "cfg/yolov3-tiny.cfg",
         "yolo-fastest-1.1": shared / "weights/yolo-fastest-1.1.cfg",
     }
+    runs = [out / f"{network}-{fit}" / "summary.json" for network in networks for fit in ("letterbox", "stretch")]
+    weights = [shared / f"weights/{network}.weights" for network in networks]
+    require(shared / "coco-mini", *networks.values(), *weights)
+    require(*runs, fix=RUN_FIRST)
     rows: list[list[object]] = []
     worst = 0.0
     for network, cfg in networks.items():
@@ -121,4 +127,8 @@ def main(out: Path, shared: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, metavar="OUT", help="the folder that benchmarks/coco_mini.sh filled")
+    parser.add_argument("shared", type=Path, metavar="SHARED", help="the folder of the shared data")
+    args = parser.parse_args()
+    sys.exit(main(args.out, args.shared))

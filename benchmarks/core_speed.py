@@ -25,7 +25,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from benchmarks.places import ROOT, SHARED
+from benchmarks.places import ROOT, SHARED, require
 from prune.darknet.netdef import read_netdef
 from prune.darknet.weights import random_weights, read_weights, write_weights
 from prune.graph.channels import trace_groups
@@ -48,6 +48,7 @@ def main() -> None:
     if args.child:
         print(json.dumps(measured(args.cfg, args.weights, args.percent)))
         return
+    require(args.cfg, *([args.weights] if args.weights else []))
     with TemporaryDirectory() as folder:
         weights: Path = args.weights or Path(folder) / "random.weights"
         if args.weights is None:

@@ -1,14 +1,13 @@
 """COCO's numbers of Darknet itself beside ours: `python -m benchmarks.darknet_valid [SHARED]`.
 
 Needs Debian's `darknet` (apt install darknet; pjreddie's, of 2018) and the shared data (default: PRUNE_SHARED_DATA or
-../shared/data). `darknet detector valid` runs the official yolov3-tiny over coco-mini's valid images: letterboxed,
-scores above 0.005, NMS 0.45. Its results and ours, made with `--resize align-corners`, are judged alike. Ends with 3
-where a number is off by more than 0.0005 (its batch norm has another epsilon).
+shared/data beside the checkout). `darknet detector valid` runs the official yolov3-tiny over coco-mini's valid images:
+letterboxed, scores above 0.005, NMS 0.45. Its results and ours, made with `--resize align-corners`, are judged alike.
+Ends with 3 where a number is off by more than 0.0005 (its batch norm has another epsilon).
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.coco_opencv import TWELVE
+from benchmarks.places import SHARED, require
 from prune.darknet.netdef import read_netdef
 from prune.darknet.weights import read_weights
 from prune.detect.coco_json import read_coco
@@ -58,12 +58,13 @@ def by_us(cfg: Path, weights: Path, samples: SampleSet) -> list[float]:
 
 
 def main(shared: Path) -> int:
+    cfg, weights = shared / "weights/yolov3-tiny-123.cfg", shared / "weights/yolov3-tiny.weights"
+    coco, listed = shared / "coco-mini", shared / "weights/coco.names"
+    require(cfg, weights, coco, listed)
     if shutil.which("darknet") is None:
         print("darknet is not installed: apt install darknet", file=sys.stderr)
         return 2
-    cfg, weights = shared / "weights/yolov3-tiny-123.cfg", shared / "weights/yolov3-tiny.weights"
-    names = tuple((shared / "weights/coco.names").read_text().split("\n")[:80])
-    coco = shared / "coco-mini"
+    names = tuple(listed.read_text().split("\n")[:80])
     samples = read_coco(coco / "annotations/instances_val2017.json", names, coco / "val2017")
     with tempfile.TemporaryDirectory() as folder:
         theirs = by_darknet(cfg, weights, samples, Path(folder))
@@ -75,5 +76,4 @@ def main(shared: Path) -> int:
 
 
 if __name__ == "__main__":
-    default = os.environ.get("PRUNE_SHARED_DATA", "../shared/data")
-    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else default).resolve()))
+    sys.exit(main(Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else SHARED.resolve()))

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.places import ROOT, SHARED
+from benchmarks.places import ROOT, SHARED, require
 from prune.darknet.datafile import read_names
 from prune.darknet.netdef import read_netdef
 from prune.darknet.weights import read_weights
@@ -114,7 +114,9 @@ def main() -> None:
     parser.add_argument("--no-fuse", action="store_true", help="keep the batch norms")
     parser.add_argument("--repeats", type=int, default=3, help="the fastest of so many counts")
     args = parser.parse_args()
-    model, folder = load(args.cfg, args.weights, not args.no_fuse), SHARED / "coco-mini"
+    folder = SHARED / "coco-mini"
+    require(args.cfg, args.weights, folder)
+    model = load(args.cfg, args.weights, not args.no_fuse)
     names = read_names(ROOT / "data" / "coco.names")
     samples = read_coco(folder / "annotations" / "instances_val2017.json", names, folder / "val2017")
     settings = EvaluateSettings(ap=args.ap, conf_thres=0.001, batch_size=args.batch_size, fuse=False)

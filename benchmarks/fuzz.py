@@ -23,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.fuzz_exercise import Gate, exercise, make_case
-from benchmarks.places import default_places, find_cfgs
+from benchmarks.places import default_places, find_cfgs, require
 from prune.darknet.files import read_text
 from prune.darknet.netdef import parse_netdef
 from prune.errors import PruneError
@@ -56,6 +56,7 @@ def main() -> int:
     parser.add_argument("--memory", type=int, default=1024, help="MiB a child may take beside what it has imported")
     parser.add_argument("--show", action="store_true", help="print the cfg text of each failure")
     args = parser.parse_args()
+    require(*args.corpus)
     corpus, start = read_corpus(args.corpus), time.perf_counter()
     numbers = range(args.first, args.first + args.cases)
     results = []

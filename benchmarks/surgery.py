@@ -20,6 +20,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.places import require  # noqa: E402
 from prune.darknet.netdef import read_netdef  # noqa: E402
 from prune.darknet.weights import Weights, random_weights, write_weights  # noqa: E402
 
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("--percent", type=float, default=0.8, help="the share to cut (default: 0.8)")
     parser.add_argument("--runs", type=int, default=3, help="how often to run it (default: 3)")
     args = parser.parse_args()
+    require(args.cfg)
     with TemporaryDirectory() as folder:
         netdef = read_netdef(args.cfg)
         weights = random_weights(netdef, np.random.default_rng(0))

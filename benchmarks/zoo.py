@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.places import default_places, find_cfgs
+from benchmarks.places import default_places, find_cfgs, require
 from benchmarks.zoo_row import Row
 from benchmarks.zoo_table import format_table
 from prune.darknet.files import atomic_write
@@ -31,9 +31,10 @@ def main() -> int:
     parser.add_argument("--out", type=Path, metavar="FILE.md", help="where the table goes (default: standard output)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the rows as JSON as well")
     args = parser.parse_args()
+    require(*args.places)
     cfgs = list(find_cfgs(args.places or default_places()))
-    if missing := [name for file, name in cfgs if not file.is_file()] or ([] if cfgs else ["no *.cfg"]):
-        parser.error(f"{', '.join(missing)}: not found")
+    if not cfgs:
+        parser.error("no *.cfg: not found")
     rows = list[Row]()
     for number, row in enumerate(check_all(cfgs), start=1):
         rows.append(row)

@@ -121,7 +121,7 @@ def centre_matrix(matrix: Matrix) -> Matrix:
 
 
 def warp(image: Image, matrix: Matrix, size_wh: tuple[int, int]) -> Image:
-    """The image under `matrix`, (h, w, 3) of `size_wh`: bilinear, the outside filled with grey."""
+    """The image under `matrix`, (h, w, 3) or (h, w) of `size_wh`: bilinear, the outside filled with grey."""
     grey = (FILL, FILL, FILL)
     warped = cv2.warpAffine(image, centre_matrix(matrix), size_wh, flags=cv2.INTER_LINEAR, borderValue=grey)
     return np.asarray(warped, np.uint8)
@@ -149,10 +149,10 @@ def clip_and_choose(
 
 
 def jitter_colours(rng: Generator, image: Image, settings: AugmentSettings) -> Image:
-    """Random hue, saturation and brightness of a (H, W, 3) RGB image.
+    """Random hue, saturation and brightness of a (H, W, 3) RGB image; of a (H, W) grayscale one brightness alone.
 
     Each channel is multiplied by 1 + u·setting with u uniform in [-1, 1]; hue wraps around, the others
-    saturate.
+    saturate. What is drawn from `rng` does not depend on the image: a grey RGB image and its grayscale change alike.
     """
     gains = 1 + rng.uniform(-1, 1, 3) * (settings.hue, settings.saturation, settings.value)
     if np.array_equal(gains, np.ones(3)):
@@ -161,6 +161,8 @@ def jitter_colours(rng: Generator, image: Image, settings: AugmentSettings) -> I
     # OpenCV keeps hue in half degrees, 0 … 179.
     hue = (np.rint(levels * gains[0]) % 180).astype(np.uint8)
     others = np.rint(np.clip(levels * gains[1:, None], 0, 255)).astype(np.uint8)
+    if image.ndim == 2:  # as AlexeyAB's Darknet: the factor of brightness, nothing else
+        return np.asarray(cv2.LUT(np.ascontiguousarray(image), others[1]), np.uint8)
     table = np.stack((hue, *others), axis=1)[None]
     hsv = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2HSV)
     return np.asarray(cv2.cvtColor(cv2.LUT(hsv, table), cv2.COLOR_HSV2RGB), np.uint8)

@@ -17,7 +17,7 @@ from prune.detect.augment import AugmentSettings, Matrix
 from prune.detect.decoded import DecodedImages, Samples, Wh
 from prune.detect.edges import Boxes, to_centres, to_edges
 from prune.detect.faults import Faults
-from prune.detect.fit import Fit, Pixels, fit_as_darknet, fit_for, fit_image, rect_for, size_of
+from prune.detect.fit import Fit, Pixels, fit_as_darknet, fit_for, fit_image, planes, rect_for, size_of
 from prune.detect.images import Image, image_size
 from prune.detect.mosaic import compose, mosaic_corners
 from prune.detect.sample import Sample
@@ -39,10 +39,10 @@ class Draw:
 class TrainDataset(Dataset[tuple[Tensor, Tensor]]):
     """Augmented training images.
 
-    An item is (img uint8 (3, H, W) RGB, targets float32 (n, 5): class, cx, cy, w, h as fractions of the
-    network input). It depends on `seed`, epoch, index and settings alone, whatever the workers. Crowd and
-    difficult objects are no targets (`voc_label.py` drops the latter, too). An image that does not decode is
-    replaced by the next one that does, and counted in `faults`.
+    An item is (img uint8 (3, H, W) RGB or with `channels=1` (1, H, W) grayscale, targets float32 (n, 5): class, cx,
+    cy, w, h as fractions of the network input). It depends on `seed`, epoch, index and settings alone, whatever the
+    workers. Crowd and difficult objects are no targets (`voc_label.py` drops the latter, too). An image that does not
+    decode is replaced by the next one that does, and counted in `faults`.
     """
 
     def __init__(
@@ -53,10 +53,11 @@ class TrainDataset(Dataset[tuple[Tensor, Tensor]]):
         letterbox: bool = True,
         seed: int = 0,
         cache_images: bool = False,
+        channels: int = 3,
     ) -> None:
         self.settings, self.img_size_wh, self.letterbox, self.seed = settings, img_size_wh, letterbox, seed
         self.epoch = 0
-        self.images = DecodedImages(samples, letterbox, img_size_wh if cache_images else None)
+        self.images = DecodedImages(samples, letterbox, img_size_wh if cache_images else None, channels)
         self._targets = [_trainable(sample) for sample in self.images.samples]
 
     def __len__(self) -> int:
@@ -125,8 +126,8 @@ class TrainDataset(Dataset[tuple[Tensor, Tensor]]):
 
 @dataclass(frozen=True, slots=True)
 class EvalItem:
-    """One image fitted for evaluation: img (3, H, W) RGB of 0 … 255, uint8 or with Darknet's resize float32; None
-    where it does not decode."""
+    """One image fitted for evaluation: img (3, H, W) RGB or (1, H, W) grayscale of 0 … 255, uint8 or with Darknet's
+    resize float32; None where it does not decode."""
 
     index: int
     img: Tensor | None
@@ -137,7 +138,8 @@ class EvalDataset(Dataset[EvalItem]):
     """Images fitted into the network input, in their order. What does not decode is counted in `faults`.
 
     With `cache_images` each is kept in memory once it was fitted. With `rect_stride` (letterbox only) the border is
-    left out as far as that stride allows: inputs then differ in size, see `input_wh`.
+    left out as far as that stride allows: inputs then differ in size, see `input_wh`. `channels`: of the network,
+    3 (RGB) or 1 (grayscale).
     """
 
     def __init__(
@@ -148,10 +150,11 @@ class EvalDataset(Dataset[EvalItem]):
         cache_images: bool = False,
         resize: Resize = "half-pixel",
         rect_stride: int | None = None,
+        channels: int = 3,
     ) -> None:
         self.img_size_wh, self.letterbox = img_size_wh, letterbox
         self.resize = resize
-        self.images = DecodedImages(samples, letterbox)
+        self.images = DecodedImages(samples, letterbox, channels=channels)
         self._inputs = (
             None if rect_stride is None else [self._rect(sample, rect_stride) for sample in self.images.samples]
         )
@@ -217,7 +220,7 @@ def _trainable(sample: Sample) -> tuple[NDArray[np.int64], Boxes]:
 
 
 def _to_tensor(image: Pixels) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    return torch.from_numpy(np.ascontiguousarray(planes(image)))
 
 
 def _to_targets(edges: Boxes, classes: NDArray[np.int64], net_wh: Wh) -> Tensor:

@@ -22,20 +22,21 @@ class DecodedImages:
     """The pixels of a list of images, remembering which do not decode (also across worker processes).
 
     With `cache_wh` each image is kept in memory, already fitted (`letterbox` or not) into that network size.
+    `channels`: of the network, 3 (RGB) or 1 (grayscale).
     """
 
-    def __init__(self, samples: Samples, letterbox: bool, cache_wh: Wh | None = None) -> None:
+    def __init__(self, samples: Samples, letterbox: bool, cache_wh: Wh | None = None, channels: int = 3) -> None:
         listed = samples.samples if isinstance(samples, SampleSet) else samples
         self.samples: tuple[Sample, ...] = tuple(listed)
         if not self.samples:
             raise DataError("<samples>", None, "no image in the data set; check its image list")
-        self._letterbox, self._cache_wh = letterbox, cache_wh
+        self._letterbox, self._cache_wh, self._channels = letterbox, cache_wh, channels
         self._cache: list[Image | None] | None = None
         self._bad = torch.zeros(len(self.samples), dtype=torch.uint8)
         self._bad.share_memory_()  # type: ignore[no-untyped-call]
 
     def __getitem__(self, index: int) -> Image | None:
-        """(H, W, 3) uint8 RGB; None, and remembered, where it does not decode."""
+        """(H, W, 3) uint8 RGB or (H, W) grayscale; None, and remembered, where it does not decode."""
         image = self._filled()[index] if self._cache_wh else self._decode(index)
         if image is None:
             self._bad[index] = 1
@@ -63,7 +64,7 @@ class DecodedImages:
 
     def _decode(self, index: int) -> Image | None:
         sample = self.samples[index]
-        return read_image(sample.image, sample.size_wh)
+        return read_image(sample.image, sample.size_wh, channels=self._channels)
 
     def _shrink(self, index: int) -> Image | None:
         image = self._decode(index)

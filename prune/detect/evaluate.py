@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from prune.darknet.layers import Yolo
 from prune.darknet.shapes import largest_stride, network_size
+from prune.detect.channels import check_channels
 from prune.detect.dataset import EvalDataset
 from prune.detect.decode import decode
 from prune.detect.detected import Detected
@@ -90,16 +91,15 @@ def make_loader(
         cache_images,
         resize=settings.resize or "half-pixel",
         rect_stride=stride if settings.rect else None,
+        channels=net.channels,
     )
     pinned = next(model.parameters()).is_cuda
     return eval_loader(dataset, settings.batch_size, settings.workers, pinned)
 
 
 def check_classes(model: DarknetModel, samples: SampleSet) -> None:
-    """Raise UsageError unless the network reads RGB and tells apart as many classes as the data has."""
-    path, channels = model.netdef.path, model.netdef.net.channels
-    if channels != 3:
-        raise UsageError(f"{path}: channels={channels} in [net], but images are read as RGB: 3 channels")
+    """Raise CfgError unless images can be read for the network, UsageError unless it has the data's classes."""
+    check_channels(model.netdef)
     known = max((head.classes for head in model.heads), default=0)
     if known != len(samples.names):
         raise UsageError(
@@ -151,7 +151,7 @@ def one_thread() -> Iterator[None]:
 
 
 def network_input(imgs: Tensor, device: torch.device) -> Tensor:
-    """(B, 3, H, W) of 0 … 255 → float32 in [0, 1], channels last."""
+    """(B, C, H, W) of 0 … 255 → float32 in [0, 1], channels last."""
     return imgs.to(device, non_blocking=True).to(torch.float32, memory_format=torch.channels_last) / 255
 
 

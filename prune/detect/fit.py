@@ -97,22 +97,22 @@ def rect_for(image_wh: tuple[int, int], net_wh: tuple[int, int], stride: int) ->
 
 
 def fit_image(image: Image, fit: Fit) -> Image:
-    """(H, W, 3) uint8 → (h, w, 3) uint8 of the network's size: bilinear as OpenCV, the border filled with FILL."""
+    """(H, W, 3) or (H, W) uint8 → the same of the network's size: bilinear as OpenCV, the border filled with FILL."""
     resized = resize(image, fit.size_wh)
     if fit.size_wh == fit.net_wh:
         return resized
-    canvas = grey(fit.net_wh)
+    canvas = grey(fit.net_wh, image)
     _put(resized, canvas, fit)
     return canvas
 
 
 def fit_as_darknet(image: Image, fit: Fit) -> NDArray[np.float32]:
-    """(H, W, 3) uint8 → (h, w, 3) float32, 0 … 255, of the network's size: Darknet's `resize_image`, or its
-    `letterbox_image` where the fit has a border."""
+    """(H, W, 3) or (H, W) uint8 → the same in float32, 0 … 255, of the network's size: Darknet's `resize_image`, or
+    its `letterbox_image` where the fit has a border."""
     resized = resize_between_corners(image, fit.size_wh)
     if fit.size_wh == fit.net_wh:
         return resized
-    canvas = np.full((fit.net_wh[1], fit.net_wh[0], 3), GREY, np.float32)
+    canvas = np.full((fit.net_wh[1], fit.net_wh[0], *image.shape[2:]), GREY, np.float32)
     _put(resized, canvas, fit)
     return canvas
 
@@ -131,7 +131,7 @@ def resize(image: Image, size_wh: tuple[int, int]) -> Image:
 
 def resize_between_corners(image: Image, size_wh: tuple[int, int]) -> NDArray[np.float32]:
     """Bilinear with the corner pixels of one image on those of the other: Darknet's `resize_image`. (h, w, 3)
-    float32, 0 … 255.
+    or (h, w) float32, 0 … 255.
 
     Not by OpenCV's remap, which knows weights in steps of 1/32 only.
     """
@@ -148,11 +148,16 @@ def _interpolate(values: NDArray[np.float32], axis: int, size: int) -> NDArray[n
     return np.asarray(first + (second - first) * share, np.float32)
 
 
-def grey(size_wh: tuple[int, int]) -> Image:
-    """A (h, w, 3) image of FILL."""
-    return np.full((size_wh[1], size_wh[0], 3), FILL, np.uint8)
+def grey(size_wh: tuple[int, int], like: Image) -> Image:
+    """An image of FILL with as many channels as `like`: (h, w, 3) or (h, w)."""
+    return np.full((size_wh[1], size_wh[0], *like.shape[2:]), FILL, np.uint8)
+
+
+def planes(image: Pixels) -> Pixels:
+    """A view (C, H, W), as networks take it, of an image (H, W, 3) or (H, W)."""
+    return image.transpose(2, 0, 1) if image.ndim == 3 else image[None]
 
 
 def size_of(image: Image) -> tuple[int, int]:
-    """(width, height) of a (H, W, 3) image."""
+    """(width, height) of a (H, W, 3) or (H, W) image."""
     return image.shape[1], image.shape[0]

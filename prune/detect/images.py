@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
+"""(H, W, 3) RGB, or for networks of one channel (H, W) grayscale, which is how OpenCV keeps it."""
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 """Image suffixes in lower case; where two files share a stem, the earlier suffix wins."""
@@ -24,6 +25,9 @@ _MAGIC = {
     rb"P[36]\s": ".ppm",
     rb"P[25]\s": ".pgm",
 }
+READ_FLAGS = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR}
+"""How a file is decoded for a network of so many channels, as AlexeyAB's Darknet with OpenCV does (`load_image_mat`).
+For other numbers it cannot read images either."""
 
 
 def is_image_name(name: str) -> bool:
@@ -38,8 +42,14 @@ def image_suffix(path: Path) -> str | None:
     return next((suffix for magic, suffix in _MAGIC.items() if re.match(magic, start, re.DOTALL)), None)
 
 
-def read_image(path: Path, size_wh: tuple[int, int] | None = None, upright: bool = False) -> Image | None:
-    """(H, W, 3) uint8 RGB; None where the file is missing or does not decode.
+def read_image(
+    path: Path, size_wh: tuple[int, int] | None = None, upright: bool = False, channels: int = 3
+) -> Image | None:
+    """(H, W, 3) uint8 RGB, or with one channel (H, W) uint8 grayscale; None where the file is missing or does not
+    decode. `channels`: a key of READ_FLAGS.
+
+    Grayscale is OpenCV's IMREAD_GRAYSCALE: the values of a grey file as they are, of a colour file the luma
+    0.299 R + 0.587 G + 0.114 B (ITU-R BT.601-7, 2.5.1), which a JPEG stores as its Y.
 
     A camera's orientation flag is ignored, as in Darknet, unless the annotated `size_wh` is the image's size
     transposed: then the annotation was made on the turned image. `upright`: it is always followed, as viewers do.
@@ -48,10 +58,11 @@ def read_image(path: Path, size_wh: tuple[int, int] | None = None, upright: bool
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError:
         return None
-    image = _decode(data, cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION))
+    flag = READ_FLAGS[channels]
+    image = _decode(data, flag | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION))
     if image is not None and size_wh is not None and size_wh != image.shape[1::-1] == size_wh[::-1]:
-        image = _decode(data, cv2.IMREAD_COLOR)
-    return None if image is None else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+        image = _decode(data, flag)
+    return image if image is None or channels == 1 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _decode(data: NDArray[np.uint8], flags: int) -> Image | None:

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def collate(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Items of a TrainDataset → imgs uint8 (B, 3, H, W), targets float32 (N, 6): image in the batch, class,
+    """Items of a TrainDataset → imgs uint8 (B, C, H, W), targets float32 (N, 6): image in the batch, class,
     box."""
     rows = [
         torch.cat((torch.full((len(targets), 1), float(number)), targets), dim=1)
@@ -78,7 +78,7 @@ class BatchPlan(Sampler[list[Draw]]):
 
 
 class TrainLoader:
-    """Shuffled, augmented batches (imgs uint8 (B, 3, H, W), targets float32 (N, 6)), one pass an epoch.
+    """Shuffled, augmented batches (imgs uint8 (B, C, H, W), targets float32 (N, 6)), one pass an epoch.
 
     What is set between epochs reaches the workers with the next pass.
     """
@@ -135,8 +135,8 @@ def train_loader(
 
 
 class EvalBatch(NamedTuple):
-    """imgs (B, 3, H, W) RGB of 0 … 255, uint8 or float32, and for each image how it was fitted, what it shows, and
-    its place in the set (from 0; empty: they come in order)."""
+    """imgs (B, C, H, W), RGB or grayscale of 0 … 255, uint8 or float32, and for each image how it was fitted, what it
+    shows, and its place in the set (from 0; empty: they come in order)."""
 
     imgs: Tensor
     fits: tuple[Fit, ...]

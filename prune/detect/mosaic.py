@@ -32,8 +32,9 @@ def mosaic_corners(rng: Generator, sizes_wh: Sequence[Wh], net_wh: Wh) -> list[M
 
 
 def compose(images: Sequence[Image], matrices: Sequence[Matrix], net_wh: Wh) -> Image:
-    """All images under their matrices (to pixels of the network input) on one (h, w, 3) grey canvas."""
-    canvas = grey(net_wh)
+    """All images under their matrices (to pixels of the network input) on one grey canvas, (h, w, 3) or (h, w) as
+    they are."""
+    canvas = grey(net_wh, images[0])
     for image, matrix in zip(images, matrices, strict=True):
         _paste(canvas, image, matrix)
     return canvas

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prune.darknet.datafile import read_datafile, read_names
 from prune.darknet.netdef import NetDef
+from prune.detect.channels import check_channels
 from prune.detect.settings import NmsSettings
 from prune.errors import UsageError
 
@@ -60,10 +61,9 @@ class DetectSettings:
 
 
 def check_names(netdef: NetDef, names: Sequence[str]) -> None:
-    """Raise UsageError unless the network reads RGB and knows as many classes as there are names."""
-    channels, known = netdef.net.channels, class_count(netdef)
-    if channels != 3:
-        raise UsageError(f"{netdef.path}: channels={channels} in [net], but images are read as RGB: 3 channels")
+    """Raise CfgError unless images can be read for the network, UsageError unless it has as many classes as names."""
+    check_channels(netdef)
+    known = class_count(netdef)
     if known != len(names):
         told = f"{netdef.path} has {known} classes, but there are {len(names)} names"
         raise UsageError(f"{told}; give those that it was made for with --names or --data")

@@ -12,7 +12,7 @@ import torch
 from prune.darknet.shapes import largest_stride
 from prune.detect.edges import Boxes, area
 from prune.detect.evaluate import detect
-from prune.detect.fit import fit_for, fit_image
+from prune.detect.fit import fit_for, fit_image, planes
 from prune.detect.labels import no_labels
 from prune.detect.loaders import EvalBatch
 from prune.detect.picturing import DetectSettings
@@ -56,8 +56,9 @@ def _found(
 ) -> list[Boxes]:
     letterbox = model.netdef.net.letter_box if settings.letterbox is None else settings.letterbox
     fits = [fit_for(frame.size_wh, size_wh, letterbox) for frame in frames]
-    images = np.stack([fit_image(frame.image, fit) for frame, fit in zip(frames, fits, strict=True)])
-    imgs = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    pixels = [frame.pixels(model.netdef.net.channels) for frame in frames]
+    images = np.stack([planes(fit_image(image, fit)) for image, fit in zip(pixels, fits, strict=True)])
+    imgs = torch.from_numpy(np.ascontiguousarray(images))
     batch = EvalBatch(imgs, tuple(fits), tuple(_unlabelled(frame) for frame in frames))
     found = [detected.found for detected in detect(model, [batch], settings.nms)]
     return [boxes[area(boxes[:, :4]) > 0] for boxes in found]  # what lies outside the image is nothing to show

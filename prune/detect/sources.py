@@ -61,6 +61,14 @@ class Frame:
         """Width and height in pixels."""
         return self.image.shape[1], self.image.shape[0]
 
+    def pixels(self, channels: int) -> Image:
+        """What a network of 3 or 1 `channels` takes: (H, W, 3) `image`, or (H, W) its grayscale. That of a file is
+        read as for training and evaluation: of a JPEG it is not quite what its colours convert to."""
+        if channels == 3:
+            return self.image
+        read = read_image(self.source.path, upright=True, channels=channels) if self.number is None else None
+        return read if read is not None else np.asarray(cv2.cvtColor(self.image, cv2.COLOR_RGB2GRAY), np.uint8)
+
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:

@@ -72,7 +72,7 @@ class DarknetModel(nn.Module):
         self.shortcuts = nn.ModuleDict(_shortcuts(netdef))
 
     def forward(self, imgs: Tensor) -> list[Tensor]:
-        """imgs (B, 3, H, W) RGB in [0, 1] → for each head its undecoded input (B, A·(entries + C), H', W')."""
+        """imgs (B, channels, H, W) in [0, 1] → for each head its undecoded input (B, A·(entries + C), H', W')."""
         domain = ModuleDomain(self, imgs)
         return [value for layer, value in steps(self.netdef, domain) if isinstance(layer, Head)]
 

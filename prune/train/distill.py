@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prune.darknet.layers import Head
-from prune.darknet.netdef import read_netdef
+from prune.darknet.netdef import NetDef, read_netdef
 from prune.detect.decode import HeadGeometry, decode_wh, decode_xy, head_geometry
 from prune.detect.heads import HeadRules, head_rules, split_head
 from prune.errors import UsageError
@@ -55,6 +55,16 @@ def _what_must_agree(head: Head) -> dict[str, object]:
         "scale_x_y": rules.scale_x_y,
         "the class score": rules.class_kind,
     }
+
+
+def check_images(student: NetDef, teacher: NetDef) -> None:
+    """Raise UsageError unless both networks read the same images, RGB or grayscale: a batch holds them once."""
+    ours, theirs = student.net.channels, teacher.net.channels
+    if ours != theirs:
+        raise UsageError(
+            f"{teacher.path}: channels={theirs} in [net], but the student {student.path} has channels={ours}; "
+            f"both read the same images: use a teacher trained with channels={ours}"
+        )
 
 
 def logits(values: Tensor, new_coords: bool) -> Tensor:
@@ -207,6 +217,7 @@ class DistillHook(Hook):
 def distill_from(session: Session, cfg: Path, weights: Path, settings: DistillSettings) -> DistillHook:
     """The hook that teaches a session's network what the network of `cfg` and `weights` knows."""
     netdef = read_netdef(cfg)
+    check_images(session.netdef, netdef)
     teacher = build(netdef)
     load_weights(teacher, read_exact(weights, netdef))
     memory = torch.channels_last if session.job.train.channels_last else torch.contiguous_format

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`imgs` (B, 3, H, W) in [0, 1];
+    """`imgs` (B, C, H, W) in [0, 1], RGB or grayscale as the network reads them;
 
     `targets` (N, 6): image in the batch, class, cxcywh normalised; size in pixels.
     """

@@ -7,6 +7,7 @@ import logging
 from prune.darknet.datafile import read_datafile
 from prune.darknet.netdef import NetDef
 from prune.darknet.shapes import largest_stride, network_size
+from prune.detect.channels import check_channels
 from prune.detect.sample import SampleSet
 from prune.detect.samples import read_samples
 from prune.errors import UsageError
@@ -37,9 +38,9 @@ def trained_netdef(netdef: NetDef, job: Job, samples: SampleSet) -> NetDef:
 
 
 def check_classes(netdef: NetDef, samples: SampleSet) -> None:
-    """Raise UsageError unless the network reads RGB, there is a head and every head has the data's classes."""
-    if netdef.net.channels != 3:
-        raise UsageError(f"{netdef.path}: channels={netdef.net.channels} in [net]; images are read as RGB: 3 channels")
+    """Raise CfgError unless images can be read for the network, UsageError unless there is a head and every head has
+    the data's classes."""
+    check_channels(netdef)
     if not netdef.heads:
         raise UsageError(f"{netdef.path}: has no detection head to train")
     for head in netdef.heads:

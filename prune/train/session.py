@@ -152,7 +152,15 @@ class Session:
 
     def _batches(self) -> DetectionBatches:
         job, train = self.job, self.job.train
-        dataset = TrainDataset(self.train_set, job.augment, self.size_wh, job.letterbox, job.seed, train.cache_images)
+        dataset = TrainDataset(
+            self.train_set,
+            job.augment,
+            self.size_wh,
+            job.letterbox,
+            job.seed,
+            train.cache_images,
+            self.netdef.net.channels,
+        )
         loader = train_loader(
             dataset,
             job.batch_size,

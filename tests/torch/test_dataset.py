@@ -190,7 +190,6 @@ def test_a_batch_below_one_or_negative_workers_are_refused(tmp_path: Path, batch
         eval_loader(EvalDataset(samples, NET, letterbox=True), batch, workers)
 
 
-@needs_shared
 def test_cached_evaluation_images_are_the_same_and_are_read_once(tmp_path: Path) -> None:
     samples = make_samples(tmp_path, 3, broken=(1,))
     plain = EvalDataset(samples, NET, letterbox=True)
@@ -204,6 +203,7 @@ def test_cached_evaluation_images_are_the_same_and_are_read_once(tmp_path: Path)
     assert plain[0].img is None, "without a cache the file is read again"
 
 
+@needs_shared
 def test_real_images_make_an_epoch(tmp_path: Path) -> None:
     sets = SHARED / "bccd/ImageSets/Main"
     (tmp_path / "b.names").write_text("RBC\nWBC\nPlatelets\n")

@@ -283,12 +283,12 @@ def test_a_network_for_other_classes_is_refused_with_the_mend(
     assert "prune.adapt" in capsys.readouterr().err
 
 
-def test_a_network_for_grey_images_is_refused(
+def test_a_network_of_four_channels_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "a.cfg").write_text(cfg_text().replace("[net]\n", "[net]\nchannels=1\n", 1))
+    (folder / "a.cfg").write_text(cfg_text().replace("[net]\n", "[net]\nchannels=4\n", 1))
     assert run(monkeypatch, train, f"{BASE} out") == 2
-    assert "channels=1" in capsys.readouterr().err
+    assert "channels=4" in capsys.readouterr().err
 
 
 def test_a_diverging_run_ends_with_exit_1_and_keeps_what_was_good(
