@@ -217,15 +217,43 @@ def test_a_recurrent_network_is_refused_as_such(kind: str) -> None:
         network(f"[{kind}]\noutput=4\n")
 
 
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("route_lhalf", "; write [route] with groups=2 group_id=0 where it takes the first half"),
+        ("se", "; write [avgpool], two [convolutional]"),
+        ("SE", "; write [avgpool], two [convolutional]"),
+        ("maxpool2d", "; write [maxpool]"),
+        ("Conv2d", "; write [convolutional]"),
+        ("deconvolutional", "; write [upsample] and a [convolutional]"),
+        ("dropout2d", "; write [dropout]"),
+        ("Upsample2D", "; write [upsample]"),
+        ("YOLO", "; write [yolo]"),
+        ("yolov3", "; write [yolo]"),
+        ("max_pool", "; write [maxpool]"),
+        ("convolutionnal", "; write [convolutional]"),
+        ("cost", ": belongs to a classifier"),
+        ("crop", ": belongs to a classifier"),
+        ("iseg", ": belongs to instance segmentation"),
+        ("captcha", ": belongs to a captcha reader"),
+        ("transformer", "; supported are Gaussian_yolo, avg"),
+    ],
+)
+def test_another_programs_section_is_translated_or_said_to_be_of_another_task(kind: str, what: str) -> None:
+    with pytest.raises(CfgError) as caught:
+        network(f"[{kind}]\n")
+    assert str(caught.value).startswith(f"net.cfg:4: [{kind}] is not supported{what}")
+
+
 HEAD = "[yolo]\nanchors=1,2\nclasses=1\n"
 
 
 @pytest.mark.parametrize(
     ("layers", "line", "what"),
     [
-        ("[detection]\n", 4, "[detection] is not supported; supported are"),
-        ("[local]\n", 4, "[local] is not supported"),
-        ("[batchnorm]\n", 4, "[batchnorm] is not supported"),
+        ("[detection]\n", 4, "[detection] is not supported: belongs to YOLOv1 or a classifier"),
+        ("[local]\n", 4, "[local] is not supported: belongs to YOLOv1 or a classifier"),
+        ("[batchnorm]\n", 4, "[batchnorm] is not supported; set batch_normalize=1 in the [convolutional] before it"),
         ("[net]\n", 4, "[net] is not supported but as the first"),
         ("[Convolutional]\n", 4, "is not supported; write [convolutional]"),
         ("[gaussian_yolo]\n", 4, "write [Gaussian_yolo]"),
