@@ -245,6 +245,14 @@ def test_another_programs_section_is_translated_or_said_to_be_of_another_task(ki
     assert str(caught.value).startswith(f"net.cfg:4: [{kind}] is not supported{what}")
 
 
+@pytest.mark.parametrize(("counters", "fits"), [("7", False), ("1,2,3", True), ("1,2,3,", False), ("1,2,3,4", False)])
+def test_counters_of_other_classes_are_remarked(counters: str, fits: bool) -> None:
+    netdef = network(CONV + f"[yolo]\nanchors=1,2\nclasses=3\ncounters_per_class={counters}\n")
+    remarks = [remark for remark in netdef.remarks if "counters_per_class holds" in remark]
+    assert len(remarks) == (0 if fits else 1)
+    assert all(remark.startswith("net.cfg:12: ") for remark in remarks)
+
+
 HEAD = "[yolo]\nanchors=1,2\nclasses=1\n"
 
 
@@ -281,7 +289,8 @@ HEAD = "[yolo]\nanchors=1,2\nclasses=1\n"
         (CONV + "[Gaussian_yolo]\nanchors=1,2\nyolo_point=left_top\n", 11, "yolo_point"),
         (CONV + "[yolo]\nanchors=1,2,3\n", 10, "pairs w,h; found 3"),
         (CONV + "[yolo]\nanchors=1,2\nnum=3\n", 11, "lie within the 1 anchors"),
-        ("[convolutional]\nactivation=\u2028\n", 5, "activation=? is unknown"),
+        ("[convolutional]\nactivation=\u2028\n", 5, "U+2028 (line separator) is part of the word"),
+        ("[convolutional]\nactivation=\u263a\ud800\n", 5, "activation=\u263a? is unknown"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_line(layers: str, line: int, what: str) -> None:
