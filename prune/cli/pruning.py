@@ -14,6 +14,7 @@ from prune.cli.parser import Parser, add_options, take
 from prune.darknet.datafile import read_datafile
 from prune.darknet.files import atomic_write
 from prune.darknet.netdef import NetDef, format_netdef, read_netdef
+from prune.darknet.seen import clear_note
 from prune.darknet.shapes import network_size
 from prune.darknet.weights import Weights, write_weights
 from prune.detect.faults import Faults
@@ -146,8 +147,9 @@ def close_pruning(pair: Pair, pruned: Pruned, plan: PrunePlan, command: Command,
     command.finish(facts | {"gate": deviation, "notes": list(pruned.notes), "before": before, "after": after})
     command.echo(format_before_after(before, after))
     command.echo(f"gate passed: the pruned network equals the masked original to {deviation:.0e} at its heads")
-    for note in pruned.notes:
-        command.echo(f"note: {note}")
+    for note in (*pruned.notes, clear_note(pruned.netdef, pruned.weights.header.seen)):
+        if note:
+            command.echo(f"note: {note}")
     pair.faults.log()
 
 

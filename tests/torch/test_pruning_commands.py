@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ import prune_layer
 from prune import adapt, compare, explain
 from prune.cli import exit_code
 from prune.darknet.netdef import read_netdef
-from prune.darknet.weights import random_weights, read_weights, write_weights
+from prune.darknet.weights import Header, random_weights, read_weights, write_weights
 from prune.errors import GateError
 from tests.shared import REPOSITORY
 
@@ -71,6 +72,18 @@ def test_channel_pruning_writes_a_pair_that_opencv_reads(run: Run, weights: Path
     assert summary["after"]["bflops"] < summary["before"]["bflops"]
     assert "ap50" not in summary["before"], "a metric that was not computed is absent"
     assert not cv2.dnn.readNetFromDarknet(str(out / "pruned.cfg"), str(out / "pruned.weights")).empty()
+
+
+def test_weights_past_max_batches_are_noted_and_keep_their_seen(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    some = random_weights(NETDEF, np.random.default_rng(1))
+    for seen, noted in ((16 * 1000, True), (16 * 1000 - 1, False)):
+        path, out = tmp_path / f"{seen}.weights", tmp_path / str(seen)
+        write_weights(path, replace(some, header=Header(seen=seen)), NETDEF)
+        assert run(prune_layer.main, "--cfg", NANO, "--weights", path, "--shortcuts", 0, "--out", out) == 0
+        assert ("pass -clear" in capsys.readouterr().out) is noted
+        assert (out / "pruned.weights").read_bytes() == path.read_bytes()
 
 
 def test_a_plan_replays_to_the_same_bytes(run: Run, weights: Path, tmp_path: Path) -> None:
