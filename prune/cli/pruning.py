@@ -22,6 +22,7 @@ from prune.detect.sample import SampleSet
 from prune.detect.samples import read_samples
 from prune.detect.settings import EvaluateSettings, Protocol
 from prune.errors import PlanError
+from prune.graph.channels import trace_groups
 from prune.graph.cost import network_cost
 from prune.plan.types import PrunePlan, format_plan, read_plan
 from prune.report.tables import format_before_after
@@ -131,6 +132,7 @@ def chosen_plan(namespace: argparse.Namespace, pair: Pair, kind: str, make: Call
         other = {"channels": "prune_layer.py", "layers": "prune_channel.py"}[kind]
         raise PlanError(f"{args.plan}: is a plan for {plan.policy['kind']}: replay it with {other} --plan")
     plan.check_source(pair.netdef, pair.weights)
+    plan.validate(trace_groups(pair.netdef, protect=()))
     return plan
 
 
