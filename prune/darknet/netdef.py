@@ -8,14 +8,13 @@ from pathlib import Path
 
 from prune.darknet.cfg import Document, Section, format_document, parse_document, shown
 from prune.darknet.convolutions import resolved_shares
-from prune.darknet.files import read_text
+from prune.darknet.files import read_bytes, read_text
 from prune.darknet.layers import Convolutional, Head, Layer, NetOptions
 from prune.darknet.sections import read_layer, read_net
+from prune.darknet.soundness import check_cfg_kind
 from prune.errors import CfgError, PlanError
 
 log = logging.getLogger(__name__)
-_NULS = "\0\0\0"
-"""What the header of a weights file begins with, or nearly so."""
 MOST_LAYERS = 10_000
 """Far more than any network has."""
 
@@ -81,10 +80,8 @@ def parse_netdef(text: str, path: Path | str = "<text>") -> NetDef:
 
 def read_netdef(path: Path | str) -> NetDef:
     """Reads a cfg file; remarks go to the log as warnings. Raises CfgError."""
-    text = read_text(path, CfgError)
-    if _NULS in text[:64]:
-        raise CfgError(path, None, "is a binary file, not a cfg; are --cfg and --weights exchanged?")
-    netdef = parse_netdef(text, path)
+    check_cfg_kind(path, read_bytes(path, CfgError))
+    netdef = parse_netdef(read_text(path, CfgError), path)
     for remark in netdef.remarks:
         log.warning(remark)
     return netdef

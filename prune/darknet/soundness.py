@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from prune.darknet.impostors import HEAD, disguise
+from prune.darknet.impostors import HEAD, disguise, impostor_message
 from prune.darknet.records import ConvParams, Weights
-from prune.errors import WeightsError
+from prune.errors import CfgError, WeightsError
 
 _TEXT = frozenset(b"\t\r\n") | frozenset(range(0x20, 0x7F))
 _HEADERS = tuple(np.array([0, minor], "<i4").tobytes() for minor in (1, 2, 3))
@@ -27,6 +27,16 @@ def check_kind(path: Path | str, data: bytes) -> None:
         noun, fix = ("a cfg", "are --cfg and --weights exchanged?") if is_cfg else ("a text file", fix)
     if noun is not None:
         raise WeightsError(path, f"is {noun}, no Darknet weights file; {fix}")
+
+
+def check_cfg_kind(path: Path | str, data: bytes) -> None:
+    """Raises CfgError where the first bytes of a file show that it is something else than a cfg."""
+    if message := impostor_message(data[:HEAD]):
+        raise CfgError(path, None, message)
+    if data[:8] in _HEADERS:
+        raise CfgError(path, None, "is a Darknet weights file, not a cfg; are --cfg and --weights exchanged?")
+    if sum(byte < 0x20 and byte not in b"\t\r\n" for byte in data[:256]) > 2:  # a text has none, or a stray one
+        raise CfgError(path, None, "is a binary file, not a cfg; check the path")
 
 
 def check_checkpoint_kind(path: Path | str, head: bytes) -> None:

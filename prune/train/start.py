@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from prune.model.peers import is_ours, peer_weights
 from prune.model.state import load_weights, to_weights
 from prune.model.states import misfit
 from prune.train.checkpoint import State, load_plain, pick_state
+from prune.train.frozen import freeze
 
 logger = logging.getLogger(__name__)
 CHECKPOINT_SUFFIXES = (".pt", ".pth")
@@ -42,23 +44,33 @@ def read_exact(path: Path, netdef: NetDef) -> Weights:
 
 
 def start_network(
-    netdef: NetDef, weights: Path | None = None, weights_cfg: Path | None = None
+    netdef: NetDef, weights: Path | None = None, weights_cfg: Path | None = None, frozen: int = 0
 ) -> tuple[DarknetModel, int]:
-    """A network ready to train and how many images it has `seen`.
+    """A network ready to train and how many images it has `seen`; its first `frozen` layers keep their weights.
 
     `weights` may end on any layer boundary; with `weights_cfg` they are another network's, of which the
-    layers of equal shape are taken. What no file sets is fresh. Raises WeightsError, CfgError.
+    layers of equal shape are taken. What no file sets is fresh. Raises WeightsError, CfgError, and UsageError
+    where nothing is left to train.
     """
     model = build(netdef)
     initialize(model)
+    freeze(model, frozen)
     if weights is None:
+        _warn_of_frozen([slot.layer.index for slot in slots(netdef)], frozen)
         return model, 0
     found = _transferred(weights, weights_cfg, netdef) if weights_cfg else _read_start(weights, netdef)
     load_weights(model, found)
     fresh = [slot.layer.index for slot in slots(netdef) if slot.layer.index not in found.records]
     if fresh:
         logger.info("%s: layers %s start fresh", weights, ", ".join(map(str, fresh)))
+        _warn_of_frozen(fresh, frozen)
     return model, found.header.seen
+
+
+def _warn_of_frozen(fresh: Sequence[int], frozen: int) -> None:
+    stuck = [index for index in fresh if index < frozen]
+    if stuck:
+        logger.warning("layers %s are frozen with random weights: no file sets them", ", ".join(map(str, stuck)))
 
 
 def restore_network(netdef: NetDef, state: State) -> DarknetModel:

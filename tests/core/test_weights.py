@@ -223,11 +223,21 @@ def test_another_kind_of_file_is_named_as_what_it_is(tmp_path: Path, content: by
             read(path, small()[0])
 
 
-def test_weights_in_the_place_of_a_cfg_are_named(tmp_path: Path) -> None:
-    netdef, weights = small()
-    write_weights(tmp_path / "a.cfg", weights, netdef)
-    with pytest.raises(CfgError, match=r"a\.cfg: is a binary file, not a cfg; are --cfg and --weights exchanged"):
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (Header().to_bytes() + bytes(400), "is a Darknet weights file, not a cfg; are --cfg and --weights exchanged?"),
+        (b"\x08\x08\x12\x07pytorch\x1a\x052.6.0", "is a binary file, not a cfg"),
+        (b"<!doctype html><html>gone</html>", "is a web page"),
+        (CFG.encode("utf-16"), "is UTF-16 text"),
+        (b"PK\x03\x04" + bytes(40), "is a zip archive"),
+    ],
+)
+def test_another_kind_of_file_in_the_place_of_a_cfg_is_named(tmp_path: Path, content: bytes, what: str) -> None:
+    (tmp_path / "a.cfg").write_bytes(content)
+    with pytest.raises(CfgError) as caught:
         read_netdef(tmp_path / "a.cfg")
+    assert str(caught.value).startswith(f"{tmp_path / 'a.cfg'}: {what}")
 
 
 HEADS = """[net]
