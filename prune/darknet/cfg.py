@@ -133,7 +133,7 @@ def _parse_line(text: str, number: int, path: Path | str) -> Line:
     if not bare or bare[0] in "#;\0":
         return Line(text, number)
     if odd := odd_character(_COMMENT.split(text, maxsplit=1)[0]):
-        raise CfgError(path, number, f"{odd} is part of the word for Darknet; type this line anew in plain ASCII")
+        raise CfgError(path, number, f"{odd} is part of the word for Darknet; retype this line in plain ASCII")
     if bare[0] == "[":
         return Line(text, number)
     key, equals, value = bare.partition("=")

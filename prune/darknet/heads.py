@@ -75,7 +75,9 @@ def _classes(options: Options) -> int:
     if options.has("counters_per_class"):
         counters = options.section.options["counters_per_class"].value.count(",") + 1
         if counters != classes:
-            message = f"counters_per_class holds {counters} numbers for {classes} classes: Darknet would end; remove it"
+            message = (
+                f"counters_per_class contains {counters} numbers for {classes} classes: Darknet would stop; remove it"
+            )
             options.remark("counters_per_class", message)
     return classes
 

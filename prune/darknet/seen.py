@@ -24,4 +24,4 @@ def clear_note(netdef: NetDef, seen: int) -> str | None:
         return None
     done = f"the weights have seen {seen:,} images, {seen // batch:,} batches of {batch}"
     fix = "pass -clear to it" if most else "pass -clear to it and set max_batches in [net]"
-    return f"{done}; max_batches={most}: 'darknet detector train' would end at once, {fix}"
+    return f"{done}; max_batches={most}: 'darknet detector train' would stop at once, {fix}"

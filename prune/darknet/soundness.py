@@ -19,7 +19,7 @@ def check_kind(path: Path | str, data: bytes) -> None:
     """Raises WeightsError where the first bytes of a file show that it is something else than weights."""
     noun, fix = disguise(data[:HEAD]), "check the path, or download it again"
     if noun == "a PyTorch checkpoint":
-        fix = "name it .pt"
+        fix = "rename it to .pt"
     elif noun is None and data[:1] == b"\x08" and any(name in data[:64].lower() for name in _ONNX):
         noun, fix = "an ONNX model", "pass the .weights or the .pt that it was exported from"
     elif noun is None and len(data) >= 16 and _TEXT.issuperset(data[:HEAD]):
@@ -43,7 +43,7 @@ def check_checkpoint_kind(path: Path | str, head: bytes) -> None:
     """Raises WeightsError where the first bytes of a file show that it cannot be a PyTorch checkpoint."""
     noun, fix = disguise(head[:HEAD]), "check the path, or download it again"
     if noun is None and head[:8] in _HEADERS:
-        noun, fix = "a Darknet weights file", "name it .weights"
+        noun, fix = "a Darknet weights file", "rename it to .weights"
     if noun not in (None, "a PyTorch checkpoint", "a zip archive"):
         raise WeightsError(path, f"is {noun}, not a PyTorch checkpoint; {fix}")
 

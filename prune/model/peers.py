@@ -52,7 +52,7 @@ class _Found:
         normal = isinstance(slot.layer, Convolutional) and slot.layer.batch_normalize
         if len(self.vectors) != (4 if normal else 1):
             wants = "batch norm with all four vectors" if normal else "a bias and no batch norm"
-            return f"layer {slot.layer.index} needs {wants}, {self.name} has not"
+            return f"layer {slot.layer.index} needs {wants}, unlike {self.name}"
         if any(tuple(vector.shape) != wanted[:1] for vector in self.vectors):
             return f"layer {slot.layer.index} needs vectors of {wanted[0]} numbers, {self.name} has others"
         return ""
@@ -78,16 +78,16 @@ def peer_weights(path: Path, state: Mapping[str, Tensor], netdef: NetDef) -> Wei
         kernels = [numbered.get(slot.layer.index) for slot in wanted]
         obstacles.append(_compared(wanted, kernels, len(numbered)))
         if not obstacles[-1]:
-            logger.info("%s: names of %s, read by layer number", path, _program(state))
+            logger.info("%s: parameter names of %s, read by layer number", path, _program(state))
             return _weights(wanted, kernels)
     if not obstacles[0]:
         obstacles.append(_compared(wanted, ordered, len(ordered)))
         if not obstacles[-1]:
-            logger.warning("%s: names of %s, read in their order; check the result", path, _program(state))
+            logger.warning("%s: parameter names of %s, read in their order; check the result", path, _program(state))
             return _weights(wanted, ordered)
     obstacle, example = next(filter(None, obstacles)), next(iter(state))[:60]
-    message = f"has names of {_program(state)} ({example}) and does not fit {netdef.path}: {obstacle}"
-    raise WeightsError(path, f"{message}; save it as .weights there and pass that")
+    message = f"has parameter names of {_program(state)} ({example}) and does not fit {netdef.path}: {obstacle}"
+    raise WeightsError(path, f"{message}; export it as .weights there and pass that file")
 
 
 def _modules(state: Mapping[str, Tensor]) -> dict[str, Module]:
@@ -146,7 +146,7 @@ def _is_kernel(tensors: Module) -> bool:
 def _unreadable(wanted: Sequence[Slot]) -> str:
     for slot in wanted:
         if not isinstance(slot.layer, Convolutional) or isinstance(slot.layer, Connected):
-            return f"other programs keep the floats of [{slot.layer.kind}] (layer {slot.layer.index}) otherwise"
+            return f"other programs store [{slot.layer.kind}] (layer {slot.layer.index}) differently"
     return ""
 
 

@@ -65,7 +65,7 @@ def wholes(value: Any, name: str, high: int) -> tuple[int, ...]:
     """Different whole numbers within [0, high]. Raises ValueError for anything else."""
     found = tuple(whole(entry, name, high) for entry in sequence(value, name))
     if len(set(found)) < len(found):
-        raise ValueError(f"'{name}' names a number twice")
+        raise ValueError(f"'{name}' contains a duplicate number")
     return found
 
 
@@ -80,7 +80,7 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found = dict[str, Any]()
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key '{shown(key)}' stands twice in one object")
+            raise ValueError(f"duplicate key '{shown(key)}'")
         found[key] = value
     return found
 

@@ -24,7 +24,7 @@ from prune.plan import fields
 
 FORMAT = 2
 _COLUMNS = 2039
-_ANEW = "make it anew, without --plan"
+_ANEW = "create a new one without --plan"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

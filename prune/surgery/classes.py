@@ -47,7 +47,7 @@ def _without_old_classes(head: Head, path: str) -> Section:
     for key in OF_THE_CLASSES:
         if key in section.options:
             line = section.options[key].number
-            log.warning("%s:%d: %s is of the %d old classes and was removed", path, line, key, head.classes)
+            log.warning("%s:%d: %s belongs to the %d old classes and was removed", path, line, key, head.classes)
             section = section.without_option(key)
     return section
 

@@ -21,8 +21,8 @@ def test_what_belongs_to_the_old_classes_is_removed_with_a_remark(caplog: pytest
         "[yolo]\nmask=0,1\nanchors=4,5, 6,7\nclasses=5\njitter=.3\n"
     )
     assert [record.getMessage() for record in caplog.records] == [
-        "a.cfg:13: counters_per_class is of the 3 old classes and was removed",
-        "a.cfg:14: map is of the 3 old classes and was removed",
+        "a.cfg:13: counters_per_class belongs to the 3 old classes and was removed",
+        "a.cfg:14: map belongs to the 3 old classes and was removed",
     ]
 
 

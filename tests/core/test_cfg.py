@@ -151,7 +151,7 @@ def test_a_fault_is_named_with_file_and_line(text: str, where: str, what: str) -
 def test_a_blank_that_darknet_would_not_drop_is_named(line: str, what: str) -> None:
     with pytest.raises(CfgError) as caught:
         parse_netdef(NET + "[convolutional]\n" + line + "\n", "net.cfg")
-    message = f"net.cfg:5: {what} is part of the word for Darknet; type this line anew in plain ASCII"
+    message = f"net.cfg:5: {what} is part of the word for Darknet; retype this line in plain ASCII"
     assert str(caught.value) == message
 
 

@@ -248,7 +248,7 @@ def test_another_programs_section_is_translated_or_said_to_be_of_another_task(ki
 @pytest.mark.parametrize(("counters", "fits"), [("7", False), ("1,2,3", True), ("1,2,3,", False), ("1,2,3,4", False)])
 def test_counters_of_other_classes_are_remarked(counters: str, fits: bool) -> None:
     netdef = network(CONV + f"[yolo]\nanchors=1,2\nclasses=3\ncounters_per_class={counters}\n")
-    remarks = [remark for remark in netdef.remarks if "counters_per_class holds" in remark]
+    remarks = [remark for remark in netdef.remarks if "counters_per_class contains" in remark]
     assert len(remarks) == (0 if fits else 1)
     assert all(remark.startswith("net.cfg:12: ") for remark in remarks)
 

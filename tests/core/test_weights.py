@@ -208,7 +208,7 @@ def test_a_negative_variance_is_one_line_that_names_the_layer(tmp_path: Path) ->
     [
         (b"<!DOCTYPE html><html>gone</html>", "is a web page, no Darknet weights file"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a pointer of Git LFS"),
-        (b"PK\x03\x04" + bytes(26) + b"archive/data.pkl" + bytes(40), "is a PyTorch checkpoint, .*name it .pt"),
+        (b"PK\x03\x04" + bytes(26) + b"archive/data.pkl" + bytes(40), "is a PyTorch checkpoint, .*rename it to .pt"),
         (b"\x08\x08\x12\x07pytorch\x1a\x052.6.0" + bytes(40), "is an ONNX model"),
         (b"# my net\n[net]\nwidth=32\nheight=32\n", "is a cfg, .*exchanged"),
         (b"dog\ncat\nbicycle\ncar\nhorse\n", "is a text file"),

@@ -113,15 +113,15 @@ def test_a_peers_checkpoint_that_does_not_fit_names_the_program_and_the_way(
     with pytest.raises(WeightsError) as caught:
         read_exact(saved(tmp_path, state), netdef)
     message = str(caught.value)
-    assert "has names of the PyTorch YOLOv3 of Ultralytics" in message
+    assert "has parameter names of the PyTorch YOLOv3 of Ultralytics" in message
     assert what in message
-    assert message.endswith("save it as .weights there and pass that")
+    assert message.endswith("export it as .weights there and pass that file")
 
 
 def test_a_weighted_shortcut_of_another_program_is_not_guessed(tmp_path: Path) -> None:
     state = spoken(pair()[1], DIALECTS["ultralytics"])
     weighted = parse_netdef(CFG.replace("from=-3\n", "from=-3\nweights_type=per_feature\n"), "net.cfg")
-    with pytest.raises(WeightsError, match=r"keep the floats of \[shortcut\] \(layer 3\) otherwise"):
+    with pytest.raises(WeightsError, match=r"store \[shortcut\] \(layer 3\) differently"):
         read_exact(saved(tmp_path, state), weighted)
 
 
@@ -172,7 +172,7 @@ def test_a_checkpoint_of_another_network_names_the_first_difference(tmp_path: Pa
 def test_a_file_of_another_kind_named_pt_is_named(tmp_path: Path) -> None:
     netdef, weights = pair()
     write_weights(tmp_path / "a.pt", weights, netdef)
-    with pytest.raises(WeightsError, match=r"a\.pt: is a Darknet weights file, .*name it \.weights"):
+    with pytest.raises(WeightsError, match=r"a\.pt: is a Darknet weights file, .*rename it to \.weights"):
         read_exact(tmp_path / "a.pt", netdef)
     (tmp_path / "a.pt").write_bytes(b"<html>moved</html>")
     with pytest.raises(WeightsError, match=r"a\.pt: is a web page, not a PyTorch checkpoint"):
