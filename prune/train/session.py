@@ -66,8 +66,6 @@ class Session:
         self.train_set, self.valid_set = read_sets(job)
         self.netdef = trained_netdef(read_netdef(job.cfg), job, self.train_set)
         check_classes(self.netdef, self.train_set)
-        if line := unfollowed(self.netdef):
-            logger.warning("%s", line)
         self.resumed = read_checkpoint(job.resume) if job.resume else None
         if self.resumed:
             kept = kept_freeze(job.train.freeze, self.resumed.settings)
@@ -149,6 +147,8 @@ class Session:
 
     def _network(self) -> tuple[DarknetModel, int]:
         job = self.job
+        if line := unfollowed(self.netdef):
+            logger.warning("%s", line)
         frozen = frozen_layers(self.netdef, job.train.freeze)
         if frozen:
             logger.info("the first %d of %d layers are frozen", frozen, len(self.netdef.layers))
