@@ -9,7 +9,7 @@ from typing import TypeVar
 ACTIVATIONS = (
     "leaky", "linear", "relu", "logistic", "mish", "swish", "relu6", "tanh", "elu", "selu", "hard_mish", "revleaky",
     "relie", "ramp", "hardtan", "lhtan", "plse", "stair", "gelu", "loggy", "normalize_channels",
-    "normalize_channels_softmax", "normalize_channels_softmax_maxval",
+    "normalize_channels_softmax", "normalize_channels_softmax_maxval", "h_swish",
 )  # fmt: skip
 IMAGE_SIZE = 16
 T = TypeVar("T")

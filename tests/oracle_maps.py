@@ -92,6 +92,7 @@ _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "elu": lambda x: np.where(x >= 0, x, np.exp(np.minimum(x, 0)) - 1),
     "selu": lambda x: 1.0507 * np.where(x >= 0, x, 1.6732 * (np.exp(np.minimum(x, 0)) - 1)),
     "hard_mish": lambda x: np.select([x > 0, x > -2], [x, x * (x + 2) / 2], 0),
+    "h_swish": lambda x: np.select([x > 3, x > -3], [x, x * (x + 3) / 6], 0),
     "revleaky": lambda x: np.maximum(x, 0.1 * x),
     "relie": lambda x: np.maximum(x, 0.01 * x),
     "ramp": lambda x: x * (x > 0) + 0.1 * x,

@@ -14,6 +14,7 @@ from prune.cli.parser import Parser, add_options, take
 from prune.darknet.datafile import read_datafile
 from prune.darknet.files import atomic_write
 from prune.darknet.netdef import NetDef, format_netdef, read_netdef
+from prune.darknet.seen import clear_note
 from prune.darknet.shapes import network_size
 from prune.darknet.weights import Weights, write_weights
 from prune.detect.faults import Faults
@@ -21,6 +22,7 @@ from prune.detect.sample import SampleSet
 from prune.detect.samples import read_samples
 from prune.detect.settings import EvaluateSettings, Protocol
 from prune.errors import PlanError
+from prune.graph.channels import trace_groups
 from prune.graph.cost import network_cost
 from prune.plan.types import PrunePlan, format_plan, read_plan
 from prune.report.tables import format_before_after
@@ -130,6 +132,7 @@ def chosen_plan(namespace: argparse.Namespace, pair: Pair, kind: str, make: Call
         other = {"channels": "prune_layer.py", "layers": "prune_channel.py"}[kind]
         raise PlanError(f"{args.plan}: is a plan for {plan.policy['kind']}: replay it with {other} --plan")
     plan.check_source(pair.netdef, pair.weights)
+    plan.validate(trace_groups(pair.netdef, protect=()))
     return plan
 
 
@@ -152,8 +155,9 @@ def close_pruning(pair: Pair, pruned: Pruned, plan: PrunePlan, command: Command,
     command.echo(
         f"absorption checked: with γ = 0 where it was cut, the original computes the same in every layer{except_for}"
     )
-    for note in pruned.notes:
-        command.echo(f"note: {note}")
+    for note in (*pruned.notes, clear_note(pruned.netdef, pruned.weights.header.seen)):
+        if note:
+            command.echo(f"note: {note}")
     pair.faults.log()
 
 

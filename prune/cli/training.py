@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from prune.cli.command import Command, open_command
 from prune.cli.groups import DataArgs, ImageArgs, RunArgs, StartArgs
 from prune.cli.parser import Parser, add_options, take
+from prune.darknet.seen import clear_note
 from prune.detect.augment import AugmentSettings
 from prune.detect.settings import LossSettings, Protocol
 from prune.report.tables import format_table
@@ -122,3 +123,5 @@ def close_training(command: Command, session: Session) -> None:
     command.finish(facts)
     names = ("best_epoch", "ap", "ap50", "parameters", "bflops", "weights_bytes")
     command.echo(format_table(["", str(command.out)], [[name, facts[name]] for name in names if name in facts]))
+    if note := clear_note(session.netdef, session.progress.seen):
+        command.echo(f"note: {note}")

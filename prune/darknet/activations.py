@@ -82,13 +82,18 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "swish": lambda x: x * logistic(x),
     "mish": lambda x: x * np.tanh(np.logaddexp(0.0, x)),
     "hard_mish": _hard_mish,
+    "h_swish": lambda x: x * np.clip(x + 3.0, 0.0, 6.0) / 6.0,
     "normalize_channels": _normalize_channels,
     "normalize_channels_softmax": _normalize_channels_softmax,
     "normalize_channels_softmax_maxval": lambda x: _normalize_channels_softmax(x, x.max(axis=0)),
 }
-"""Name in the cfg → function on float64 arrays (C, …): Darknet's whole table (its `activations.c`).
+"""Name in the cfg → function on float64 arrays (C, …): Darknet's whole table (its `activations.c`) and FOREIGN's.
 
 All are elementwise but those of MIXING."""
+
+FOREIGN = frozenset({"h_swish"})
+"""Activations that Darknet does not know, of MobileNetV3 (Howard et al. 2019, section 5.2: x · relu6(x + 3) / 6).
+PyTorch programs put them into their cfgs."""
 
 MIXING = frozenset(name for name in ACTIVATIONS if name.startswith("normalize_channels"))
 """Activations that divide by a sum over the channels (the first axis here), pixel by pixel."""

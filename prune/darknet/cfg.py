@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from prune.darknet.blanks import odd_character
 from prune.errors import CfgError
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
@@ -70,6 +71,10 @@ class Section:
         lines = tuple(line.with_value(value) if line is current else line for line in self.lines)
         return replace(self, lines=lines)
 
+    def without_option(self, key: str) -> Section:
+        """The section without any line of `key`, repeated ones included."""
+        return replace(self, lines=tuple(line for line in self.lines if line.key != key))
+
     def _inserted(self, key: str, value: str) -> Section:
         last = max(i for i, line in enumerate(self.lines) if i == 0 or line.key is not None)
         before = self.lines[last]
@@ -125,7 +130,11 @@ def _bare(text: str) -> str:
 
 def _parse_line(text: str, number: int, path: Path | str) -> Line:
     bare = _bare(text)
-    if not bare or bare[0] in "#;[\0":
+    if not bare or bare[0] in "#;\0":
+        return Line(text, number)
+    if odd := odd_character(_COMMENT.split(text, maxsplit=1)[0]):
+        raise CfgError(path, number, f"{odd} is part of the word for Darknet; retype this line in plain ASCII")
+    if bare[0] == "[":
         return Line(text, number)
     key, equals, value = bare.partition("=")
     if not equals or not key:

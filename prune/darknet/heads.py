@@ -30,7 +30,7 @@ class _YoloSettings(TypedDict):
 def read_yolo(options: Options, index: int) -> Yolo:
     """`[yolo]`: `mask` may stand in any order; without one the head uses all of `num` anchors."""
     anchors, mask = _masked(options)
-    classes = options.integer("classes", 20, low=1, high=_MOST_CLASSES)
+    classes = _classes(options)
     return Yolo(index, options.section, (index - 1,), anchors, classes, mask, **_settings(options))
 
 
@@ -39,7 +39,7 @@ def read_gaussian_yolo(options: Options, index: int) -> GaussianYolo:
     if options.word("yolo_point", "center") != "center":
         raise options.error("yolo_point", "yolo_point is not supported but as center")
     anchors, mask = _masked(options)
-    classes = options.integer("classes", 20, low=1, high=_MOST_CLASSES)
+    classes = _classes(options)
     uncertainty = options.number("uc_normalizer", 1.0)
     settings = _settings(options)
     return GaussianYolo(
@@ -67,6 +67,19 @@ def read_region(options: Options, index: int) -> Region:
         softmax=options.flag("softmax"),
         thresh=options.number("thresh", 0.5),
     )
+
+
+def _classes(options: Options) -> int:
+    """`classes`, with a remark where `counters_per_class` counts others: Darknet would end (its `parser.c`)."""
+    classes = options.integer("classes", 20, low=1, high=_MOST_CLASSES)
+    if options.has("counters_per_class"):
+        counters = options.section.options["counters_per_class"].value.count(",") + 1
+        if counters != classes:
+            message = (
+                f"counters_per_class contains {counters} numbers for {classes} classes: Darknet would stop; remove it"
+            )
+            options.remark("counters_per_class", message)
+    return classes
 
 
 def _anchors(options: Options) -> Anchors:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from prune.darknet.cfg import Document, Section, format_document, parse_document, shown
 from prune.darknet.convolutions import resolved_shares
-from prune.darknet.files import read_text
+from prune.darknet.files import read_bytes, read_text
 from prune.darknet.layers import Convolutional, Head, Layer, NetOptions
 from prune.darknet.sections import read_layer, read_net
+from prune.darknet.soundness import check_cfg_kind
 from prune.errors import CfgError, PlanError
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ def parse_netdef(text: str, path: Path | str = "<text>") -> NetDef:
 
 def read_netdef(path: Path | str) -> NetDef:
     """Reads a cfg file; remarks go to the log as warnings. Raises CfgError."""
+    check_cfg_kind(path, read_bytes(path, CfgError))
     netdef = parse_netdef(read_text(path, CfgError), path)
     for remark in netdef.remarks:
         log.warning(remark)

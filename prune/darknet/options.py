@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 
 from prune.darknet import keys
-from prune.darknet.activations import ACTIVATIONS, CONVOLUTIONAL_ONLY
+from prune.darknet.activations import ACTIVATIONS, CONVOLUTIONAL_ONLY, FOREIGN
 from prune.darknet.cfg import Line, Section, shown
+from prune.darknet.dialects import activation_hint
 from prune.errors import CfgError
 
 _COMMENT = re.compile(r"[#;]")
@@ -89,9 +90,10 @@ class Options:
         """`activation=`, one of Darknet's names."""
         name = self.word("activation", default)
         if name not in ACTIVATIONS:
-            known = ", ".join(ACTIVATIONS)
-            message = f"activation={shown(name)} is unknown (Darknet would silently use relu); known: {known}"
-            raise self.error("activation", message)
+            message = f"activation={shown(name)} is unknown (Darknet would silently use relu)"
+            raise self.error("activation", f"{message}: {activation_hint(name, ACTIVATIONS)}")
+        if name in FOREIGN:
+            self._remark_once("activation", f"Darknet does not know activation={name}: it would silently use relu")
         if name in CONVOLUTIONAL_ONLY and self.kind not in ("convolutional", "conv"):
             raise self.error("activation", f"activation={name}: Darknet computes it in [convolutional] only")
         if name in ("swish", "mish") and self.kind not in ("convolutional", "conv", "shortcut"):
@@ -168,6 +170,11 @@ class Options:
         if not line.value:
             return f"'{key}=' in [{self.kind}] has no value; Darknet passes over it"
         return f"'{key}' again in [{self.kind}]; Darknet takes the first"
+
+    def _remark_once(self, key: str, message: str) -> None:
+        """A warning at the first section of a cfg that it concerns, as dozens of others may be alike."""
+        if not any(remark.endswith(message) for remark in self.remarks):
+            self.remark(key, message)
 
     def _remark(self, line: Line, message: str) -> None:
         self.remarks.append(f"{self.path}:{line.number}: {message}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from prune.darknet import keys
 from prune.darknet.cfg import Section
 from prune.darknet.convolutions import read_connected, read_convolutional
+from prune.darknet.dialects import section_hint
 from prune.darknet.heads import read_gaussian_yolo, read_region, read_yolo
 from prune.darknet.layers import (
     Avgpool,
@@ -35,7 +36,6 @@ _WEIGHTS_TYPES = {
     "per_channel": "per_channel",
 }
 _NORMALIZATIONS = {"none": "none", "relu": "relu", "avg_relu": "relu", "softmax": "softmax"}
-_RECURRENT = "crnn rnn lstm conv_lstm gru history".split()
 
 
 def read_net(section: Section, path: Path | str, remarks: list[str]) -> NetOptions:
@@ -65,14 +65,9 @@ def read_layer(section: Section, index: int, path: Path | str, remarks: list[str
 
 
 def _unsupported(options: Options) -> CfgError:
-    kind = options.section.kind
-    if kind in _RECURRENT:
-        return options.error(None, "is not supported: recurrent networks cannot be pruned here")
-    if kind in ("net", "network"):
+    if options.section.kind in ("net", "network"):
         return options.error(None, "is not supported but as the first section")
-    alike = {name.lower(): name for name in _READERS}.get(kind.lower())
-    hint = f"write [{alike}]" if alike else f"supported are {', '.join(sorted(_READERS))}"
-    return options.error(None, f"is not supported; {hint}")
+    return options.error(None, f"is not supported{section_hint(options.section.kind, _READERS)}")
 
 
 def _shortcut(options: Options, index: int) -> Shortcut:

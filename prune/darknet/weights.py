@@ -10,8 +10,10 @@ import numpy as np
 from prune.darknet.files import atomic_file, read_bytes
 from prune.darknet.layers import Convolutional
 from prune.darknet.layout import Slot, slots
+from prune.darknet.misfit import classes_phrase, classes_that_fit
 from prune.darknet.netdef import NetDef
 from prune.darknet.records import ConvParams, Floats, Header, Record, ShortcutParams, Weights
+from prune.darknet.soundness import check_kind, check_values
 from prune.errors import WeightsError
 
 __all__ = [
@@ -27,21 +29,26 @@ __all__ = [
     "write_weights",
 ]
 _LATEST_VERSION = 10_000
+OTHER_NETWORK = "for weights of another network pass its cfg as --weights-cfg OLD.cfg"
+"""What training may do with weights that do not fit."""
 
 
 def read_weights(path: Path | str, netdef: NetDef) -> Weights:
     """Reads weights that fit `netdef` exactly. Raises WeightsError naming both lengths.
 
-    Layers with `dontload` have a record where the file holds floats for them too, as those that Darknet saves do.
+    Raises it, too, where a value is not finite or a variance negative. Layers with `dontload` have a record where the
+    file holds floats for them too, as those that Darknet saves do.
     """
     header, floats = _read_stream(path)
     every = slots(netdef)
     stored = [slot for slot in every if slot.stored]
     for chosen in (stored, every):
         if floats.size == _total(chosen):
-            return Weights(header, _take_records(floats, chosen, header))
+            return _checked(path, Weights(header, _take_records(floats, chosen, header)))
     needed = _total(stored)
     state = "truncated, or of another cfg" if floats.size < needed else "of another cfg, or over-long"
+    if classes := classes_that_fit(netdef, floats.size, needed):
+        state = f"of another cfg ({classes_phrase(netdef, classes)}); pass the cfg that they were trained with"
     message = f"holds {floats.size:,} floats, but {netdef.path} needs {needed:,}: {state}"
     raise WeightsError(path, message)
 
@@ -56,11 +63,14 @@ def read_partial(path: Path | str, netdef: NetDef) -> Weights:
     stored = [slot for slot in every if slot.stored]
     for chosen in (stored, every):
         if floats.size in _ends(chosen):
-            return Weights(header, _take_records(floats, chosen, header))
+            return _checked(path, Weights(header, _take_records(floats, chosen, header)))
     ends = _ends(stored)
     below = int(np.searchsorted(ends, floats.size)) - 1
-    near = f"{ends[below]:,}" + (f" or {ends[below + 1]:,}" if below + 1 < len(ends) else "")
-    raise WeightsError(path, f"holds {floats.size:,} floats, no layer of {netdef.path} ends there; near are {near}")
+    near = f"near are {ends[below]:,}" + (f" or {ends[below + 1]:,}" if below + 1 < len(ends) else "")
+    classes = classes_that_fit(netdef, floats.size, ends[-1])
+    why = classes_phrase(netdef, classes) if classes else near
+    message = f"holds {floats.size:,} floats, no layer of {netdef.path} ends there; {why}; {OTHER_NETWORK}"
+    raise WeightsError(path, message)
 
 
 def write_weights(path: Path | str, weights: Weights, netdef: NetDef) -> None:
@@ -99,8 +109,14 @@ def _random_record(slot: Slot, rng: np.random.Generator) -> Record:
     return ConvParams(weight, bias, gamma, mean, rng.random(filters, np.float32) + np.float32(0.5))
 
 
+def _checked(path: Path | str, weights: Weights) -> Weights:
+    check_values(path, weights)
+    return weights
+
+
 def _read_stream(path: Path | str) -> tuple[Header, Floats]:
     data = read_bytes(path, lambda path, _, message: WeightsError(path, message))
+    check_kind(path, data)
     if len(data) < 16:
         raise WeightsError(path, f"is {len(data)} bytes long, shorter than a header; download it again")
     major, minor, revision = (int(v) for v in np.frombuffer(data, "<i4", 3))
@@ -110,10 +126,7 @@ def _read_stream(path: Path | str) -> tuple[Header, Floats]:
     if (len(data) - size) % 4 or len(data) < size:
         raise WeightsError(path, f"is {len(data):,} bytes long, no whole number of floats: truncated")
     seen = int(np.frombuffer(data, Header(major, minor).dtype, 1)["seen"][0])
-    floats = np.frombuffer(data, "<f4", offset=size)
-    if not np.isfinite(floats).all():
-        raise WeightsError(path, "holds values that are NaN or infinite: its training diverged; take an earlier file")
-    return Header(major, minor, revision, seen), floats
+    return Header(major, minor, revision, seen), np.frombuffer(data, "<f4", offset=size)
 
 
 def _ends(layout: Sequence[Slot]) -> list[int]:

@@ -73,6 +73,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "swish": F.silu,
     "mish": F.mish,
     "hard_mish": _hard_mish,
+    "h_swish": F.hardswish,
     "normalize_channels": _normalize_channels,
     "normalize_channels_softmax": _normalize_channels_softmax,
     "normalize_channels_softmax_maxval": lambda x: _normalize_channels_softmax(x - x.amax(1, keepdim=True)),

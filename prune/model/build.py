@@ -70,6 +70,29 @@ class DarknetModel(nn.Module):
         self.heads: tuple[Head, ...] = netdef.heads
         self.blocks = nn.ModuleDict(_blocks(netdef))
         self.shortcuts = nn.ModuleDict(_shortcuts(netdef))
+        self.frozen = 0
+
+    def freeze(self, layers: int) -> None:
+        """Keep the floats of the first `layers` layers as they are: they get no gradient, and their batch norms use
+        and keep the stored mean and variance in training, too. All others are trained.
+        """
+        self.frozen = layers
+        for index, module in self._owners():
+            module.requires_grad_(index >= layers)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> DarknetModel:
+        """As of nn.Module, but the frozen layers stay in evaluation."""
+        super().train(mode)
+        for index, module in self._owners():
+            if index < self.frozen:
+                module.eval()
+        return self
+
+    def _owners(self) -> Iterator[tuple[int, nn.Module]]:
+        """(layer index, module) of all layers with floats of their own."""
+        yield from self.convolutions()
+        yield from ((int(key), module) for key, module in self.shortcuts.items())
 
     def forward(self, imgs: Tensor) -> list[Tensor]:
         """imgs (B, channels, H, W) in [0, 1] → for each head its undecoded input (B, A·(entries + C), H', W')."""

@@ -12,23 +12,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prune.darknet.cfg import shown
 from prune.darknet.files import encode_text, read_text
-from prune.darknet.netdef import NetDef, format_netdef
+from prune.darknet.netdef import MOST_LAYERS, NetDef, format_netdef
+from prune.darknet.shapes import MOST_CHANNELS
 from prune.darknet.weights import Weights
 from prune.errors import PlanError
 from prune.graph.blocks import ResidualBlock, find_blocks
 from prune.graph.channels import ChannelGraph
+from prune.plan import fields
 
 FORMAT = 2
 _COLUMNS = 2039
+_ANEW = "create a new one without --plan"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChannelMask:
-    """Which slots of a prune group stay. keep (width,) bool."""
+    """Which slots of a prune group stay. keep (width,) bool.
+
+    `producers`: the layers that write the group's channels, where a stored plan says so; None where it does not.
+    """
 
     group: int
     keep: NDArray[np.bool_]
+    producers: tuple[int, ...] | None = None
 
     @property
     def cut(self) -> list[int]:
@@ -136,17 +144,26 @@ def format_plan(plan: PrunePlan, graph: ChannelGraph) -> str:
 
 
 def parse_plan(text: str, path: Path | str = "<plan>") -> PrunePlan:
-    """The inverse of `format_plan`. Raises PlanError on what is no plan."""
+    """The inverse of `format_plan`. Raises PlanError on what is not a plan."""
     try:
-        document = json.loads(text)
-        if document["format"] != FORMAT:
-            raise PlanError(f"{path}: plan format {document['format']}, this version reads {FORMAT}")
-        masks = tuple(ChannelMask(int(m["group"]), _keep(m["width"], m["cut"])) for m in document["masks"])
-        removed = tuple(int(shortcut) for shortcut in document["removed_blocks"])
-        digest_, policy = str(document["source_digest"]), dict(document["policy"])
-        return PrunePlan(digest_, masks, removed, policy, tuple(map(str, document["notes"])))
-    except (ValueError, KeyError, TypeError, IndexError) as cause:
-        raise PlanError(f"{path}: is no plan of this project ({type(cause).__name__}: {cause})") from cause
+        document = fields.load_strict(text)
+        if (version := fields.member(document, "format")) != FORMAT:
+            raise ValueError(f"it has the format {shown(repr(version))}, this version reads {FORMAT}")
+        masks = tuple(map(_parse_mask, fields.sequence(fields.member(document, "masks"), "masks")))
+        if sum(len(mask.keep) for mask in masks) > 8 * MOST_CHANNELS:
+            raise ValueError(f"its masks are wider than {8 * MOST_CHANNELS} channels")
+        notes = tuple(map(str, fields.sequence(fields.member(document, "notes"), "notes")))
+        return PrunePlan(
+            fields.word(fields.member(document, "source_digest"), "source_digest"),
+            masks,
+            fields.wholes(fields.member(document, "removed_blocks"), "removed_blocks", MOST_LAYERS),
+            _parse_policy(fields.member(document, "policy")),
+            notes,
+        )
+    except json.JSONDecodeError as cause:
+        raise PlanError(f"{path}:{cause.lineno}: is not JSON ({cause.msg}); {_ANEW}") from cause
+    except ValueError as cause:
+        raise PlanError(f"{path}: is not a plan of this project: {cause}; {_ANEW}") from cause
 
 
 def read_plan(path: Path | str) -> PrunePlan:
@@ -154,12 +171,27 @@ def read_plan(path: Path | str) -> PrunePlan:
     return parse_plan(read_text(path), path)
 
 
-def _keep(width: int, cut: list[int]) -> NDArray[np.bool_]:
-    if any(not 0 <= slot < width for slot in cut):
-        raise ValueError(f"a cut channel lies outside 0 … {width - 1}")
+def _parse_mask(entry: Any) -> ChannelMask:
+    group = fields.whole(fields.member(entry, "group"), "group", MOST_CHANNELS)
+    width = fields.whole(fields.member(entry, "width"), "width", MOST_CHANNELS)
     keep = np.ones(width, bool)
-    keep[cut] = False
-    return keep
+    keep[list(fields.wholes(fields.member(entry, "cut"), "cut", width - 1))] = False
+    producers = fields.wholes(entry["producers"], "producers", MOST_LAYERS) if "producers" in entry else None
+    return ChannelMask(group, keep, producers)
+
+
+def _parse_policy(value: Any) -> dict[str, Any]:
+    """The policy; what this project itself writes into it must be of its type."""
+    policy = fields.mapping(value, "policy")
+    for name in ("kind", "rule", "tie"):
+        if name in policy:
+            fields.word(policy[name], name)
+    for name in ("percent", "layer_keep"):
+        if name in policy:
+            fields.fraction(policy[name], name)
+    if "shortcuts" in policy:
+        fields.whole(policy["shortcuts"], "shortcuts", MOST_LAYERS)
+    return policy
 
 
 def _validate_mask(mask: ChannelMask, graph: ChannelGraph) -> None:
@@ -168,6 +200,9 @@ def _validate_mask(mask: ChannelMask, graph: ChannelGraph) -> None:
     group = graph.groups[mask.group]
     if len(mask.keep) != group.width:
         raise PlanError(f"group {mask.group} is {group.width} channels wide, the mask {len(mask.keep)}")
+    if mask.producers is not None and mask.producers != group.producers:
+        named, real = _list(mask.producers), _list(group.producers)
+        raise PlanError(f"group {mask.group} is written by layers {real}, the plan says {named}")
     if not mask.keep.all() and group.frozen is not None:
         raise PlanError(f"group {mask.group} (layers {_list(group.producers)}) is frozen: {group.frozen}")
     if any(not mask.keep[part].any() for part in group.parts):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from prune.darknet.cfg import Section
@@ -9,14 +10,20 @@ from prune.darknet.layers import Convolutional, Head
 from prune.darknet.netdef import NetDef, from_sections
 from prune.errors import UsageError
 
+log = logging.getLogger(__name__)
+OF_THE_CLASSES = ("counters_per_class", "map", "names")
+"""Options of a head that hold or name one thing per class: with another count of classes Darknet would end, or use
+those of other classes."""
+
 
 def adapt_classes(
     netdef: NetDef, classes: int, anchors: Sequence[float] | None = None, path: str | None = None
 ) -> NetDef:
     """The network with heads for `classes` classes, and other anchors (w, h, w, h, … in the unit of its cfg).
 
-    Raises UsageError where there is no head, or not as many anchors as before; CfgError where a head
-    does not stand behind a convolution.
+    Options that belong to the old classes (OF_THE_CLASSES) are removed and logged where the count changes. Raises
+    UsageError where there is no head, or not as many anchors as before; CfgError where a head does not read a
+    convolution.
     """
     if classes < 1:
         raise UsageError(f"--classes {classes}: must be at least 1")
@@ -29,13 +36,23 @@ def adapt_classes(
             raise netdef.error(head, "stands behind no convolution, whose filters could be set")
         filters = str(head.boxes * (head.entries + classes))
         sections[source.index] = sections[source.index].with_option("filters", filters)
-        sections[head.index] = _adapted_head(head, classes, anchors)
+        kept = head.section if head.classes == classes else _without_old_classes(head, netdef.path)
+        sections[head.index] = _adapted_head(head, kept.with_option("classes", str(classes)), anchors)
     net = netdef.net.section
     return from_sections(netdef.document.preamble, (net, *sections), path or netdef.path)
 
 
-def _adapted_head(head: Head, classes: int, anchors: Sequence[float] | None) -> Section:
-    section = head.section.with_option("classes", str(classes))
+def _without_old_classes(head: Head, path: str) -> Section:
+    section = head.section
+    for key in OF_THE_CLASSES:
+        if key in section.options:
+            line = section.options[key].number
+            log.warning("%s:%d: %s belongs to the %d old classes and was removed", path, line, key, head.classes)
+            section = section.without_option(key)
+    return section
+
+
+def _adapted_head(head: Head, section: Section, anchors: Sequence[float] | None) -> Section:
     if anchors is None:
         return section
     if len(anchors) != 2 * len(head.anchors):

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 import torch
@@ -26,6 +26,7 @@ from prune.train.checkpoint import Checkpoint, read_checkpoint
 from prune.train.device import seed_everything, select_device
 from prune.train.distributed import device_of, join_world, leave_world, wrap
 from prune.train.engine import Progress, Sink, Trainer
+from prune.train.frozen import freeze, frozen_layers, kept_freeze, unfollowed
 from prune.train.hooks import Batch, Hook
 from prune.train.inputs import check_classes, read_sets, trained_netdef
 from prune.train.job import Job
@@ -66,6 +67,9 @@ class Session:
         self.netdef = trained_netdef(read_netdef(job.cfg), job, self.train_set)
         check_classes(self.netdef, self.train_set)
         self.resumed = read_checkpoint(job.resume) if job.resume else None
+        if self.resumed:
+            kept = kept_freeze(job.train.freeze, self.resumed.settings)
+            self.job = job = replace(job, train=replace(job.train, freeze=kept))
         self.model, self.seen = self._network()
         self.batches = self._batches()
         self.validator = (
@@ -143,10 +147,16 @@ class Session:
 
     def _network(self) -> tuple[DarknetModel, int]:
         job = self.job
+        if line := unfollowed(self.netdef):
+            logger.warning("%s", line)
+        frozen = frozen_layers(self.netdef, job.train.freeze)
+        if frozen:
+            logger.info("the first %d of %d layers are frozen", frozen, len(self.netdef.layers))
         if self.resumed:
             model, seen = restore_network(self.netdef, self.resumed.model), self.resumed.seen
+            freeze(model, frozen)
         else:
-            model, seen = start_network(self.netdef, job.weights, job.weights_cfg)
+            model, seen = start_network(self.netdef, job.weights, job.weights_cfg, frozen)
         memory = torch.channels_last if job.train.channels_last else torch.contiguous_format
         return model.to(device=self.device, memory_format=memory), seen  # type: ignore[call-overload]
 

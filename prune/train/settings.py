@@ -67,6 +67,14 @@ class TrainSettings:
             "metavar": "N",
         },
     )
+    freeze: int = field(
+        default=0,
+        metadata={
+            "help": "the first N layers keep their weights; 0: those up to stopbackward=1 of the cfg "
+            "(with --resume: those frozen before)",
+            "metavar": "N",
+        },
+    )
     resume: str | None = field(
         default=None,
         metadata={
@@ -87,6 +95,7 @@ class TrainSettings:
         _check("--weight-decay", self.weight_decay, self.weight_decay >= 0, "0 or more")
         _check("--clip", self.clip, self.clip >= 0, "0 or more")
         _check("--mosaic-until", self.mosaic_until, 0 <= self.mosaic_until <= 1, "within [0, 1]")
+        _check("--freeze", self.freeze, self.freeze >= 0, "0 or more")
         _check("--eval-interval", self.eval_interval, self.eval_interval >= 0, "0 or more")
 
     @property

@@ -97,11 +97,16 @@ class SparsityHook(Hook):
 def sparsify(session: Session, layers: Sequence[int], settings: SparsitySettings) -> SparsityHook:
     """The hook for the batch norms of `layers` in a session; tells the reach of s before training starts.
 
-    Raises UsageError where there is no layer that may be pruned.
+    Frozen layers are left out: their γ must not move. Raises UsageError where there is no layer that may be pruned,
+    or all of them are frozen.
     """
     if not layers:
         raise UsageError(f"{session.netdef.path}: no layer may be pruned with --tie {settings.tie}")
-    norms = [session.model.bn_of(index) for index in layers]
+    norms = [norm for norm in map(session.model.bn_of, layers) if norm.weight.requires_grad]
+    if not norms:
+        raise UsageError(f"{session.netdef.path}: all layers that may be pruned are frozen; lower --freeze")
+    if len(norms) < len(layers):
+        logger.info("L1 acts on %d of %d layers, the others are frozen", len(norms), len(layers))
     history = resume_history(session.job.out / "gamma_history.npz", session.first_epoch if session.job.continues else 0)
     tell_reach(session, norms, settings)
     return SparsityHook(norms, settings, session.job.train.epochs, history if session.world.writes else None)

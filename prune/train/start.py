@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from prune.darknet.impostors import HEAD
 from prune.darknet.layers import Convolutional
 from prune.darknet.layout import slots
 from prune.darknet.netdef import NetDef, read_netdef
+from prune.darknet.soundness import check_checkpoint_kind, check_values
 from prune.darknet.transfer import transfer
-from prune.darknet.weights import Header, Weights, read_partial, read_weights
+from prune.darknet.weights import OTHER_NETWORK, Header, Weights, read_partial, read_weights
 from prune.errors import WeightsError
 from prune.model.build import DarknetModel, build
+from prune.model.peers import is_ours, peer_weights
 from prune.model.state import load_weights, to_weights
+from prune.model.states import misfit
 from prune.train.checkpoint import State, load_plain, pick_state
+from prune.train.frozen import freeze
 
 logger = logging.getLogger(__name__)
 CHECKPOINT_SUFFIXES = (".pt", ".pth")
@@ -37,23 +44,33 @@ def read_exact(path: Path, netdef: NetDef) -> Weights:
 
 
 def start_network(
-    netdef: NetDef, weights: Path | None = None, weights_cfg: Path | None = None
+    netdef: NetDef, weights: Path | None = None, weights_cfg: Path | None = None, frozen: int = 0
 ) -> tuple[DarknetModel, int]:
-    """A network ready to train and how many images it has `seen`.
+    """A network ready to train and how many images it has `seen`; its first `frozen` layers keep their weights.
 
     `weights` may end on any layer boundary; with `weights_cfg` they are another network's, of which the
-    layers of equal shape are taken. What no file sets is fresh. Raises WeightsError, CfgError.
+    layers of equal shape are taken. What no file sets is fresh. Raises WeightsError, CfgError, and UsageError
+    where nothing is left to train.
     """
     model = build(netdef)
     initialize(model)
+    freeze(model, frozen)
     if weights is None:
+        _warn_of_frozen([slot.layer.index for slot in slots(netdef)], frozen)
         return model, 0
     found = _transferred(weights, weights_cfg, netdef) if weights_cfg else _read_start(weights, netdef)
     load_weights(model, found)
     fresh = [slot.layer.index for slot in slots(netdef) if slot.layer.index not in found.records]
     if fresh:
         logger.info("%s: layers %s start fresh", weights, ", ".join(map(str, fresh)))
+        _warn_of_frozen(fresh, frozen)
     return model, found.header.seen
+
+
+def _warn_of_frozen(fresh: Sequence[int], frozen: int) -> None:
+    stuck = [index for index in fresh if index < frozen]
+    if stuck:
+        logger.warning("layers %s are frozen with random weights: no file sets them", ", ".join(map(str, stuck)))
 
 
 def restore_network(netdef: NetDef, state: State) -> DarknetModel:
@@ -89,7 +106,9 @@ def _initialize_head(conv: nn.Conv2d, anchors: int, entries: int) -> None:
 
 
 def _read_start(path: Path, netdef: NetDef) -> Weights:
-    return _read_checkpoint(path, netdef) if path.suffix in CHECKPOINT_SUFFIXES else read_partial(path, netdef)
+    if path.suffix in CHECKPOINT_SUFFIXES:
+        return _read_checkpoint(path, netdef, OTHER_NETWORK)
+    return read_partial(path, netdef)
 
 
 def _transferred(path: Path, source_cfg: Path, target: NetDef) -> Weights:
@@ -101,15 +120,27 @@ def _transferred(path: Path, source_cfg: Path, target: NetDef) -> Weights:
     return Weights(weights.header, records)
 
 
-def _read_checkpoint(path: Path, netdef: NetDef) -> Weights:
+def _read_checkpoint(path: Path, netdef: NetDef, advice: str = "is it of another cfg?") -> Weights:
+    with path.open("rb") as file:
+        check_checkpoint_kind(path, file.read(HEAD))
     content = load_plain(path)
+    state = pick_state(path, content)
+    if is_ours(state):
+        found = _own_weights(path, state, netdef, advice)
+        seen = content.get("seen", 0)
+        found = replace(found, header=Header(seen=int(seen) if isinstance(seen, (int, float)) else 0))
+    else:
+        found = peer_weights(path, state, netdef)
+    check_values(path, found)
+    return found
+
+
+def _own_weights(path: Path, state: State, netdef: NetDef, advice: str) -> Weights:
     model = build(netdef)
-    try:
-        model.load_state_dict(pick_state(path, content))
-    except RuntimeError as cause:
-        raise WeightsError(path, f"does not fit {netdef.path}: {_brief(cause)}; is it of another cfg?") from cause
-    seen = content.get("seen", 0)
-    return to_weights(model, Header(seen=int(seen) if isinstance(seen, (int, float)) else 0))
+    if what := misfit(model, state):
+        raise WeightsError(path, f"does not fit {netdef.path}: {what}; {advice}")
+    model.load_state_dict(state)
+    return to_weights(model)
 
 
 def _brief(cause: RuntimeError) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from prune.darknet.activations import ACTIVATIONS, CONVOLUTIONAL_ONLY, MIXING
+from prune.darknet.activations import ACTIVATIONS, CONVOLUTIONAL_ONLY, FOREIGN, MIXING
 from prune.darknet.netdef import parse_netdef
 from prune.errors import CfgError
 
@@ -64,6 +64,7 @@ SCALAR: dict[str, Callable[[float], float]] = {
     "swish": lambda x: x * sigmoid(x),
     "mish": lambda x: x * math.tanh(math.log1p(math.exp(x))),
     "hard_mish": hard_mish,
+    "h_swish": lambda x: x * min(max(x + 3, 0.0), 6.0) / 6,
 }
 
 
@@ -90,14 +91,14 @@ def test_a_mixing_activation_divides_by_the_sum_over_the_channels(name: str) -> 
         assert found[:, row, column].tolist() == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS.keys() - FOREIGN))
 def test_every_activation_is_read_behind_a_convolution(name: str) -> None:
     netdef = parse_netdef(f"[net]\n[convolutional]\nactivation={name}\n")
     assert netdef.convolutions[0].activation == name
     assert netdef.remarks == ()
 
 
-@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS.keys() - FOREIGN))
 def test_elsewhere_those_that_darknet_does_not_compute_are_refused(name: str) -> None:
     text = f"[net]\n[avgpool]\n[shortcut]\nfrom=-1\nactivation={name}\n"
     if name in CONVOLUTIONAL_ONLY:
@@ -105,3 +106,52 @@ def test_elsewhere_those_that_darknet_does_not_compute_are_refused(name: str) ->
             parse_netdef(text)
     else:
         assert parse_netdef(text).remarks == ()
+
+
+@pytest.mark.parametrize("name", sorted(FOREIGN))
+def test_an_activation_that_darknet_lacks_is_read_with_one_remark(name: str) -> None:
+    section = f"[convolutional]\nactivation={name}\n"
+    netdef = parse_netdef(f"[net]\n{section}{section}[shortcut]\nfrom=-2\nactivation={name}\n", "a.cfg")
+    assert [layer.activation for layer in netdef.convolutions] == [name, name]
+    (remark,) = netdef.remarks
+    assert remark == f"a.cfg:3: Darknet does not know activation={name}: it would silently use relu"
+
+
+@pytest.mark.parametrize(
+    ("word", "darknets"),
+    [
+        ("silu", "swish"),
+        ("SiLU", "swish"),
+        ("none", "linear"),
+        ("None", "linear"),
+        ("identity", "linear"),
+        ("Leaky", "leaky"),
+        ("LeakyReLU", "leaky"),
+        ("leaky_relu", "leaky"),
+        ("lrelu", "leaky"),
+        ("sigmoid", "logistic"),
+        ("hswish", "h_swish"),
+        ("Hardswish", "h_swish"),
+        ("ReLU6", "relu6"),
+        ("hardmish", "hard_mish"),
+    ],
+)
+def test_another_programs_activation_is_translated(word: str, darknets: str) -> None:
+    with pytest.raises(CfgError, match=rf"^a\.cfg:3: .*activation={word} is unknown .*: write activation={darknets}$"):
+        parse_netdef(f"[net]\n[convolutional]\nactivation={word}\n", "a.cfg")
+
+
+def test_a_misspelt_activation_is_guessed() -> None:
+    with pytest.raises(CfgError, match=r"activation=laeky is unknown .*: did you mean leaky[?] known are linear"):
+        parse_netdef("[net]\n[convolutional]\nactivation=laeky\n")
+
+
+@pytest.mark.parametrize("word", ["prelu", "CELU", "hard_sigmoid"])
+def test_an_activation_that_darknet_has_nothing_like_is_not_guessed(word: str) -> None:
+    with pytest.raises(CfgError, match=rf"activation={word} is unknown .*: known are linear"):
+        parse_netdef(f"[net]\n[convolutional]\nactivation={word}\n")
+
+
+def test_an_activation_that_nobody_knows_gets_the_whole_list() -> None:
+    with pytest.raises(CfgError, match=r"activation=qqq is unknown .*: known are linear, leaky"):
+        parse_netdef("[net]\n[convolutional]\nactivation=qqq\n")

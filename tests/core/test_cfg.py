@@ -131,6 +131,37 @@ def test_a_fault_is_named_with_file_and_line(text: str, where: str, what: str) -
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("size\u00a0=3", "U+00A0 (no-break space)"),
+        ("size=\u00a03", "U+00A0 (no-break space)"),
+        ("learning_rate=0.1\u3000", "U+3000 (ideographic space)"),
+        ("si\u200bze=3", "U+200B (zero width space)"),
+        ("\ufeffsize=3", "U+FEFF (zero width no-break space)"),
+        ("size\uff1d3", "U+FF1D (fullwidth equals sign, not =)"),
+        ("size=\uff13", "U+FF13 (fullwidth digit three, not 3)"),
+        ("\uff3bmaxpool\uff3d", "U+FF3B (fullwidth left square bracket, not [)"),
+        ("[maxpool\u00a0]", "U+00A0 (no-break space)"),
+        ("\u00a0# size=3", "U+00A0 (no-break space)"),
+        ("size=3\x0c", "U+000C (control character)"),
+        ("size=3\udca0", "byte A0 (a no-break space in Latin-1)"),
+    ],
+)
+def test_a_blank_that_darknet_would_not_drop_is_named(line: str, what: str) -> None:
+    with pytest.raises(CfgError) as caught:
+        parse_netdef(NET + "[convolutional]\n" + line + "\n", "net.cfg")
+    message = f"net.cfg:5: {what} is part of the word for Darknet; retype this line in plain ASCII"
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "line", ["#\u00a0a note", "; \uff1d", "size=3 #\u3000three", "gr\u00f6\u00dfe=3", "note=\u8f6f\u4ef6"]
+)
+def test_in_a_comment_any_character_may_stand_and_letters_may_everywhere(line: str) -> None:
+    assert parse_netdef(NET + "[convolutional]\n" + line + "\n").convolutions
+
+
 def test_a_missing_cfg_is_named(tmp_path: Path) -> None:
     with pytest.raises(CfgError, match=r"none\.cfg: no such file"):
         read_netdef(tmp_path / "none.cfg")

@@ -113,6 +113,73 @@ def test_what_is_no_plan_is_refused_with_its_path(tmp_path: Path, text: str) -> 
     assert str(path) in str(caught.value)
 
 
+def _mask_with(**changes: object) -> str:
+    return _changed(masks=[{"group": 3, "producers": [2], "width": 4, "cut": [1]} | changes])
+
+
+GOOD = _changed()
+"""A plan that fits, as text."""
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (_changed(policy={"percent": "0.5"}), "'percent' must be a number from 0 to 1, not '0.5'"),
+        (_changed(policy={"percent": True}), "'percent' must be a number from 0 to 1, not True"),
+        (_changed(policy={"percent": 7}), "'percent' must be a number from 0 to 1, not 7"),
+        (_changed(policy={"layer_keep": None}), "'layer_keep' must be a number from 0 to 1, not None"),
+        (_changed(policy={"kind": ["channels"]}), "'kind' must be a text of one line, not a list"),
+        (_changed(policy={"rule": "a\nb"}), "'rule' must be a text of one line"),
+        (_changed(policy={"shortcuts": 1.5}), "'shortcuts' must be a whole number"),
+        (GOOD.replace('"policy": {', '"policy": {"percent": 1e400').replace("1e400,", "1e400"), "1e400 is too large"),
+        (GOOD.replace('"policy": {', '"policy": {"percent": NaN'), "NaN is not a number"),
+        (GOOD.replace('"policy": {', '"policy": {"percent": -Infinity'), "-Infinity is not a number"),
+        (GOOD.replace('"policy": {', '"policy": {"a": 1, "a": 1'), "duplicate key 'a'"),
+        (GOOD.replace('"format"', '"masks": [], "format"'), "duplicate key 'masks'"),
+        (_changed(notes=1), "'notes' must be a list"),
+        (_changed(source_digest=None), "'source_digest' must be a text"),
+        (_changed(removed_blocks=[10**30]), "'removed_blocks' must be a whole number from 0 to"),
+        (_changed(removed_blocks=[-3]), "'removed_blocks' must be a whole number from 0 to"),
+        (_changed(removed_blocks=["2"]), "not '2'"),
+        (_changed(removed_blocks=[2, 2]), "'removed_blocks' contains a duplicate number"),
+        (_mask_with(group=1.5), "'group' must be a whole number"),
+        (_mask_with(group="3"), "'group' must be a whole number from 0 to 1048576, not '3'"),
+        (_mask_with(width=10**12), "'width' must be a whole number from 0 to 1048576"),
+        (_mask_with(cut=[1, 1]), "'cut' contains a duplicate number"),
+        (_mask_with(cut=[1.0]), "'cut' must be a whole number from 0 to 3"),
+        (_mask_with(cut=[True]), "'cut' must be a whole number from 0 to 3"),
+        (_mask_with(producers="2"), "'producers' must be a list"),
+        (_mask_with(producers=[None]), "'producers' must be a whole number"),
+        (_changed(masks=[{"group": 3, "width": 1 << 20, "cut": []}] * 9), "wider than"),
+        ('{"format": 2, "masks": ' + "[" * 100_000, "nested too deeply"),
+        ("1" * 5000, "not a plan of this project"),
+    ],
+)
+def test_a_value_that_no_plan_has_is_one_line(tmp_path: Path, text: str, what: str) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(text)
+    with pytest.raises(PlanError) as caught:
+        read_plan(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: is not a plan of this project: ")
+    assert what in message
+    assert "\n" not in message
+    assert len(message) < 400
+
+
+def test_a_plan_that_is_not_json_names_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text('{\n"format": 2,\n"masks": [}\n')
+    with pytest.raises(PlanError, match=rf"^{path}:3: is not JSON"):
+        read_plan(path)
+
+
+def test_a_plan_whose_producers_are_not_the_groups_is_refused() -> None:
+    with pytest.raises(PlanError, match="group 3 is written by layers 2, the plan says 0, 1"):
+        apply(GRAPH.netdef, WEIGHTS, parse_plan(_mask_with(producers=[0, 1])))
+    apply(GRAPH.netdef, WEIGHTS, parse_plan(_mask_with()))
+
+
 def test_a_missing_plan_is_a_named_error(tmp_path: Path) -> None:
     with pytest.raises(PruneError, match=r"none\.json: no such file"):
         read_plan(tmp_path / "none.json")

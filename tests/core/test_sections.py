@@ -217,15 +217,51 @@ def test_a_recurrent_network_is_refused_as_such(kind: str) -> None:
         network(f"[{kind}]\noutput=4\n")
 
 
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("route_lhalf", "; write [route] with groups=2 group_id=0 where it takes the first half"),
+        ("se", "; write [avgpool], two [convolutional]"),
+        ("SE", "; write [avgpool], two [convolutional]"),
+        ("maxpool2d", "; write [maxpool]"),
+        ("Conv2d", "; write [convolutional]"),
+        ("deconvolutional", "; write [upsample] and a [convolutional]"),
+        ("dropout2d", "; write [dropout]"),
+        ("Upsample2D", "; write [upsample]"),
+        ("YOLO", "; write [yolo]"),
+        ("yolov3", "; write [yolo]"),
+        ("max_pool", "; write [maxpool]"),
+        ("convolutionnal", "; write [convolutional]"),
+        ("cost", ": belongs to a classifier"),
+        ("crop", ": belongs to a classifier"),
+        ("iseg", ": belongs to instance segmentation"),
+        ("captcha", ": belongs to a captcha reader"),
+        ("transformer", "; supported are Gaussian_yolo, avg"),
+    ],
+)
+def test_another_programs_section_is_translated_or_said_to_be_of_another_task(kind: str, what: str) -> None:
+    with pytest.raises(CfgError) as caught:
+        network(f"[{kind}]\n")
+    assert str(caught.value).startswith(f"net.cfg:4: [{kind}] is not supported{what}")
+
+
+@pytest.mark.parametrize(("counters", "fits"), [("7", False), ("1,2,3", True), ("1,2,3,", False), ("1,2,3,4", False)])
+def test_counters_of_other_classes_are_remarked(counters: str, fits: bool) -> None:
+    netdef = network(CONV + f"[yolo]\nanchors=1,2\nclasses=3\ncounters_per_class={counters}\n")
+    remarks = [remark for remark in netdef.remarks if "counters_per_class contains" in remark]
+    assert len(remarks) == (0 if fits else 1)
+    assert all(remark.startswith("net.cfg:12: ") for remark in remarks)
+
+
 HEAD = "[yolo]\nanchors=1,2\nclasses=1\n"
 
 
 @pytest.mark.parametrize(
     ("layers", "line", "what"),
     [
-        ("[detection]\n", 4, "[detection] is not supported; supported are"),
-        ("[local]\n", 4, "[local] is not supported"),
-        ("[batchnorm]\n", 4, "[batchnorm] is not supported"),
+        ("[detection]\n", 4, "[detection] is not supported: belongs to YOLOv1 or a classifier"),
+        ("[local]\n", 4, "[local] is not supported: belongs to YOLOv1 or a classifier"),
+        ("[batchnorm]\n", 4, "[batchnorm] is not supported; set batch_normalize=1 in the [convolutional] before it"),
         ("[net]\n", 4, "[net] is not supported but as the first"),
         ("[Convolutional]\n", 4, "is not supported; write [convolutional]"),
         ("[gaussian_yolo]\n", 4, "write [Gaussian_yolo]"),
@@ -253,7 +289,8 @@ HEAD = "[yolo]\nanchors=1,2\nclasses=1\n"
         (CONV + "[Gaussian_yolo]\nanchors=1,2\nyolo_point=left_top\n", 11, "yolo_point"),
         (CONV + "[yolo]\nanchors=1,2,3\n", 10, "pairs w,h; found 3"),
         (CONV + "[yolo]\nanchors=1,2\nnum=3\n", 11, "lie within the 1 anchors"),
-        ("[convolutional]\nactivation=\u2028\n", 5, "activation=? is unknown"),
+        ("[convolutional]\nactivation=\u2028\n", 5, "U+2028 (line separator) is part of the word"),
+        ("[convolutional]\nactivation=\u263a\ud800\n", 5, "activation=\u263a? is unknown"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_line(layers: str, line: int, what: str) -> None:

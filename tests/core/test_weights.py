@@ -12,9 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
-from prune.darknet.weights import Header, Weights, random_weights, read_partial, read_weights, write_weights
-from prune.errors import WeightsError
+from prune.darknet.weights import (
+    Header,
+    Weights,
+    random_weights,
+    read_partial,
+    read_weights,
+    write_weights,
+)
+from prune.errors import CfgError, WeightsError
 from prune.graph.cost import network_cost
+from prune.surgery.classes import adapt_classes
 from tests.shared import SHARED, needs_shared
 from tests.strategies import arrays_of, as_float32, examples, networks
 
@@ -182,6 +190,108 @@ def test_a_diverged_file_is_refused_by_name(tmp_path: Path, value: float) -> Non
     write_weights(tmp_path / "a.weights", weights, netdef)
     with pytest.raises(WeightsError, match=r"a\.weights: holds values that are NaN or infinite"):
         read_weights(tmp_path / "a.weights", netdef)
+
+
+def test_a_negative_variance_is_one_line_that_names_the_layer(tmp_path: Path) -> None:
+    netdef, weights = small()
+    var = weights.conv(0).var
+    assert var is not None
+    var[2] = -1e-3
+    write_weights(tmp_path / "a.weights", weights, netdef)
+    for read in (read_weights, read_partial):
+        with pytest.raises(WeightsError, match=r"a\.weights: layer 0: the variance of channel 2 is negative"):
+            read(tmp_path / "a.weights", netdef)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"<!DOCTYPE html><html>gone</html>", "is a web page, no Darknet weights file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a pointer of Git LFS"),
+        (b"PK\x03\x04" + bytes(26) + b"archive/data.pkl" + bytes(40), "is a PyTorch checkpoint, .*rename it to .pt"),
+        (b"\x08\x08\x12\x07pytorch\x1a\x052.6.0" + bytes(40), "is an ONNX model"),
+        (b"# my net\n[net]\nwidth=32\nheight=32\n", "is a cfg, .*exchanged"),
+        (b"dog\ncat\nbicycle\ncar\nhorse\n", "is a text file"),
+        ("[net]\nwidth=32\n".encode("utf-16"), "is UTF-16 text"),
+    ],
+)
+def test_another_kind_of_file_is_named_as_what_it_is(tmp_path: Path, content: bytes, what: str) -> None:
+    path = tmp_path / "a.weights"
+    path.write_bytes(content)
+    for read in (read_weights, read_partial):
+        with pytest.raises(WeightsError, match=rf"^\S*a\.weights: {what}"):
+            read(path, small()[0])
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (Header().to_bytes() + bytes(400), "is a Darknet weights file, not a cfg; are --cfg and --weights exchanged?"),
+        (b"\x08\x08\x12\x07pytorch\x1a\x052.6.0", "is a binary file, not a cfg"),
+        (b"<!doctype html><html>gone</html>", "is a web page"),
+        (CFG.encode("utf-16"), "is UTF-16 text"),
+        (b"PK\x03\x04" + bytes(40), "is a zip archive"),
+    ],
+)
+def test_another_kind_of_file_in_the_place_of_a_cfg_is_named(tmp_path: Path, content: bytes, what: str) -> None:
+    (tmp_path / "a.cfg").write_bytes(content)
+    with pytest.raises(CfgError) as caught:
+        read_netdef(tmp_path / "a.cfg")
+    assert str(caught.value).startswith(f"{tmp_path / 'a.cfg'}: {what}")
+
+
+HEADS = """[net]
+width=32
+height=32
+[convolutional]
+batch_normalize=1
+filters=4
+size=3
+pad=1
+activation=leaky
+[convolutional]
+filters=14
+activation=linear
+[yolo]
+mask=0,1
+anchors=4,5, 6,7, 8,9
+classes=2
+num=3
+[route]
+layers=0
+[convolutional]
+filters=7
+batch_normalize=1
+activation=linear
+[yolo]
+mask=2
+anchors=4,5, 6,7, 8,9
+classes=2
+num=3
+"""
+
+
+@pytest.mark.parametrize("classes", [1, 5, 80])
+def test_weights_of_another_number_of_classes_are_named_by_it(tmp_path: Path, classes: int) -> None:
+    netdef = parse_netdef(HEADS, "two.cfg")
+    other = adapt_classes(netdef, classes)
+    write_weights(tmp_path / "a.weights", random_weights(other, np.random.default_rng(0)), other)
+    said = f"the network has as many with {classes} classes, not 2"
+    with pytest.raises(WeightsError, match=rf"two\.cfg needs .*{said}.*pass the cfg that they were trained with"):
+        read_weights(tmp_path / "a.weights", netdef)
+    with pytest.raises(WeightsError, match=rf"no layer of two\.cfg ends there; {said}.*--weights-cfg OLD\.cfg"):
+        read_partial(tmp_path / "a.weights", netdef)
+
+
+def test_weights_that_no_number_of_classes_explains_are_not_said_to_be_of_one(tmp_path: Path) -> None:
+    netdef = parse_netdef(HEADS, "two.cfg")
+    weights = random_weights(netdef, np.random.default_rng(0))
+    write_weights(tmp_path / "a.weights", weights, netdef)
+    (tmp_path / "a.weights").write_bytes((tmp_path / "a.weights").read_bytes()[:-4])
+    with pytest.raises(WeightsError, match=r"truncated, or of another cfg$"):
+        read_weights(tmp_path / "a.weights", netdef)
+    with pytest.raises(WeightsError, match=r"near are .*--weights-cfg OLD\.cfg"):
+        read_partial(tmp_path / "a.weights", netdef)
 
 
 def test_an_error_survives_the_way_out_of_a_worker_process() -> None:

@@ -87,5 +87,6 @@ SCALARS: dict[str, Callable[[float], float]] = {
     "swish": lambda x: x * _logistic(x),
     "mish": lambda x: x * math.tanh(_softplus(x)),
     "hard_mish": _hard_mish,
+    "h_swish": lambda x: x * min(max(x + 3, 0.0), 6.0) / 6,
 }
 """activations.h of AlexeyAB's Darknet, one number at a time."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +19,7 @@ import prune_layer
 from prune import adapt, compare, explain
 from prune.cli import exit_code
 from prune.darknet.netdef import read_netdef
-from prune.darknet.weights import random_weights, read_weights, write_weights
+from prune.darknet.weights import Header, random_weights, read_weights, write_weights
 from prune.errors import GateError
 from tests.shared import REPOSITORY
 
@@ -71,6 +73,47 @@ def test_channel_pruning_writes_a_pair_that_opencv_reads(run: Run, weights: Path
     assert summary["after"]["bflops"] < summary["before"]["bflops"]
     assert "ap50" not in summary["before"], "a metric that was not computed is absent"
     assert not cv2.dnn.readNetFromDarknet(str(out / "pruned.cfg"), str(out / "pruned.weights")).empty()
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda plan: plan["policy"].update(percent="half"), "'percent' must be a number"),
+        (lambda plan: plan["masks"].append({"group": 99_999, "width": 1, "cut": []}), "group 99999"),
+        (lambda plan: plan["masks"][0].update(width=99, cut=[98]), "channels wide, the mask 99"),
+        (lambda plan: plan["masks"][0].update(producers=[1, 2]), "the plan says 1, 2"),
+    ],
+)
+def test_a_plan_that_was_changed_by_hand_is_one_line(
+    run: Run,
+    weights: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[dict[str, Any]], object],
+    what: str,
+) -> None:
+    pair = ("--cfg", NANO, "--weights", weights)
+    assert run(prune_channel.main, *pair, "--out", tmp_path / "first") == 0
+    plan = json.loads((tmp_path / "first" / "plan.json").read_text())
+    change(plan)
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    capsys.readouterr()
+    assert run(prune_channel.main, *pair, "--plan", tmp_path / "plan.json", "--out", tmp_path / "second") == 2
+    printed = capsys.readouterr().err
+    assert what in printed
+    assert printed.count("\n") == 1
+
+
+def test_weights_past_max_batches_are_noted_and_keep_their_seen(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    some = random_weights(NETDEF, np.random.default_rng(1))
+    for seen, noted in ((16 * 1000, True), (16 * 1000 - 1, False)):
+        path, out = tmp_path / f"{seen}.weights", tmp_path / str(seen)
+        write_weights(path, replace(some, header=Header(seen=seen)), NETDEF)
+        assert run(prune_layer.main, "--cfg", NANO, "--weights", path, "--shortcuts", 0, "--out", out) == 0
+        assert ("pass -clear" in capsys.readouterr().out) is noted
+        assert (out / "pruned.weights").read_bytes() == path.read_bytes()
 
 
 def test_a_plan_replays_to_the_same_bytes(run: Run, weights: Path, tmp_path: Path) -> None:
