@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from prune import startup
-from prune.darknet.locks import LOCKS, Lock, try_lock
+from prune.darknet.locks import lock_folder
 from prune.errors import UsageError
 
 _held: weakref.WeakSet[FolderLock] = weakref.WeakSet()
@@ -23,8 +23,12 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        made = _make(folder)
-        self._descriptor = _lock(folder)
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        try:
+            self._descriptor = lock_folder(folder)
+        except BlockingIOError as cause:
+            message = "another run is writing into this folder; wait for it, or choose another --out"
+            raise UsageError(f"{folder}: {message}") from cause
         self._release = weakref.finalize(self, _release, self._descriptor, made)
         _held.add(self)
 
@@ -50,38 +54,6 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _make(folder: Path) -> list[Path]:
-    """Make a folder with its parents; those that were missing, the innermost first."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    return missing
-
-
-def _lock(folder: Path) -> int | None:
-    """The folder's descriptor, locked; None where there are no locks."""
-    while LOCKS:
-        try:
-            descriptor = os.open(folder, os.O_RDONLY)
-        except PermissionError:  # a folder that may be written but not read
-            return None
-        got = try_lock(descriptor)
-        if got is Lock.OURS and not _is_at(descriptor, folder):  # removed before it was locked
-            os.close(descriptor)
-            folder.mkdir(parents=True, exist_ok=True)
-            continue
-        if got is not Lock.BUSY:
-            return descriptor
-        os.close(descriptor)
-        raise UsageError(f"{folder}: another run is writing into this folder; wait for it, or choose another --out")
-    return None
-
-
-def _is_at(descriptor: int, folder: Path) -> bool:
-    with suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(descriptor), os.stat(folder))
-    return False
-
-
 def _release(descriptor: int | None, made: Iterable[Path]) -> None:
     with suppress(OSError):  # the first that is not empty
         for folder in made:
@@ -96,5 +68,5 @@ def _forget_all() -> None:
 
 
 startup.cleanups.append(release_all)
-if LOCKS:
+if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_all)
