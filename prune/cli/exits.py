@@ -67,15 +67,12 @@ def _fail_to_access(error: OSError) -> int:
 
 
 def _full_stream(error: OSError) -> str | None:
-    """`standard output` where its disk is full: what it still holds is dropped, or the interpreter would fail at it."""
+    """Where a full disk comes without a file's name, what we print goes there: the rest of it is dropped, or the
+    interpreter would fail at that on its way out."""
     if error.errno != errno.ENOSPC:
         return None
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _drop_output()
-        return "standard output"
-    return None
+    _drop_output()
+    return "standard output"
 
 
 def _drop_output() -> None:

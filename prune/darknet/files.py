@@ -29,11 +29,10 @@ def atomic_file(path: Path | str) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
             if LOCKS:  # renamed while it is locked: no cleaner takes it for a dead process's
-                _rename(temporary, target)
+                _publish(temporary, target)
         if not LOCKS:  # Windows renames no open file
-            _rename(temporary, target)
+            _publish(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -110,8 +109,9 @@ def refuse_overwriting(outputs: Iterable[Path | str], inputs: Iterable[Path | st
             raise UsageError(f"{output}: is an input of this command; choose another --out")
 
 
-def _rename(temporary: Path, target: Path) -> None:
+def _publish(temporary: Path, target: Path) -> None:
     with naming(target, unless_named=False):
+        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
 
 

@@ -56,7 +56,7 @@ def resume_results(path: Path, epoch: int | None) -> Results:
 
 
 def _read_rows(path: Path) -> list[Row]:
-    reader = csv.DictReader(io.StringIO(read_text(path, DataError)), strict=True)
+    reader = csv.DictReader(io.StringIO(read_text(path, DataError)), quoting=csv.QUOTE_NONE)
     rows, before = list[Row](), -1
     try:
         for row in reader:
