@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything that takes its time
+    from prune.startup import start
+
+    start()
+
 from pathlib import Path
 
 from prune import cli
@@ -54,6 +59,7 @@ def main() -> int:
 
     models = [load_network(n, weights, run.device) for n, (_, weights) in zip(netdefs, pairs, strict=True)]
     titles = [network_title(role, n) for role, n in zip(("original", "pruned"), netdefs, strict=False)]
+    command.begin_writing()
     with Album(command.out, names, titles, settings) as album:
         for seen in predict(models, read_frames(sources, faults, not run.quiet), settings):
             album.add(seen)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything that takes its time
+    from prune.startup import start
+
+    start()
+
 from pathlib import Path
 
 from prune.cli import Parser, run_command, take

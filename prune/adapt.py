@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything that takes its time
+    from prune.startup import start
+
+    start()
+
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +15,7 @@ from prune.cli import Parser, add_options, run_command, setup_logging, take
 from prune.cli.groups import require
 from prune.darknet.files import atomic_write, refuse_overwriting
 from prune.darknet.netdef import format_netdef, read_netdef
+from prune.darknet.temporary import remove_leftovers
 from prune.surgery.classes import adapt_classes
 
 EXAMPLE = "python -m prune.adapt cfg/yolov3-tiny.cfg --classes 3 --out my.cfg"
@@ -44,7 +51,10 @@ def main() -> int:
     args = take(namespace, AdaptArgs)
     setup_logging(quiet=False)
     refuse_overwriting([args.out], [namespace.cfg])
-    require(args.overwrite or not args.out.exists(), f"{args.out} exists already: pass --overwrite to replace it")
+    require(
+        args.overwrite or not os.path.lexists(args.out), f"{args.out} exists already: pass --overwrite to replace it"
+    )
+    remove_leftovers([args.out])
     netdef = read_netdef(namespace.cfg)
     adapted = adapt_classes(netdef, args.classes, args.anchors, str(args.out))
     atomic_write(args.out, format_netdef(adapted))

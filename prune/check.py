@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything that takes its time
+    from prune.startup import start
+
+    start()
+
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from prune.cli import Parser, RunArgs, add_options, open_command, parse_size, require, run_command, take
-from prune.cli.command import refuse_existing
+from prune.cli.outputs import refuse_existing, refuse_foreign
 from prune.darknet.datafile import read_datafile
 from prune.darknet.files import atomic_write, refuse_overwriting
 from prune.darknet.netdef import read_netdef
+from prune.darknet.temporary import remove_leftovers
 from prune.data.check import CheckReport, CheckSettings, check
 from prune.report.check_page import check_page
 from prune.report.check_text import check_text, verdict
+from prune.report.html import is_page
 
 EXAMPLE = "python -m prune.check data/voc.data --cfg cfg/yolov3-tiny.cfg --html voc.html"
 EXIT_FAULTS = 3
@@ -58,6 +65,8 @@ def main() -> int:
         same = run.json not in (None, "-") and Path(str(run.json)).resolve() == args.html.resolve()
         require(not same, f"--html and --json both name {args.html}; choose two files")
         refuse_existing([] if args.overwrite else [args.html])
+        refuse_foreign(args.html, is_page, "a page")
+        remove_leftovers([args.html])
     report = examine(given.data, args, take(given, CheckSettings, progress=not run.quiet))
     if args.html is not None:
         atomic_write(args.html, check_page(report, given.data.name))

@@ -5,6 +5,11 @@ With `--behind X` it is a guard: exit 3 where the AP50 of the last stage is more
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything that takes its time
+    from prune.startup import start
+
+    start()
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before anything that takes its time
+    from prune.startup import start
+
+    start()
+
 import logging
 from pathlib import Path
 
 from prune.cli import Parser, RunArgs, add_options, open_command, run_command, take
 from prune.darknet.datafile import read_datafile
+from prune.darknet.files import atomic_write, read_text
 from prune.data.choice import Choice
-from prune.data.convert import ConvertSettings, convert
+from prune.data.convert import Conversion, ConvertSettings, convert
+from prune.data.manifest import SUMMARY
 from prune.data.staging import check_free
+from prune.report.summary import FileRecord, format_summary
 from prune.report.tables import format_table
 
 EXAMPLE = "python -m prune.convert data/voc.data --to coco --out runs/voc-as-coco --classes cat,dog"
@@ -27,12 +35,16 @@ def main() -> int:
     run, settings = take(given, RunArgs), take(given, ConvertSettings)
     command = open_command(given, run, inputs=[given.data])
     check_free(command.out, command.name, run.overwrite)
-    done = convert(read_datafile(given.data), settings, take(given, Choice), command.out)
+
+    def seal(done: Conversion, folder: Path) -> None:
+        records = [FileRecord(str(done.data), done.files[done.data.name])]
+        atomic_write(folder / SUMMARY, format_summary(command.summary(done.facts(), records)))
+
+    done = convert(read_datafile(given.data), settings, take(given, Choice), command.out, run.overwrite, seal)
     done.faults.log()
     for line in done.notes.lines():
         logger.info("note: %s", line)
-    command.path(done.data.name)
-    command.finish(done.facts())
+    command.show(read_text(command.out / SUMMARY))
     rows = [[split, *counts.values()] for split, counts in done.counts.items()]
     command.echo(format_table(("split", "images", "objects", "difficult", "crowd"), rows))
     command.echo(f"ready: --data {done.data}")

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import errno
-import io
-import json
 import logging
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from prune.cli.groups import RunArgs, require
+from prune.cli.json_out import check_json, is_stdout, print_json, write_json
+from prune.cli.lock import FolderLock, is_first_process
+from prune.cli.outputs import check_creatable, earlier_outputs, refuse_existing
 from prune.darknet.files import atomic_write, refuse_overwriting, sha256
+from prune.darknet.temporary import remove_leftovers
 from prune.errors import UsageError
 from prune.report.summary import FileRecord, build_summary, file_records, format_summary
+
+SUMMARY = "summary.json"
 
 
 def setup_logging(quiet: bool) -> None:
@@ -58,6 +59,8 @@ class Command:
     """The files that the run that this one replaces has written into the out folder: name and SHA-256."""
     read: Sequence[Path] = ()
     """What is only read, without being an input that the summary names."""
+    lock: FolderLock | None = None
+    """On the out folder, until all is written."""
 
     @property
     def out(self) -> Path:
@@ -78,32 +81,48 @@ class Command:
         if not self.run.quiet:
             print(text, file=sys.stderr if self._prints_json() else sys.stdout, flush=True)
 
+    def begin_writing(self) -> None:
+        """Take away the summary of the run that is replaced: until this one is finished, it would vouch for a mixture
+        of both runs' files."""
+        if self.run.overwrite:
+            (self.out / SUMMARY).unlink(missing_ok=True)
+
     def finish(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Write `summary.json` (where there is an out folder) and `--json`; returns the summary.
 
         `facts`: what CLI.md calls before/after, or the fields of a single network.
         """
-        summary = build_summary(
+        summary = self.summary(facts, file_records(path for path in self.written if path.is_file()))
+        text = format_summary(summary)
+        if self.run.out is not None and self.written:
+            atomic_write(self.out / SUMMARY, text)
+            self._remove_earlier()
+        self.show(text)
+        return summary
+
+    def summary(self, facts: Mapping[str, Any], outputs: Sequence[FileRecord]) -> dict[str, Any]:
+        """The summary of the run as it stands."""
+        return build_summary(
             command=self.name,
             arguments=self.arguments,
             seed=self.run.seed,
             inputs=self.inputs,
-            outputs=file_records(path for path in self.written if path.is_file()),
+            outputs=outputs,
             wall_seconds=time.monotonic() - self.started,
             facts=facts,
         )
-        text = format_summary(summary)
-        if self.run.out is not None and self.written:
-            atomic_write(self.out / "summary.json", text)
-            self._remove_earlier()
+
+    def show(self, text: str) -> None:
+        """Hand the summary's text to `--json`; nothing more is written, so the out folder is free for another run."""
+        if self.lock is not None:
+            self.lock.release()
         if self._prints_json():
-            _print_json(text)
+            print_json(text)
         elif self.run.json is not None:
-            _write_json(Path(self.run.json), text)
-        return summary
+            write_json(Path(self.run.json), text)
 
     def _prints_json(self) -> bool:
-        return self.run.json == "-" or (self.run.json is not None and _is_stdout(Path(self.run.json)))
+        return self.run.json == "-" or (self.run.json is not None and is_stdout(Path(self.run.json)))
 
     def _remove_earlier(self) -> None:
         """What the replaced run had, and this one has not, would pass for a result of this one."""
@@ -113,43 +132,6 @@ class Command:
             path = self.out / name
             if path.is_file() and not path.is_symlink() and path.resolve() not in kept and sha256(path) == digest:
                 path.unlink()
-
-
-def _earlier_outputs(out: Path, command: str) -> dict[str, str]:
-    """The files that a finished run of the same command has left in the folder itself, by its summary. (What lies in
-    folders below it may be in use elsewhere: crops, say.)"""
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
-        if summary["command"] == command:
-            was = Path(summary["arguments"]["out"])
-            records = [(Path(record["path"]), str(record["sha256"])) for record in summary["outputs"]]
-            return {path.name: digest for path, digest in records if path.parent == was}
-    return {}
-
-
-def _is_stdout(path: Path) -> bool:
-    """Whether a path leads to our standard output (`/dev/stdout`), wherever that goes."""
-    with suppress(OSError, ValueError):
-        return os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
-    return False
-
-
-def _print_json(text: str) -> None:
-    """JSON is UTF-8, whatever the terminal's encoding."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.flush()
-        sys.stdout.buffer.write(text.encode("utf-8"))
-        sys.stdout.flush()
-    else:
-        print(text, end="", flush=True)
-
-
-def _write_json(path: Path, text: str) -> None:
-    """Write the summary; to a pipe or a device as it is, which a rename would replace by a file; through a link."""
-    if path.exists() and not path.is_file() and not path.is_dir():
-        path.write_text(text, encoding="utf-8")
-    else:
-        atomic_write(path.resolve() if path.is_symlink() else path, text)
 
 
 def open_command(
@@ -174,37 +156,33 @@ def open_command(
     for path in given:
         plain = not path.exists() or path.is_file() or path.is_dir()
         require(plain, f"{path}: is a pipe or a device, but inputs are read more than once; give a file")
-    targets = [run.out / name for name in (*outputs, "summary.json")] if run.out is not None and outputs else []
-    if run.json not in (None, "-"):
-        refuse_overwriting([str(run.json)], given)
-        for target in targets:
-            own = Path(str(run.json)).resolve() == target.resolve()
-            require(not own, f"--json {run.json}: this command writes {target.name} itself; choose another file")
+    targets = [run.out / name for name in (*outputs, SUMMARY)] if run.out is not None and outputs else []
     in_place = resume is not None and run.out is not None and resume.resolve() == (run.out / "last.pt").resolve()
+    asked = [Path(run.json)] if run.json not in (None, "-") and run.json is not None else []
+    for path in asked:
+        check_json(path, given, targets)
     refuse_overwriting(targets, given if in_place else [*given, resume])
     if not (run.overwrite or in_place):
         refuse_existing(targets)
     records = file_records(given if resume is None else [*given, resume])
-    if run.out is not None and outputs:
-        check_creatable(run.out)
+    lock = _hold(run.out, targets if not (run.overwrite or in_place) else []) if run.out and targets else None
+    if is_first_process():
+        remove_leftovers([*targets, *asked])
     name = Path(sys.argv[0]).name
-    earlier = _earlier_outputs(run.out, name) if run.out is not None and run.overwrite else {}
-    return Command(name, dict(vars(namespace)), run, records, time.monotonic(), earlier=earlier, read=read)
+    earlier = earlier_outputs(run.out, name) if run.out is not None and run.overwrite else {}
+    return Command(name, dict(vars(namespace)), run, records, time.monotonic(), earlier=earlier, read=read, lock=lock)
 
 
-def check_creatable(folder: Path) -> None:
-    """Raise now what writing into `folder` would raise hours later; it is made with the first file."""
-    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not nearest.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(nearest))
-
-
-def refuse_existing(targets: Sequence[Path]) -> None:
-    """Raise UsageError if one of `targets` exists."""
-    for path in targets:
-        require(
-            not path.exists(),
-            f"{path} exists already: choose another place, or pass --overwrite to replace it",
-        )
+def _hold(out: Path, absent: Sequence[Path]) -> FolderLock | None:
+    """The lock on the out folder; None on processes that write nothing. Raises UsageError where another run holds it,
+    or one that has just ended has written one of `absent`."""
+    check_creatable(out)
+    if not is_first_process():
+        return None
+    lock = FolderLock(out)
+    try:
+        refuse_existing(absent)
+    except UsageError:
+        lock.release()
+        raise
+    return lock

@@ -102,6 +102,7 @@ def close_evaluation(
 
 
 def _write(command: Command, keep: KeepSettings, metrics: Metrics, found: Findings) -> None:
+    command.begin_writing()
     for name, text in zip(TABLES, (metrics.per_class_csv(), found.confusion.csv()), strict=True):
         atomic_write(command.path(name), text)
     if keep.plots and available():

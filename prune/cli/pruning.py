@@ -143,6 +143,7 @@ def close_pruning(pair: Pair, pruned: Pruned, plan: PrunePlan, command: Command,
 
     deviation, absorption = gate(pruned), check_absorption(pruned)
     before, after = pair.facts(pair.netdef, pair.weights), pair.facts(pruned.netdef, pruned.weights)
+    command.begin_writing()
     atomic_write(command.path(CFG), format_netdef(pruned.netdef))
     write_weights(command.path(WEIGHTS), pruned.weights, pruned.netdef)
     noted = replace(plan, notes=pruned.notes)

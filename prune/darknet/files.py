@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from prune.darknet.locks import LOCKS
+from prune.darknet.temporary import open_temporary
 from prune.errors import DataError, FileError, UsageError
 
 ErrorType = Callable[[Path, None, str], FileError]
@@ -18,19 +19,36 @@ ErrorType = Callable[[Path, None, str], FileError]
 
 @contextmanager
 def atomic_file(path: Path | str) -> Iterator[BinaryIO]:
-    """A binary file that appears under `path` only when the block ended without an error."""
+    """A binary file that appears under `path` only when the block ended without an error. An OSError names `path`."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    with naming(target, unless_named=False):
+        descriptor, temporary = open_temporary(target)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with naming(target), os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
+            if LOCKS:  # renamed while it is locked: no cleaner takes it for a dead process's
+                _publish(temporary, target)
+        if not LOCKS:  # Windows renames no open file
+            _publish(temporary, target)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def naming(path: Path | str, unless_named: bool = True) -> Iterator[None]:
+    """Lets an OSError that leaves the block name `path`, as those of a full disk do not.
+
+    `unless_named`: not where it names a file already.
+    """
+    try:
+        yield
+    except OSError as cause:
+        if cause.errno is not None and not (unless_named and cause.filename is not None):
+            cause.filename, cause.filename2 = str(path), None
         raise
 
 
@@ -89,6 +107,12 @@ def refuse_overwriting(outputs: Iterable[Path | str], inputs: Iterable[Path | st
     for output in outputs:
         if Path(output).resolve() in sources:
             raise UsageError(f"{output}: is an input of this command; choose another --out")
+
+
+def _publish(temporary: Path, target: Path) -> None:
+    with naming(target, unless_named=False):
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
 
 
 def _reason(cause: OSError) -> str:

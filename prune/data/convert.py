@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -39,12 +39,14 @@ class ConvertSettings:
 @dataclass(frozen=True, slots=True, eq=False)
 class Conversion:
     """What a conversion did: the `.data` file to use, the counts of each split, what was skipped as faulty while
-    reading (`faults`), and what was left out or changed (`notes`)."""
+    reading (`faults`), what was left out or changed (`notes`), and all `files` that were written: by their names in the
+    folder the SHA-256, or where a link leads."""
 
     data: Path
     counts: Mapping[Split, Mapping[str, int]]
     faults: Faults
     notes: Faults
+    files: Mapping[str, str]
 
     def facts(self) -> dict[str, Any]:
         """The fields of summary.json."""
@@ -53,12 +55,24 @@ class Conversion:
             "splits": {split: dict(counts) for split, counts in self.counts.items()},
             "skipped": self.faults.counts,
             "notes": self.notes.counts,
+            "files": dict(self.files),
         }
 
 
-def convert(datafile: DataFile, settings: ConvertSettings, choice: Choice, out: Path) -> Conversion:
+Seal = Callable[[Conversion, Path], None]
+
+
+def convert(
+    datafile: DataFile,
+    settings: ConvertSettings,
+    choice: Choice,
+    out: Path,
+    overwrite: bool = False,
+    seal: Seal = lambda done, folder: None,
+) -> Conversion:
     """Reads the splits of `datafile` and writes them, with a `.data` file of their own, into the folder `out`, which
-    appears whole or not at all. Paths in what is written are absolute: they mean the same in every working
+    appears whole or not at all; `overwrite`: in the place of an earlier conversion. `seal` may add its summary to the
+    folder before that. Paths in what is written are absolute: they mean the same in every working
     directory, for Darknet too. The inputs are only read.
 
     Raises DataError where a split cannot be read, UsageError for a class or a split that is not there, or where `out`
@@ -75,10 +89,12 @@ def convert(datafile: DataFile, settings: ConvertSettings, choice: Choice, out: 
         faults.merge(found.faults)
         _refuse_inputs(out, (datafile.path, datafile.require(split), *(sample.image for sample in found.samples)))
         sets[split] = choose(found, choice, notes)
-    with staged_folder(out) as staging:
+    with staged_folder(out, overwrite) as staging:
         target = Target(staging, out, settings.images, notes)
         data, counts = _write(datafile, sets, settings.to, target)
-    return Conversion(data, counts, faults, notes)
+        done = Conversion(data, counts, faults, notes, target.files)
+        seal(done, staging)
+    return done
 
 
 def _splits(datafile: DataFile, wanted: str) -> list[Split]:

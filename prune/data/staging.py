@@ -1,55 +1,133 @@
-"""A folder that appears whole or not at all."""
+"""A folder that appears whole or not at all, and that replaces only what its own summary lists."""
 
 from __future__ import annotations
 
-import json
+import errno
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from prune.darknet.files import naming
+from prune.darknet.locks import lock_folder
+from prune.data.manifest import foreign_entry, read_manifest, remove_listed
 from prune.errors import UsageError
 
-MARK = "summary.json"
+NEW, OLD = "new", "old"
+SUFFIX = ".prune"
+TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 
 
 @contextmanager
-def staged_folder(target: Path) -> Iterator[Path]:
-    """An empty folder beside `target` that takes its name when the block ended without an error, and its place
-    where there was one already (see `check_free`). After an error nothing of it is left."""
+def staged_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
+    """An empty folder beside `target` that takes its name when the block ended without an error.
+
+    `overwrite`: it takes the place of an earlier result (see `check_free`), of which only the listed files are removed.
+    After an error nothing of it is left, and an earlier result is as it was. What a killed run left is cleared away
+    first. Raises UsageError where another run is making the same folder, or where something has come to its place.
+    """
     target = Path(os.path.realpath(target))  # where `target` is a link, the folder that it leads to
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
-        plain = staging / "new"  # mkdtemp's own folder is closed to all others
+    with _held(target) as staging:
+        plain = staging / NEW
         plain.mkdir()
         yield plain
-        replaced = target.exists()
-        if replaced:
-            target.rename(staging / "old")
-        try:
-            plain.rename(target)
-        except BaseException:
-            if replaced:
-                (staging / "old").rename(target)
-            raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        _put_in_place(plain, target, staging / OLD, overwrite)
 
 
 def check_free(target: Path, command: str, overwrite: bool) -> None:
-    """Raises UsageError unless `target` is absent or empty, or `overwrite` is asked for and its summary.json says
-    that `command` made it: a folder with anything else in it is never replaced."""
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+    """Raises UsageError unless `target` is absent or empty, or `overwrite` is asked for and it holds nothing but the
+    files that its summary.json lists, as `command` wrote them: anything else would be lost."""
+    real = Path(os.path.realpath(target))
+    if _staging(real).is_dir():
+        with _held(real):  # brings an earlier result back that a killed run had moved away
+            pass
+    if not os.path.lexists(target) or (target.is_dir() and not any(target.iterdir())):
         return
-    if not (overwrite and _made_by(target) == command):
-        mend = "" if overwrite else ", or pass --overwrite where it holds an earlier conversion"
-        raise UsageError(f"{target}: exists already and is not empty; choose another --out{mend}")
+    listed = read_manifest(target, command)
+    if not overwrite or listed is None:
+        hint = "" if overwrite else ", or pass --overwrite where it holds an earlier conversion"
+        raise UsageError(f"{target}: exists already and is not empty; choose another --out{hint}")
+    foreign = foreign_entry(target, listed)
+    if foreign is not None:
+        raise UsageError(f"{target / foreign}: is not as {command} wrote it; move it away, or choose another --out")
 
 
-def _made_by(folder: Path) -> object:
-    with suppress(OSError, ValueError, AttributeError):
-        return json.loads((folder / MARK).read_text(encoding="utf-8")).get("command")
-    return None
+def _put_in_place(plain: Path, target: Path, old: Path, overwrite: bool) -> None:
+    """Give `plain` its name; with `overwrite` an earlier result, checked once more, makes room for it."""
+    if overwrite and os.path.lexists(target):
+        target.rename(old)
+    try:
+        if old.is_dir():
+            _refuse_foreign(old, target)
+        _rename(plain, target)
+    except BaseException:
+        if old.is_dir() and not os.path.lexists(target):
+            old.rename(target)
+        raise
+    if old.is_dir():
+        _remove_old(old)
+
+
+def _rename(plain: Path, target: Path) -> None:
+    try:
+        plain.rename(target)
+    except OSError as cause:
+        if cause.errno not in TAKEN:
+            raise
+        raise UsageError(f"{target}: appeared while this command ran, and is left as it is") from cause
+
+
+def _refuse_foreign(old: Path, target: Path) -> None:
+    """Raise UsageError for what has come into an earlier result since `check_free`."""
+    foreign = foreign_entry(old, read_manifest(old) or {})
+    if foreign is not None:
+        raise UsageError(f"{target / foreign}: has appeared or changed while this command ran; move it away")
+
+
+def _remove_old(old: Path) -> None:
+    remove_listed(old, read_manifest(old) or {})
+    if old.is_dir():
+        raise UsageError(f"{old}: holds files of an earlier folder that this command has not written; move them away")
+
+
+def _staging(target: Path) -> Path:
+    return target.with_name(f".{target.name}{SUFFIX}")
+
+
+@contextmanager
+def _held(target: Path) -> Iterator[Path]:
+    """The staging folder of `target`, empty, and locked by this process; what a killed run left in it is dealt with.
+
+    Raises UsageError where another process holds it, or where it contains what no run of ours has put there.
+    """
+    staging = _staging(target)
+    try:
+        with naming(target, unless_named=False):
+            descriptor = lock_folder(staging)
+    except BlockingIOError as cause:
+        message = "another run is writing this folder; wait for it, or choose another --out"
+        raise UsageError(f"{target}: {message}") from cause
+    try:
+        _recover(staging, target)
+        yield staging
+    finally:
+        shutil.rmtree(staging / NEW, ignore_errors=True)
+        with suppress(OSError):
+            staging.rmdir()
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _recover(staging: Path, target: Path) -> None:
+    """Clear away what a killed run left: an earlier result goes back to its place, or where its successor is there
+    already the listed files of it are removed."""
+    foreign = sorted({path.name for path in staging.iterdir()} - {NEW, OLD})
+    if foreign:
+        raise UsageError(f"{staging / foreign[0]}: is in the way of the files that are being made; move it away")
+    old = staging / OLD
+    if old.is_dir() and os.path.lexists(target):
+        _remove_old(old)
+    elif old.is_dir():
+        old.rename(target)
+    shutil.rmtree(staging / NEW, ignore_errors=True)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 
-from prune.darknet.files import encode_text
+from prune.darknet.files import encode_text, naming
+from prune.data.manifest import link_entry
 from prune.data.naming import unique_names
 from prune.detect.edges import Boxes
 from prune.detect.faults import Faults
@@ -55,29 +57,50 @@ class Item:
 @dataclass(frozen=True, slots=True)
 class Target:
     """Files are written below `staging`, but speak of `final`, which it becomes. `notes` counts what the target's
-    format cannot hold."""
+    format cannot hold; `files` lists what was written."""
 
     staging: Path
     final: Path
     images: Handling
     notes: Faults
+    files: dict[str, str] = field(default_factory=dict)
 
     def write(self, name: str, text: str) -> Path:
         """Writes `staging/name`; returns `final/name`."""
-        path = self.staging / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode_text(text))
+        content = encode_text(text)
+        with self._making(name) as path:
+            path.write_bytes(content)
+        self.files[name] = hashlib.sha256(content).hexdigest()
         return self.final / name
 
     def put_image(self, image: Path, name: str) -> Path:
         """Links or copies `image` to `staging/name`; returns `final/name`."""
-        path = self.staging / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         if self.images == "link":
-            _link(image.resolve(), path)
+            with self._making(name) as path:
+                _link(image.resolve(), path)
+            self.files[name] = link_entry(image.resolve())
         else:
-            shutil.copyfile(image, path)
+            with image.open("rb") as source, self._making(name) as path:
+                self.files[name] = _copy(source, path)
         return self.final / name
+
+    @contextmanager
+    def _making(self, name: str) -> Iterator[Path]:
+        """The path of a file to be made; an OSError (a full disk) names what it was to become."""
+        path = self.staging / name
+        with naming(self.final / name, unless_named=False):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield path
+
+
+def _copy(source: BinaryIO, path: Path) -> str:
+    """Copies a file's bytes; returns their SHA-256 in hex."""
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        while block := source.read(1 << 20):
+            file.write(block)
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _link(image: Path, path: Path) -> None:

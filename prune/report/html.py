@@ -14,6 +14,8 @@ from prune.detect.fit import resize
 from prune.detect.images import Image
 
 LONG_SIDE, QUALITY = 640, 80
+GENERATOR = '<meta name="generator" content="darknet-prune">'
+"""Marks a page as ours; it is in the head of the template."""
 
 
 def text(value: object) -> str:
@@ -25,6 +27,11 @@ def page(title: str, sections: Iterable[str]) -> str:
     """A whole page from the template beside this file."""
     template = resources.files("prune.report").joinpath("page.html").read_text(encoding="utf-8")
     return template.replace("{{title}}", text(title)).replace("{{body}}", "\n".join(sections))
+
+
+def is_page(content: str) -> bool:
+    """Whether the text is a page of ours."""
+    return GENERATOR in content.partition("</head>")[0]
 
 
 def section(title: str, *parts: str) -> str:

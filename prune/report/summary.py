@@ -14,6 +14,7 @@ from typing import Any
 from prune import __version__
 from prune.darknet.files import is_unicode, sha256
 
+FIELDS = ("command", "arguments", "versions", "seed", "inputs", "outputs", "wall_seconds")
 PACKAGES = ("torch", "numpy", "opencv-python", "opencv-python-headless", "pycocotools")
 
 
@@ -102,3 +103,12 @@ def format_summary(summary: Mapping[str, Any]) -> str:
     """
     text = json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False)
     return (text if is_unicode(text) else json.dumps(summary, indent=2, allow_nan=False)) + "\n"
+
+
+def is_summary(text: str) -> bool:
+    """Whether the text is a summary of ours."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and content.keys() >= set(FIELDS)

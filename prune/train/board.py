@@ -7,26 +7,32 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from prune.darknet.files import naming
+
 
 class Board:
     """Scalars per epoch, in event files under `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, first_epoch: int | None = None) -> None:
+        """`first_epoch`: where a run goes on; what is there of that epoch and later ones will be done once more."""
         from torch.utils.tensorboard import SummaryWriter  # not everyone has it installed
 
-        self.writer: Any = SummaryWriter(str(folder))
+        self.folder = folder
+        self.writer: Any = SummaryWriter(str(folder), purge_step=first_epoch)
 
     def append(self, values: Mapping[str, float | int | None]) -> None:
         """Add an epoch's values, which hold `epoch`."""
-        for name, value in values.items():
-            if value is not None and name != "epoch":
-                self.writer.add_scalar(name.replace("<", "_below_"), value, values["epoch"])
-        self.writer.flush()
+        with naming(self.folder):
+            for name, value in values.items():
+                if value is not None and name != "epoch":
+                    self.writer.add_scalar(name.replace("<", "_below_"), value, values["epoch"])
+            self.writer.flush()
 
 
-def find_board(folder: Path, continues: bool = False) -> Board | None:
-    """A board, or None where the package is absent. The events of an earlier run go unless this one `continues` it."""
-    if not continues:
+def find_board(folder: Path, first_epoch: int | None = None) -> Board | None:
+    """A board, or None where the package is absent. The events of an earlier run go unless this one continues it, at
+    `first_epoch`."""
+    if first_epoch is None:
         for events in folder.glob("events.out.tfevents.*"):
             events.unlink()
-    return Board(folder) if importlib.util.find_spec("tensorboard") else None
+    return Board(folder, first_epoch) if importlib.util.find_spec("tensorboard") else None

@@ -5,7 +5,6 @@ anywhere.
 from __future__ import annotations
 
 import io
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -15,11 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prune.darknet.files import atomic_write
+from prune.darknet.files import atomic_file
 from prune.errors import WeightsError
+from prune.train.content import CHECKSUM, as_stored, check_sum, checksum
+from prune.train.fields import check_fields
 
 State = dict[str, Tensor]
 FORMAT = 1
+ADDED = ("last",)
+"""Fields that checkpoints of earlier versions of this format lack."""
 # Peers keep a numpy scalar (their best fitness) in last.pt; these few names let it be read without unpickling
 # code.
 NUMPY_SCALARS: list[Any] = [
@@ -48,39 +51,53 @@ class Checkpoint:
     best: dict[str, float] = field(default_factory=dict)
     rng: State = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)
+    """The metrics of the epoch before, where it was measured; files of earlier versions have none."""
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write atomically. Raises OSError (a full disk) and then leaves an earlier file as it was."""
-    content = {item.name: getattr(checkpoint, item.name) for item in fields(checkpoint)}
+    named = {item.name: getattr(checkpoint, item.name) for item in fields(checkpoint)}
+    content = as_stored({"format": FORMAT, **named})
     buffer = io.BytesIO()
-    torch.save({"format": FORMAT, **content}, buffer)
-    atomic_write(path, buffer.getvalue())
+    torch.save(content | {CHECKSUM: checksum(content)}, buffer)
+    with atomic_file(path) as file:
+        file.write(buffer.getbuffer())
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint of ours in full. Raises WeightsError for anything else."""
+    """Read a checkpoint of ours in full. Raises WeightsError for anything else, and for fields of a wrong kind."""
     content = load_plain(path)
     names = [item.name for item in fields(Checkpoint)]
-    missing = [name for name in names if name not in content]
-    if content.get("format") != FORMAT or missing:
+    missing = [name for name in names if name not in content and name not in ADDED]
+    if not _is_ours(content) or missing:
         raise WeightsError(path, "is not a checkpoint of this project's training; start with --weights instead")
-    return Checkpoint(**{name: content[name] for name in names})
+    check_fields(path, content)
+    return Checkpoint(**{name: content[name] for name in names if name in content})
 
 
 def load_plain(path: Path) -> dict[str, Any]:
-    """The dict in a .pt file, tensors on the CPU. Raises WeightsError where it holds code or is none."""
+    """The dict in a .pt file, tensors on the CPU.
+
+    Raises WeightsError where it contains code, is not a dict, or is ours and damaged; FileNotFoundError.
+    """
     try:
         with torch.serialization.safe_globals(NUMPY_SCALARS):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as cause:
+    except Exception as cause:  # damaged bytes may make the unpickler raise anything
         message = "is not a readable .pt file of plain tensors: truncated, of another kind, or with code in it"
         raise WeightsError(path, message) from cause
     if not isinstance(content, Mapping):
         raise WeightsError(path, f"holds a {type(content).__name__}, not a dict of weights")
+    if _is_ours(content):
+        check_sum(path, content)
     return dict(content)
+
+
+def _is_ours(content: Mapping[str, Any]) -> bool:
+    return type(content.get("format")) is int and content["format"] == FORMAT
 
 
 def read_state(path: Path) -> State:
@@ -88,7 +105,7 @@ def read_state(path: Path) -> State:
     return pick_state(path, load_plain(path))
 
 
-def pick_state(path: Path, content: dict[str, Any]) -> State:
+def pick_state(path: Path, content: Mapping[Any, Any]) -> State:
     """The state in a .pt's content: ours (the averaged weights), a peer's (`ema`, `model`, `state_dict`) or a
     bare one.
 
@@ -98,7 +115,8 @@ def pick_state(path: Path, content: dict[str, Any]) -> State:
         if isinstance(content.get(key), Mapping):
             content = dict(content[key])
             break
-    state = {strip_module(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    named = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    state = {strip_module(name): value for name, value in named.items()}
     if not state:
         raise WeightsError(path, "holds no weights: expected a dict of tensors, alone or under 'ema' or 'model'")
     return state

@@ -14,11 +14,12 @@ from torch import nn
 from tqdm import tqdm
 
 from prune.errors import TrainingError, UsageError
-from prune.train.checkpoint import Checkpoint, restore_rng, rng_state
+from prune.train.checkpoint import Checkpoint, rng_state
 from prune.train.ema import make_ema
 from prune.train.hooks import Batch, Hook
 from prune.train.keeper import Keeper
 from prune.train.optim import make_optimizer
+from prune.train.restore import restore
 from prune.train.schedule import make_schedule
 from prune.train.settings import TrainSettings
 from prune.train.update import Criterion, Updater, Values
@@ -118,22 +119,10 @@ class Trainer:
         kind = checkpoint.settings.get("optimizer", self.settings.optimizer)
         if kind != self.settings.optimizer:
             raise UsageError(f"--resume: the checkpoint was trained with --optimizer {kind}; pass that")
-        try:
-            self.model.load_state_dict(checkpoint.model)
-            self.averaged.load_state_dict(checkpoint.ema)
-            decays = [group["weight_decay"] for group in self.updater.optimizer.param_groups]
-            self.updater.optimizer.load_state_dict(checkpoint.optimizer)
-        except (RuntimeError, ValueError, KeyError) as cause:
-            reason = " ".join(str(cause).split())[:160]
-            raise UsageError(f"--resume: the checkpoint does not fit this network and optimiser: {reason}") from cause
-        for group, decay in zip(self.updater.optimizer.param_groups, decays, strict=True):
-            group["weight_decay"] = decay
-        self.updater.ema.n_averaged.fill_(checkpoint.ema_updates)
-        if checkpoint.scaler:
-            self.updater.scaler.load_state_dict(checkpoint.scaler)
+        restore(checkpoint, self.model, self.updater.ema, self.updater.optimizer, self.updater.scaler)
         step = checkpoint.epoch * self.schedule.steps_per_epoch  # not its own: the batch size may be another now
-        self.progress = Progress(checkpoint.epoch, step, checkpoint.seen, dict(checkpoint.best))
-        restore_rng(checkpoint.rng)
+        best, last = dict(checkpoint.best), dict(checkpoint.last)
+        self.progress = Progress(checkpoint.epoch, step, checkpoint.seen, best, last)
 
     def fit(self) -> Progress:
         """Train to the last epoch. Raises TrainingError where the loss is no longer finite."""
@@ -145,10 +134,17 @@ class Trainer:
                 values |= hook.epoch_end(epoch)
             trained = time.monotonic()
             metrics = self._metrics(epoch)
-            self._keep(epoch, metrics)
             seconds = {"train_seconds": trained - start, "seconds": time.monotonic() - start}
+            self._advance(epoch, metrics)
             self._report(epoch, values | {"lr": self.schedule.lr_at(self.progress.step - 1)}, metrics, seconds)
+            self._keep()
         return self.progress
+
+    def derive(self, checkpoint: Checkpoint) -> None:
+        """Write the files that are made from `checkpoint`, whose averaged network `averaged` is."""
+        if self.keeper is not None:
+            copies = [name for hook in self.hooks if (name := hook.keep_copy(checkpoint.epoch - 1))]
+            self.keeper.derive(checkpoint, self.averaged, copies)
 
     def checkpoint(self) -> Checkpoint:
         """The state of the run as it stands."""
@@ -165,7 +161,8 @@ class Trainer:
             seen=state.seen,
             best=dict(state.best),
             rng=rng_state(),
-            settings=asdict(self.settings),
+            settings={name: value for name, value in asdict(self.settings).items() if name != "resume"},
+            last=dict(state.last),
         )
 
     def _train_epoch(self, epoch: int) -> Values:
@@ -194,22 +191,20 @@ class Trainer:
         due = (epoch + 1) % self.eval_interval == 0 or epoch + 1 == self.settings.epochs
         return dict(self.validate(self.averaged.eval())) if self.validate and due else {}
 
-    def _keep(self, epoch: int, metrics: dict[str, float]) -> None:
-        """Write the checkpoints; without a validation set the last epoch is the best."""
+    def _advance(self, epoch: int, metrics: dict[str, float]) -> None:
+        """Count the epoch; without a validation set the last one is the best."""
         self.progress.epoch = epoch + 1
         self.progress.last = metrics
-        better = not self.validate or metrics.get("ap50", -1.0) > self.progress.best.get("ap50", -1.0)
-        if better:
+        if not self.validate or metrics.get("ap50", -1.0) > self.progress.best.get("ap50", -1.0):
             self.progress.best = {"epoch": float(epoch), **metrics}
-        if self.keeper is None:
-            return
-        checkpoint = self.checkpoint()
-        self.keeper.keep("last", checkpoint, self.averaged)
-        if better:
-            self.keeper.keep_best(checkpoint, self.averaged)
-        for hook in self.hooks:
-            if name := hook.keep_copy(epoch):
-                self.keeper.copy(name, checkpoint)
+
+    def _keep(self) -> None:
+        """Write the checkpoint, which makes the epoch count, then what is made from it. (What cannot be made from it,
+        a line in a table, is written before, and dropped where the epoch is done once more.)"""
+        if self.keeper is not None:
+            checkpoint = self.checkpoint()
+            self.keeper.commit(checkpoint)
+            self.derive(checkpoint)
 
     def _report(self, epoch: int, values: Values, metrics: Values, seconds: Values) -> None:
         for sink in self.sinks:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prune.darknet.files import atomic_write
+from prune.darknet.files import atomic_write, read_bytes
+from prune.errors import DataError
 from prune.train.schedule import Schedule
 from prune.train.settings import SparsitySettings
 
@@ -20,6 +24,18 @@ THRESHOLDS = (0.001, 0.01, 0.1)
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.8, 0.9, 1.0)
 BINS = 100
 Array = NDArray[np.float64]
+NOT_A_HISTORY = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    EOFError,
+    OSError,
+    BadZipFile,
+    zlib.error,
+    NotImplementedError,
+)
+"""What numpy and zipfile raise for bytes that are something else."""
 
 
 def magnitudes(gammas: Sequence[Tensor]) -> Array:
@@ -141,9 +157,28 @@ class GammaHistory:
 
 
 def resume_history(path: Path, epoch: int) -> GammaHistory:
-    """The history at `path` up to, not including, `epoch`; an empty one where there is no file."""
+    """The history at `path` up to, not including, `epoch`; an empty one where there is no file.
+
+    Raises DataError where the file is not such a history.
+    """
     if epoch == 0 or not path.is_file():
         return GammaHistory(path)
-    with np.load(path) as stored:
-        rows = {int(e): row.astype(np.float64) for e, row in zip(stored["epochs"], stored["counts"], strict=True)}
-        return GammaHistory(path, stored["edges"], {e: row for e, row in rows.items() if e < epoch})
+    try:
+        with np.load(io.BytesIO(read_bytes(path, DataError))) as stored:
+            epochs, edges, counts = (np.asarray(stored[name]) for name in ("epochs", "edges", "counts"))
+        _check_history(epochs, edges, counts)
+    except NOT_A_HISTORY as cause:
+        message = "is damaged; restore the file, or remove it to go on without the earlier histograms"
+        raise DataError(path, None, message) from cause
+    rows = {int(e): row.astype(np.float64) for e, row in zip(epochs, counts, strict=True) if e < epoch}
+    return GammaHistory(path, edges, rows)
+
+
+def _check_history(epochs: NDArray[Any], edges: NDArray[Any], counts: NDArray[Any]) -> None:
+    """Raises ValueError where one of the three arrays cannot be a history's."""
+    whole = epochs.dtype.kind in "iu" and counts.dtype.kind in "iu"
+    shaped = epochs.ndim == 1 and edges.shape == (BINS + 1,) and counts.shape == (len(epochs), BINS)
+    if not (whole and shaped and edges.dtype == np.float64):
+        raise ValueError("other arrays")
+    if not (np.isfinite(edges).all() and (np.diff(edges) > 0).all() and (counts >= 0).all()):
+        raise ValueError("other values")

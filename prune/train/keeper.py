@@ -16,31 +16,52 @@ from prune.train.checkpoint import Checkpoint, write_checkpoint
 Export = Callable[[nn.Module, int, Path], None]
 
 
+LAST, SUMMARY = "last.pt", "summary.json"
+
+
 class Keeper:
-    """Writes into `out`. `export(network, seen, path)` writes Darknet weights; None: checkpoints only."""
+    """Writes into `out`. `export(network, seen, path)` writes Darknet weights; None: checkpoints only.
+
+    last.pt decides how far a run has come. What can be made from it is written after it, and made again from it when
+    the run is resumed, so that a kill between two files leaves nothing behind that belongs to another epoch.
+    """
 
     def __init__(self, out: Path, export: Export | None = None) -> None:
         self.out, self.export = out, export
 
     def clear(self, names: Iterable[str], spare: Path | None) -> None:
-        """Remove what an earlier run left: half old, half new results would be taken for one run's."""
-        for name in names:
+        """Remove what an earlier run left: half old, half new results would be taken for one run's.
+
+        The summary, which says that a run is finished, goes first, then the checkpoint that could be resumed.
+        """
+        for name in dict.fromkeys((SUMMARY, LAST, *names)):
             if self.out / name != spare:
                 (self.out / name).unlink(missing_ok=True)
 
-    def keep(self, name: str, checkpoint: Checkpoint, averaged: nn.Module) -> None:
-        """Write `name`.pt and, from the averaged network, `name`.weights."""
-        write_checkpoint(self.out / f"{name}.pt", checkpoint)
+    def reopen(self) -> None:
+        """A finished run goes on: its summary would say that it is finished still."""
+        (self.out / SUMMARY).unlink(missing_ok=True)
+
+    def commit(self, checkpoint: Checkpoint) -> None:
+        """Write last.pt."""
+        write_checkpoint(self.out / LAST, checkpoint)
+
+    def derive(self, checkpoint: Checkpoint, averaged: nn.Module, copies: Iterable[str] = ()) -> None:
+        """Write what is made from the checkpoint in last.pt, once an epoch is done: last.weights, best.* where its
+        epoch is the best, and `copies` that stay, such as mid.pt. `averaged`: the averaged network of the checkpoint.
+        """
+        if checkpoint.epoch == 0:
+            return
+        self._export("last", checkpoint, averaged)
+        if checkpoint.best.get("epoch") == checkpoint.epoch - 1:  # to be used, not resumed: without the optimiser
+            write_checkpoint(self.out / "best.pt", replace(checkpoint, optimizer={}))
+            self._export("best", checkpoint, averaged)
+        for name in copies:
+            write_checkpoint(self.out / name, checkpoint)
+
+    def _export(self, name: str, checkpoint: Checkpoint, averaged: nn.Module) -> None:
         if self.export is not None:
             self.export(averaged, checkpoint.seen, self.out / f"{name}.weights")
-
-    def keep_best(self, checkpoint: Checkpoint, averaged: nn.Module) -> None:
-        """best.pt is there to be used, not to be resumed: the optimiser's state stays out of it."""
-        self.keep("best", replace(checkpoint, optimizer={}), averaged)
-
-    def copy(self, name: str, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint that stays, such as mid.pt."""
-        write_checkpoint(self.out / name, checkpoint)
 
 
 def export_weights(network: nn.Module, seen: int, path: Path) -> None:

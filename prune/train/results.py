@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from prune.darknet.files import atomic_write, read_text
+from prune.errors import DataError
 
 Row = dict[str, str]
+logger = logging.getLogger(__name__)
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?|nan|[-+]?inf", re.IGNORECASE | re.ASCII)
 
 
 class Results:
@@ -36,12 +41,45 @@ class Results:
         return out.getvalue()
 
 
-def resume_results(path: Path, epoch: int) -> Results:
-    """The table at `path` without the lines of `epoch` and later, which will be done again."""
-    if not path.is_file():
+def resume_results(path: Path, epoch: int | None) -> Results:
+    """The table at `path` without the lines of `epoch` and later, which will be done once more; None: an empty one.
+
+    Raises DataError where it is not a table of epochs.
+    """
+    if epoch is None or not path.is_file():
         return Results(path)
-    rows = list(csv.DictReader(io.StringIO(read_text(path))))
-    return Results(path, [row for row in rows if int(row["epoch"]) < epoch])
+    rows = [row for row in _read_rows(path) if int(row["epoch"]) < epoch]
+    done = int(rows[-1]["epoch"]) + 1 if rows else 0
+    if done < epoch:
+        logger.warning("%s has no lines of the epochs %d to %d", path, done, epoch - 1)
+    return Results(path, rows)
+
+
+def _read_rows(path: Path) -> list[Row]:
+    reader = csv.DictReader(io.StringIO(read_text(path, DataError)), quoting=csv.QUOTE_NONE)
+    rows, before = list[Row](), -1
+    try:
+        for row in reader:
+            before = _check_row(row, before)
+            rows.append(row)
+    except (ValueError, csv.Error) as cause:
+        message = f"is damaged ({cause}); restore the file, or remove it to go on without the earlier lines"
+        raise DataError(path, reader.line_num, message) from cause
+    return rows
+
+
+def _check_row(row: Mapping[str | None, object], before: int) -> int:
+    """The line's epoch, which follows `before` where there is one. Raises ValueError where a cell is not a number."""
+    cells = {name: value for name, value in row.items() if value != ""}
+    if None in cells or None in cells.values() or "epoch" not in cells:
+        raise ValueError("a line of another length than the first, or without an epoch")
+    for name, value in cells.items():
+        if not _NUMBER.fullmatch(str(value)):
+            raise ValueError(f"{name} is not a number")
+    epoch = int(str(cells["epoch"]))
+    if before >= 0 and epoch != before + 1:
+        raise ValueError(f"epoch {epoch} after epoch {before}")
+    return epoch
 
 
 def format_value(value: float | int | None) -> str:

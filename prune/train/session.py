@@ -116,10 +116,7 @@ class Session:
     def fit(self, hooks: Sequence[Hook] = (), measured: Literal["best", "last"] = "best") -> Progress:
         """Train, and leave all files in `job.out` but the summary, which tells the metrics of `measured`."""
         trainer = self.trainer(hooks)
-        if trainer.keeper is not None:
-            if not self.job.continues:
-                trainer.keeper.clear((*self.job.outputs, "summary.json"), spare=self.job.resume)
-            atomic_write(self.job.out / "model.cfg", format_netdef(self.netdef))
+        self._open(trainer)
         self.progress = trainer.fit()
         if self.validator and self.world.writes and (measured == "best" or self.validator.latest is None):
             self._measure(trainer, measured)
@@ -132,6 +129,21 @@ class Session:
             faults.log(logger)
         leave_world(self.world)
         return self.progress
+
+    def _open(self, trainer: Trainer) -> None:
+        """Bring the out folder to the state of the checkpoint; a new run has one from the start, to be resumed from."""
+        if trainer.keeper is None:
+            return
+        if self.job.continues and self.resumed:
+            checkpoint = self.resumed
+            if checkpoint.epoch < self.job.train.epochs:
+                trainer.keeper.reopen()
+        else:
+            checkpoint = trainer.checkpoint()
+            trainer.keeper.clear(self.job.outputs, spare=self.job.resume)
+            trainer.keeper.commit(checkpoint)
+        atomic_write(self.job.out / "model.cfg", format_netdef(self.netdef))
+        trainer.derive(checkpoint)
 
     def facts(self) -> dict[str, Any]:
         """For summary.json: the network's cost and, if there is a valid set, the metrics of what `fit` measured."""
@@ -209,8 +221,9 @@ class Session:
     def _sinks(self) -> list[Sink]:
         if not self.world.writes:
             return []
-        board = find_board(self.job.out / "tensorboard", self.job.continues)
-        results = resume_results(self.job.out / "results.csv", self.first_epoch if self.job.continues else 0)
+        first_epoch = self.first_epoch if self.job.continues else None
+        results = resume_results(self.job.out / "results.csv", first_epoch)
+        board = find_board(self.job.out / "tensorboard", first_epoch)
         return [results, *([board] if board else [])]
 
     def _tell_changes(self, checkpoint: Checkpoint) -> None:

@@ -223,7 +223,7 @@ def test_a_sparse_run_reports_the_last_network_and_not_the_best(folder: Path, mo
 def test_an_overwritten_run_drops_the_curves_of_the_earlier_one(tmp_path: Path) -> None:
     stale = tmp_path / "events.out.tfevents.1"
     stale.write_bytes(b"old")
-    find_board(tmp_path, continues=True)
+    find_board(tmp_path, first_epoch=2)
     assert stale.exists()
     find_board(tmp_path)
     assert not stale.exists()

@@ -1,0 +1,45 @@
+"""What the trainings that are killed are given: a data set of a few pictures, a network of three convolutions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.places import ROOT
+from prune.darknet.netdef import read_netdef
+from prune.darknet.weights import random_weights, write_weights
+
+COMMANDS = ("train", "train_sparse", "finetune", "distill")
+CFG = (
+    "[net]\nwidth=32\nheight=32\nchannels=3\n\n"
+    + "[convolutional]\nbatch_normalize=1\nfilters=8\nsize=3\nstride=4\npad=1\nactivation=leaky\n\n" * 2
+    + "[convolutional]\nfilters=8\nsize=1\nactivation=linear\n\n[yolo]\nmask=0\nanchors=12,12\nclasses=3\nnum=1\n"
+)
+SHARED = "--cfg a.cfg --epochs 3 --batch-size 4 --eval-interval 1 --device cpu --quiet"
+OWN = {
+    "train": "--data shapes/shapes.data --optimizer sgd",
+    "train_sparse": "--data shapes/shapes.data -s 0.05",
+    "finetune": "--data shapes/train.data --weights a.weights",  # no valid images: each epoch is the best so far
+    "distill": "--data shapes/shapes.data --weights a.weights --t-cfg a.cfg --t-weights a.weights",
+}
+
+
+def make_inputs(folder: Path) -> None:
+    """The data set, the cfg and weights for it in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    size = ["--train", "8", "--valid", "4", "--size", "64"]
+    made = [sys.executable, str(ROOT / "data/make_shapes.py"), "--out", str(folder / "shapes"), *size]
+    subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
+    lines = (folder / "shapes/shapes.data").read_text().splitlines(keepends=True)
+    (folder / "shapes/train.data").write_text("".join(line for line in lines if not line.startswith("valid")))
+    (folder / "a.cfg").write_text(CFG)
+    netdef = read_netdef(folder / "a.cfg")
+    write_weights(folder / "a.weights", random_weights(netdef, np.random.default_rng(0)), netdef)
+
+
+def arguments(command: str) -> list[str]:
+    """The flags of a training command, but for those of its out folder."""
+    return [*SHARED.split(), *OWN[command].split()]

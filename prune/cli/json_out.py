@@ -1,0 +1,56 @@
+"""Where `--json` puts the summary: a file of its own, a pipe or a device, or standard output."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from prune.cli.groups import require
+from prune.cli.outputs import refuse_foreign
+from prune.darknet.files import atomic_write, naming, refuse_overwriting
+from prune.report.summary import is_summary
+
+
+def is_stdout(path: Path) -> bool:
+    """Whether a path leads to our standard output (`/dev/stdout`), wherever that goes."""
+    with suppress(OSError, ValueError):
+        return os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
+    return False
+
+
+def check_json(path: Path, inputs: Iterable[Path], targets: Iterable[Path]) -> None:
+    """Raise UsageError where `--json` would replace an input, a file that the command writes itself, or anything
+    that is not an earlier summary."""
+    refuse_overwriting([path], inputs)
+    for target in targets:
+        own = path.resolve() == target.resolve()
+        require(not own, f"--json {path}: this command writes {target.name} itself; choose another file")
+    if not is_stdout(path):
+        refuse_foreign(path, is_summary, "a summary")
+
+
+def print_json(text: str) -> None:
+    """JSON is UTF-8, whatever the terminal's encoding."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode("utf-8"))
+        sys.stdout.flush()
+    else:
+        print(text, end="", flush=True)
+
+
+def write_json(path: Path, text: str) -> None:
+    """Write the summary; to a pipe or a device as it is, which a rename would replace by a file; through a link.
+
+    Raises UsageError where something else has come there since `check_json`.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with naming(path):
+            path.write_text(text, encoding="utf-8")
+        return
+    refuse_foreign(path, is_summary, "a summary")
+    atomic_write(path.resolve() if path.is_symlink() else path, text)

@@ -1,0 +1,64 @@
+"""The state of a run put back into the objects that a new one has made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
+
+from prune.errors import UsageError
+from prune.train.checkpoint import Checkpoint, restore_rng
+
+DOES_NOT_FIT = (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError)
+STATE = {"AdamW": ("step", "exp_avg", "exp_avg_sq"), "SGD": ("momentum_buffer",)}
+"""What the optimisers of torch keep for each parameter."""
+
+
+def restore(
+    checkpoint: Checkpoint, model: nn.Module, ema: AveragedModel, optimizer: Optimizer, scaler: GradScaler
+) -> None:
+    """Put the state of `checkpoint` back, random generators included. Raises UsageError where it does not fit."""
+    averaged = ema.module
+    assert isinstance(averaged, nn.Module)
+    with _named():
+        model.load_state_dict(checkpoint.model)
+        averaged.load_state_dict(checkpoint.ema)
+        ema.n_averaged.fill_(checkpoint.ema_updates)
+        _restore_optimizer(optimizer, checkpoint.optimizer)
+        if checkpoint.scaler:
+            scaler.load_state_dict(checkpoint.scaler)
+        restore_rng(checkpoint.rng)
+
+
+def _restore_optimizer(optimizer: Optimizer, stored: Mapping[str, Any]) -> None:
+    """What it remembers of each parameter comes from `stored`; its options stay as they are given now."""
+    options = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(dict(stored))
+    for group, given in zip(optimizer.param_groups, options, strict=True):
+        group.update(given)
+    names = STATE[type(optimizer).__name__]
+    for parameter, state in optimizer.state.items():
+        for name in names:
+            _check_memory(name, state[name], parameter)
+
+
+def _check_memory(name: str, value: Any, parameter: Tensor) -> None:
+    """Raise ValueError where what an optimiser would use at its next step is not of the parameter's shape."""
+    shape = () if name == "step" else tuple(parameter.shape)
+    absent = value is None and name == "momentum_buffer"  # without momentum
+    if not absent and not (isinstance(value, Tensor) and tuple(value.shape) == shape):
+        raise ValueError(f"the optimiser's {name} is not a tensor of shape {shape}")
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    try:
+        yield
+    except DOES_NOT_FIT as cause:
+        reason = " ".join(str(cause).split())[:160]
+        raise UsageError(f"--resume: the checkpoint does not fit this network and optimiser: {reason}") from cause
