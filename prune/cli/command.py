@@ -20,6 +20,7 @@ from prune.cli.groups import RunArgs, require
 from prune.darknet.files import atomic_write, refuse_overwriting, sha256
 from prune.errors import UsageError
 from prune.report.summary import FileRecord, build_summary, file_records, format_summary
+from prune.report.visible import visible, visible_lines
 
 
 def setup_logging(quiet: bool) -> None:
@@ -41,7 +42,7 @@ class _StderrHandler(logging.Handler):
 class _LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         mark = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        return mark + super().format(record)
+        return mark + visible(super().format(record))
 
 
 @dataclass(slots=True)
@@ -76,7 +77,7 @@ class Command:
     def echo(self, text: str) -> None:
         """Show a table or a closing line: on standard output, or on standard error under `--json -`."""
         if not self.run.quiet:
-            print(text, file=sys.stderr if self._prints_json() else sys.stdout, flush=True)
+            print(visible_lines(text), file=sys.stderr if self._prints_json() else sys.stdout, flush=True)
 
     def finish(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Write `summary.json` (where there is an out folder) and `--json`; returns the summary.

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from prune.errors import PruneError
+from prune.report.visible import visible
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 PATH_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
@@ -53,5 +54,5 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def _fail(code: int, message: str) -> int:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    print("error: " + visible(" ".join(message.split())), file=sys.stderr)
     return code
