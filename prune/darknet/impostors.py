@@ -52,7 +52,9 @@ _KINDS = (
     _Kind(rb"\x93NUMPY", "a NumPy array", _PATH),
     _Kind(rb"\x89HDF\r\n\x1a\n", "an HDF5 file", _PATH),
 )
-_COMPILED = tuple((re.compile(kind.pattern, re.DOTALL | re.IGNORECASE), kind) for kind in _KINDS)
+_ANY = re.compile(
+    b"|".join(b"(?P<k%d>%b)" % (number, kind.pattern) for number, kind in enumerate(_KINDS)), re.DOTALL | re.IGNORECASE
+)
 
 
 def disguise(head: bytes) -> str | None:
@@ -74,4 +76,5 @@ def impostor_message(head: bytes) -> str | None:
 
 
 def _kind_of(head: bytes) -> _Kind | None:
-    return next((kind for pattern, kind in _COMPILED if pattern.match(head)), None)
+    found = _ANY.match(head)
+    return _KINDS[int(found.lastgroup[1:])] if found and found.lastgroup else None

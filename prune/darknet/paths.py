@@ -9,10 +9,11 @@ from pathlib import Path
 
 def expand_user(text: str) -> Path:
     """The path with `~` replaced by a home folder; as it stands where there is no such user."""
+    path = Path(text)
     try:
-        return Path(text).expanduser()
+        return path.expanduser() if text.startswith("~") else path
     except RuntimeError:
-        return Path(text)
+        return path
 
 
 def spellings(text: str) -> tuple[str, ...]:
