@@ -47,6 +47,7 @@ _KINDS = (
     _Kind(rb"RIFF.{4}WEBP", "a WebP image", _PATH),
     _Kind(rb"BM.{4}\0{4}", "a BMP image", _PATH),
     _Kind(rb"II\*\0|MM\0\*", "a TIFF image", _PATH),
+    _Kind(rb".{4}ftyp(?:he[im]|hev|mif1|msf1|avi[fs])", "a HEIC or AVIF picture", "convert it to JPEG"),
     _Kind(rb".{4}ftyp", "a video", _PATH),
     _Kind(rb"%PDF-", "a PDF document", _PATH),
     _Kind(rb"\x93NUMPY", "a NumPy array", _PATH),

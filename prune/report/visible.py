@@ -19,5 +19,11 @@ def visible_lines(text: str) -> str:
     return "\n".join(map(visible, text.split("\n")))
 
 
+def visible_json(text: str) -> str:
+    """JSON with such characters as JSON's own escapes: it means the same. (Outside of its strings there are none but
+    line ends, which stay.)"""
+    return "\n".join(_ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", line) for line in text.split("\n"))
+
+
 def _escape(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode("ascii")

@@ -57,6 +57,8 @@ SHOWN = {
     "a PNG image": [picture(".png")],
     "a JPEG image": [picture(".jpg")],
     "a BMP image": [picture(".bmp")],
+    "a HEIC or AVIF picture": [b"\0\0\0\x24ftypheic\0\0\0\0mif1heic", b"\0\0\0\x20ftypavif\0\0\0\0"],
+    "a video": [b"\0\0\0\x20ftypisom\0\0\2\0"],
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from prune.cli import Command, RunArgs, exit_code, setup_logging
 from prune.detect.csv_text import csv_text
 from prune.errors import UsageError
 from prune.report.html import text
+from prune.report.summary import format_summary
 from prune.report.tables import format_table
 from prune.report.visible import visible, visible_lines
 
@@ -64,6 +66,14 @@ def test_log_lines_errors_and_tables_reach_the_terminal_without_them(capsys: pyt
     assert err.splitlines()[0] == f"warning: unknown key '{SHOWN}' in a\\nb"
     assert err.splitlines()[1].startswith("error: \\x1b[31mred")
     assert not {"\x1b", "\r", "\0", "\x9b", "\u202e"} & set(out + err)
+
+
+def test_json_means_the_same_without_them() -> None:
+    summary = {"names": [EVIL + "\x7f", "狗 👩‍🚀"]}
+    text = format_summary(summary)
+    assert json.loads(text) == summary
+    assert "狗 👩‍🚀" in text
+    assert not {"\x1b", "\r", "\0", "\x7f", "\x9b", "\u202e", "\u2028"} & set(text)
 
 
 def test_cells_that_a_spreadsheet_would_compute_get_an_apostrophe() -> None:
