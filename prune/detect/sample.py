@@ -131,6 +131,7 @@ def sample_from_pixels(
     )
 
 
+NOTHING_COUNTS = "no image of the valid set has an object that counts, so AP measures nothing; check its labels"
 FRACTIONS = "box lies within the first pixel: is it in fractions of the image? Boxes must be in pixels"
 _FIRST_PIXEL = 1.001
 _FARTHEST = 2.0**31

@@ -9,7 +9,7 @@ from prune.darknet.datafile import read_datafile
 from prune.darknet.netdef import NetDef
 from prune.darknet.shapes import largest_stride, network_size
 from prune.detect.faults import Faults
-from prune.detect.sample import SampleSet
+from prune.detect.sample import NOTHING_COUNTS, SampleSet
 from prune.detect.samples import read_samples
 from prune.errors import DataError, UsageError
 from prune.train.job import Job
@@ -29,8 +29,7 @@ def read_sets(job: Job) -> tuple[SampleSet, SampleSet | None]:
     if valid is None:
         logger.warning("%s names no valid images: nothing is measured, the last epoch counts as the best", job.data)
     elif not valid.trainable:
-        told = "no image of the valid set has an object that counts, so AP measures nothing; check its labels"
-        logger.warning("%s: %s", datafile.require("valid"), told)
+        logger.warning("%s: %s", datafile.require("valid"), NOTHING_COUNTS)
     return train, valid
 
 
