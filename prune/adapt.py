@@ -16,6 +16,7 @@ from prune.cli.groups import require
 from prune.darknet.files import atomic_write, refuse_overwriting
 from prune.darknet.netdef import format_netdef, read_netdef
 from prune.darknet.temporary import remove_leftovers
+from prune.report.visible import visible
 from prune.surgery.classes import adapt_classes
 
 EXAMPLE = "python -m prune.adapt cfg/yolov3-tiny.cfg --classes 3 --out my.cfg"
@@ -59,7 +60,7 @@ def main() -> int:
     adapted = adapt_classes(netdef, args.classes, args.anchors, str(args.out))
     atomic_write(args.out, format_netdef(adapted))
     heads = adapted.heads
-    print(f"{args.out}: {args.classes} classes, {len(heads)} heads of {heads[0].channels} filters")
+    print(visible(f"{args.out}: {args.classes} classes, {len(heads)} heads of {heads[0].channels} filters"))
     return 0
 
 

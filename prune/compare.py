@@ -17,11 +17,14 @@ from typing import Any
 
 from prune.cli import Parser, add_options, run_command, take
 from prune.darknet.files import read_json
+from prune.detect.coco_boxes import finite
 from prune.errors import DataError, TargetError
 from prune.report.tables import format_table
+from prune.report.visible import visible_lines
 
 EXAMPLE = "python -m prune.compare runs/demo/baseline runs/demo/finetune --behind 0.01"
 METRICS = ("ap", "ap50", "ap75")
+COSTS = ("parameters", "bflops", "weights_bytes", "layers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +49,17 @@ class Stage:
 
 
 def read_stage(folder: Path) -> Stage:
-    """The stage whose results lie in `folder`. Raises DataError where there is no summary, or one without a network."""
+    """The stage whose results lie in `folder`. Raises DataError where there is no summary, or one without a network,
+    or with something else than numbers about it."""
     path = folder / "summary.json"
     summary = read_json(path)
     facts = summary.get("after", summary) if isinstance(summary, dict) else None
     if not isinstance(facts, dict) or "parameters" not in facts:
         raise DataError(path, None, "tells of no network; name the folder of a training, a pruning or an evaluation")
+    for name in (*COSTS, *(metric for metric in METRICS if metric in facts)):
+        if finite(facts.get(name)) is None:
+            value = repr(facts[name])[:60] if name in facts else "missing"
+            raise DataError(path, None, f"'{name}' must be a number, but is {value}; make the summary anew")
     return Stage(folder.name, facts)
 
 
@@ -87,7 +95,7 @@ def check_behind(stages: Sequence[Stage], behind: float) -> None:
 
 
 def _change(value: float, reference: float) -> str:
-    return "" if value == reference else f"{100 * (value - reference) / reference:+.1f} %"
+    return "" if value == reference or not reference else f"{100 * (value - reference) / reference:+.1f} %"
 
 
 def main() -> int:
@@ -96,7 +104,7 @@ def main() -> int:
     add_options(parser, CompareArgs)
     namespace = parser.parse_args()
     stages = [read_stage(folder) for folder in namespace.folders]
-    print(format_stages(stages))
+    print(visible_lines(format_stages(stages)))
     behind = take(namespace, CompareArgs).behind
     if behind is not None:
         check_behind(stages, behind)

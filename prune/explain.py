@@ -19,6 +19,7 @@ from prune.graph.blocks import ResidualBlock, find_blocks
 from prune.graph.channels import ChannelGraph, PruneGroup, trace_groups
 from prune.graph.cost import LayerCost, layer_costs, network_cost
 from prune.report.tables import format_table
+from prune.report.visible import visible_lines
 
 EXAMPLE = "python -m prune.explain cfg/toy.cfg"
 
@@ -165,7 +166,7 @@ def main() -> int:
     add_options(parser, ExplainArgs)
     namespace = parser.parse_args()
     setup_logging(quiet=False)
-    print(explain(read_netdef(namespace.cfg), take(namespace, ExplainArgs)))
+    print(visible_lines(explain(read_netdef(namespace.cfg), take(namespace, ExplainArgs))))
     return 0
 
 

@@ -19,6 +19,7 @@ from prune.darknet.files import atomic_write, refuse_overwriting, sha256
 from prune.darknet.temporary import remove_leftovers
 from prune.errors import UsageError
 from prune.report.summary import FileRecord, build_summary, file_records, format_summary
+from prune.report.visible import visible, visible_lines
 
 SUMMARY = "summary.json"
 
@@ -42,7 +43,7 @@ class _StderrHandler(logging.Handler):
 class _LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         mark = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        return mark + super().format(record)
+        return mark + visible(super().format(record))
 
 
 @dataclass(slots=True)
@@ -79,7 +80,7 @@ class Command:
     def echo(self, text: str) -> None:
         """Show a table or a closing line: on standard output, or on standard error under `--json -`."""
         if not self.run.quiet:
-            print(text, file=sys.stderr if self._prints_json() else sys.stdout, flush=True)
+            print(visible_lines(text), file=sys.stderr if self._prints_json() else sys.stdout, flush=True)
 
     def begin_writing(self) -> None:
         """Take away the summary of the run that is replaced: until this one is finished, it would vouch for a mixture

@@ -95,7 +95,7 @@ def close_evaluation(
     command.echo(format_table(["", metrics.title], [*metrics.rows(), *best_rows(found)]))
     if keep.per_class:
         command.echo("\n" + format_table(*metrics.class_table()))
-    for note in protocol_notes(samples, metrics):
+    for note in [*protocol_notes(samples, metrics), *samples.remarks.lines()]:
         command.echo(f"note: {note}")
     done.faults.merge(samples.faults)
     done.faults.log()

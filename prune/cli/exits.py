@@ -12,6 +12,7 @@ from typing import NoReturn
 from prune import startup
 from prune.cli.lock import release_all
 from prune.errors import PruneError
+from prune.report.visible import visible
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, startup.EXIT_INTERRUPTED
 PATH_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
@@ -87,5 +88,5 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def _fail(code: int, message: str) -> int:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    print("error: " + visible(" ".join(message.split())), file=sys.stderr)
     return code

@@ -17,6 +17,8 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
+from prune.report.visible import visible
+
 T = TypeVar("T")
 EXIT_USAGE = 2
 
@@ -46,7 +48,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         line = " ".join(message.split()).replace("invalid parse_", "invalid ")  # argparse names the function
-        self.exit(EXIT_USAGE, f"{self.prog}: {line} (--help explains the flags)\n")
+        self.exit(EXIT_USAGE, f"{self.prog}: {visible(line)} (--help explains the flags)\n")
 
 
 def _program() -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from prune.darknet.seen import clear_note
 from prune.darknet.shapes import network_size
 from prune.darknet.weights import Weights, write_weights
 from prune.detect.faults import Faults
-from prune.detect.sample import SampleSet
+from prune.detect.sample import NOTHING_COUNTS, SampleSet
 from prune.detect.samples import read_samples
 from prune.detect.settings import EvaluateSettings, Protocol
 from prune.errors import PlanError
@@ -30,6 +31,7 @@ from prune.report.tables import format_before_after
 if TYPE_CHECKING:
     from prune.surgery.apply import Pruned
 
+_log = logging.getLogger(__name__)
 CFG, WEIGHTS, PLAN = "pruned.cfg", "pruned.weights", "plan.json"
 
 
@@ -104,6 +106,8 @@ def open_pruning(namespace: argparse.Namespace, writes: bool) -> tuple[Pair, Com
     netdef = read_netdef(network.cfg)
     network_size(netdef, images.img_size)  # refuses what the network cannot take, before any work
     samples = None if data.data is None else read_samples(read_datafile(data.data), "valid")
+    if samples is not None and not samples.trainable:
+        _log.warning("%s: %s", data.data, NOTHING_COUNTS)
 
     from prune.train.start import read_exact  # torch comes in here, after the arguments parsed
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from prune.darknet.files import is_unicode, read_text
+from prune.darknet.paths import expand_user, find_path
+from prune.darknet.ultralytics import ultralytics_message
 from prune.errors import DataError
 
 _log = logging.getLogger(__name__)
@@ -15,6 +18,7 @@ _log = logging.getLogger(__name__)
 _KEYS = "classes train valid names difficult train_difficult backup eval train_images valid_images"
 _DARKNET_KEYS = "results top labels test map leaves tree thresh"  # harmless here, so not worth a warning
 KNOWN_KEYS = frozenset(f"{_KEYS} {_DARKNET_KEYS}".split())
+_MOST_DIGITS, _LONGEST = 9, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class DataFile:
         if entry is None:
             raise DataError(self.path, None, f"has no '{key} = ...' line; add one")
         path = locate(entry.value, self.path)
-        if not path.exists():
+        if not os.path.exists(path):
             raise DataError(self.path, entry.line, missing_message(key, entry.value, self.path))
         return path
 
@@ -69,11 +73,14 @@ def read_datafile(path: Path | str) -> DataFile:
     """Reads a `.data` file and the names it points to.
 
     Lines are `key = value`; blank ones and those that begin with `#` or `;` are skipped; of a repeated key
-    the first counts, as in Darknet. Raises DataError where a line is not of that form, `classes` or `names`
-    is missing or wrong, or the number of names differs from `classes`.
+    the first counts, as in Darknet. Raises DataError where a line is not of that form (a YAML of Ultralytics is named
+    as such), `classes` or `names` is missing or wrong, or the number of names differs from `classes`.
     """
     path = Path(path)
-    entries = parse_entries(read_text(path, DataError), path)
+    text = read_text(path, DataError)
+    if message := ultralytics_message(text):
+        raise DataError(path, None, message)
+    entries = parse_entries(text, path)
     classes = _classes(entries, path)
     names = _names(entries, path, classes)
     paths = {key: _optional_path(entries, key, path) for key in _PATH_KEYS}
@@ -111,18 +118,19 @@ def _add_entry(entries: dict[str, Entry], key: str, entry: Entry, path: Path) ->
 
 def locate(value: str, data_path: Path) -> Path:
     """The path that `value` means: relative to the working directory where it exists there (as Darknet has
-    it), else relative to the descriptor's own folder where it exists there, else as it stands."""
-    plain = Path(value).expanduser()
-    beside = data_path.parent / plain
-    return plain if plain.exists() or not beside.exists() else beside
+    it), else relative to the descriptor's own folder where it exists there, else as it stands. A path written on
+    Windows (`data\\my.names`) is understood."""
+    return find_path(value, (Path(), data_path.parent)) or expand_user(value)
 
 
 def missing_message(key: str, value: str, data_path: Path) -> str:
     """What to say when `value` is found in neither place."""
-    if Path(value).expanduser().is_absolute():
-        return f"{key}: '{value}' does not exist; correct the path"
+    shown = value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
+    correct = "correct the path" if is_unicode(value) else "correct the path, or save the file as UTF-8"
+    if expand_user(value).is_absolute():
+        return f"{key}: '{shown}' does not exist; {correct}"
     folder = data_path.parent
-    return f"{key}: '{value}' is neither in the working directory nor in {folder}; correct the path"
+    return f"{key}: '{shown}' is neither in the working directory nor in {folder}; {correct}"
 
 
 def read_names(path: Path | str) -> tuple[str, ...]:
@@ -133,13 +141,12 @@ def read_names(path: Path | str) -> tuple[str, ...]:
     names = [line.strip() for line in text.rstrip().splitlines()]
     if not names:
         raise DataError(path, None, "holds no class name; write one a line")
+    lines: dict[str, int] = {}
     for number, name in enumerate(names, start=1):
         if not name:
             raise DataError(path, number, "is blank, and Darknet would count it as a class; remove the line")
-        if name in names[: number - 1]:
-            raise DataError(
-                path, number, f"'{name}' stands on line {names.index(name) + 1} too; give each class a name"
-            )
+        if lines.setdefault(name, number) != number:
+            raise DataError(path, number, f"'{name}' stands on line {lines[name]} too; give each class a name")
         if not is_unicode(name):
             raise DataError(path, number, "is not in UTF-8; save the file in that encoding")
     return tuple(names)
@@ -149,9 +156,13 @@ def _classes(entries: Mapping[str, Entry], path: Path) -> int:
     entry = entries.get("classes")
     if entry is None:
         raise DataError(path, None, "has no 'classes = N' line; add one")
-    if not (entry.value.isascii() and entry.value.isdigit()) or int(entry.value) < 1:
-        raise DataError(path, entry.line, f"classes = '{entry.value}' must be a whole number of at least 1")
-    return int(entry.value)
+    digits = entry.value
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS and int(digits) >= 1):
+        shown = digits if len(digits) <= 20 else f"{digits[:20]}…"
+        raise DataError(
+            path, entry.line, f"classes = '{shown}' must be a whole number from 1 to {10**_MOST_DIGITS - 1}"
+        )
+    return int(digits)
 
 
 def _names(entries: Mapping[str, Entry], path: Path, classes: int) -> tuple[str, ...]:
@@ -159,7 +170,7 @@ def _names(entries: Mapping[str, Entry], path: Path, classes: int) -> tuple[str,
     if entry is None:
         raise DataError(path, None, "has no 'names = FILE' line; add one")
     names_path = locate(entry.value, path)
-    if not names_path.is_file():
+    if os.path.isdir(names_path) or not os.path.exists(names_path):
         raise DataError(path, entry.line, missing_message("names", entry.value, path))
     names = read_names(names_path)
     if len(names) != classes:

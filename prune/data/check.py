@@ -110,6 +110,7 @@ def check(
     looks = look_at_all((sample.image for found in sets.values() for sample in found.samples), settings.progress)
     for split, found in sets.items():
         faults.merge(found.faults)
+        remarks.merge(found.remarks)
         check_split(split, found, looks, faults, remarks, shots)
     shared_images(sets, looks, faults, shots)
     seen = {split: _seen(found, looks) for split, found in sets.items()}

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prune.data.target import Item, Target
-from prune.detect.coco_json import image_key, load_instances
+from prune.detect.coco_boxes import has_box
+from prune.detect.coco_json import load_instances
+from prune.detect.ids import number_id, plain_id
 from prune.detect.sample import Sample, SampleSet
 from prune.detect.samples import Split
 
@@ -35,7 +37,7 @@ def write_coco(split: Split, items: Sequence[Item], found: SampleSet, target: Ta
 def instances(items: Sequence[Item], found: SampleSet, target: Target) -> Record:
     """The JSON's content."""
     original = load_instances(found.annotations) if found.annotations is not None else {}
-    images = {image_key(record.get("id")): record for record in reversed(original.get("images", ()))}
+    images = {plain_id(record.get("id")): record for record in reversed(original.get("images", ()))}
     known = original.get("annotations", [])
     category_ids = _category_ids(found)
     image_ids = _image_ids(items)
@@ -76,7 +78,9 @@ def _category_ids(found: SampleSet) -> list[int]:
 
 
 def _categories(found: SampleSet, ids: Sequence[int], original: Mapping[str, Any], target: Target) -> list[Record]:
-    old = {record.get("id"): record for record in original.get("categories", ())} if found.category_ids else {}
+    old = (
+        {number_id(record.get("id")): record for record in original.get("categories", ())} if found.category_ids else {}
+    )
     plain = {"supercategory": "none"}
     before = found.category_ids or ids
     for was, name in zip(before, found.names, strict=True):
@@ -93,7 +97,9 @@ def _annotations(item: Item, image_id: int | str, category_ids: Sequence[int], k
     for number, label in enumerate(sample.classes):
         old = known[int(sample.places[number])] if known and sample.places is not None else {}
         own = {"image_id": image_id, "category_id": category_ids[int(label)]}
-        records.append(_new_annotation(sample, number, boxes[number]) | old | own)
+        new = _new_annotation(sample, number, boxes[number])
+        box = {} if has_box(old) else {"bbox": new["bbox"]}  # null is no box, either
+        records.append(new | old | box | own)
     return records
 
 

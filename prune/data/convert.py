@@ -87,6 +87,7 @@ def convert(
     for split in _splits(datafile, settings.split):
         found = read_samples(datafile, split)
         faults.merge(found.faults)
+        notes.merge(found.remarks)
         _refuse_inputs(out, (datafile.path, datafile.require(split), *(sample.image for sample in found.samples)))
         sets[split] = choose(found, choice, notes)
     with staged_folder(out, overwrite) as staging:

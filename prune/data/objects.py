@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice, product
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,26 +15,47 @@ SAME = 0.1
 OVERHANG = 1.0
 """How far beyond the image a box may reach, in pixels: conventions differ by one."""
 
+MOST_PAIRS = 1000
+_CELL = 2.5 * SAME
+
 Pairs = NDArray[np.int64]
 
 
 def same_boxes(sample: Sample, size_wh: tuple[int, int]) -> tuple[Pairs, Pairs]:
-    """Pairs (n, 2) of objects with the same box, the earlier first: of one class, and of two."""
+    """Pairs (n, 2) of objects with the same box, the earlier first: of one class, and of two.
+
+    All pairs of an image, in the order of their left edges, as long as there are no more than `MOST_PAIRS`: k equal
+    boxes are k(k − 1)/2 of them. Beyond that an object is paired only with one that stands for all with its box.
+    """
     edges = sample.pixel_edges(size_wh)
     order = np.argsort(edges[:, 0], kind="stable")
-    pairs = [pair for at in range(len(order)) for pair in _followers(edges, order, at)]
-    table = np.array(pairs, np.int64).reshape(-1, 2)
+    pairs = list(islice(_equal_pairs(edges[order]), MOST_PAIRS + 1))
+    if len(pairs) > MOST_PAIRS:
+        pairs = list(_equal_pairs(edges[order], one_for_all=True))
+    table = np.sort(order[np.array(sorted(pairs), np.int64).reshape(-1, 2)], axis=1)
     alike = sample.classes[table[:, 0]] == sample.classes[table[:, 1]]
     return table[alike], table[~alike]
 
 
-def _followers(edges: NDArray[np.float64], order: NDArray[np.int64], at: int) -> list[tuple[int, int]]:
-    """The pairs of the box at this place of the order (by left edge) with the same ones behind it."""
-    end = np.searchsorted(edges[order, 0], edges[order[at], 0] + SAME, side="right")
-    behind = order[at + 1 : end]
-    same = behind[(np.abs(edges[behind] - edges[order[at]]) <= SAME).all(axis=1)]
-    first = int(order[at])
-    return [(min(first, int(other)), max(first, int(other))) for other in same]
+def _equal_pairs(edges: NDArray[np.float64], one_for_all: bool = False) -> Iterator[tuple[int, int]]:
+    """(earlier, later) places of equal boxes among edges (n, 4). `one_for_all`: a box that equals an earlier one is
+    paired with the first such, and not looked at for later ones.
+
+    Boxes are sorted into cells a little wider than twice `SAME`, so that in each of the four directions those equal to
+    a box lie in one of two cells. A cell has room for no more than 3⁴ boxes that are all different, so `one_for_all`
+    takes a time that grows with the boxes alone.
+    """
+    cells: dict[tuple[int, ...], list[int]] = {}
+    rows = edges.tolist()
+    own, low, high = (np.floor((edges + shift) / _CELL).astype(np.int64).tolist() for shift in (0.0, -SAME, SAME))
+    for at, row in enumerate(rows):
+        near = product(*({*ends} for ends in zip(low[at], high[at], strict=True)))
+        members = (other for cell in near for other in cells.get(cell, ()))
+        equal = (other for other in members if all(abs(a - b) <= SAME for a, b in zip(rows[other], row, strict=True)))
+        found = list(islice(equal, 1 if one_for_all else None))
+        yield from ((other, at) for other in found)
+        if not (one_for_all and found):
+            cells.setdefault(tuple(own[at]), []).append(at)
 
 
 def overhanging(sample: Sample, size_wh: tuple[int, int]) -> NDArray[np.int64]:

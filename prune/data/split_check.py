@@ -7,22 +7,21 @@ from pathlib import Path
 
 import numpy as np
 
-from prune.darknet.files import read_text
 from prune.data.objects import OVERHANG, overhanging, same_boxes
 from prune.data.pixels import Look
 from prune.data.shots import Shot, add_shot
 from prune.data.statistics import Wh
 from prune.detect.faults import Faults
-from prune.detect.labels import find_label, overhangs
+from prune.detect.images import decode_fault
+from prune.detect.labels import find_label, label_text, overhangs
 from prune.detect.sample import Sample, SampleSet
 from prune.detect.samples import Split
-from prune.errors import DataError
 
-NO_IMAGE = "image does not decode"
 CUT_OFF = "image is cut off, its end is missing"
 TWICE = "object twice: same class, same box"
 TWO_CLASSES = "one box under two classes"
 TURNED = "image has a camera's orientation flag: its boxes are taken as those of the image as it is stored"
+TINY = "no box is as large as a pixel: are they fractions of the image where pixels are meant, or divided twice?"
 BEYOND = "box reaches beyond the image, clipped"
 
 
@@ -33,7 +32,7 @@ def check_split(
     for sample in found.samples:
         look = looks[sample.image]
         if look.size_wh is None:
-            faults.add(NO_IMAGE, sample.image)
+            faults.add(decode_fault(sample.image), sample.image)
             continue
         size = sample.size_wh or look.size_wh
         _check_image(sample, look, size, faults, shots)
@@ -42,6 +41,16 @@ def check_split(
             remarks.add(TURNED, sample.image)
         if found.source == "list":
             _check_label(sample, look.size_wh, len(found.names), faults, shots)
+    if _all_tiny(found, looks):
+        remarks.add(TINY, split)
+
+
+def _all_tiny(found: SampleSet, looks: Mapping[Path, Look]) -> bool:
+    """Whether there are objects, and none has a side of a pixel."""
+    sizes = ((sample, sample.size_wh or looks[sample.image].size_wh) for sample in found.samples)
+    edges = (sample.pixel_edges(size) for sample, size in sizes if size is not None and len(sample.classes))
+    sides = [float((box[:, 2:] - box[:, :2]).max()) for box in edges]
+    return bool(sides) and max(sides) < 1
 
 
 def _check_image(sample: Sample, look: Look, size: Wh, faults: Faults, shots: list[Shot]) -> None:
@@ -69,7 +78,8 @@ def _check_label(sample: Sample, size: Wh, classes: int, faults: Faults, shots: 
     label = find_label(sample.image)
     if label is None:
         return
-    found = overhangs(read_text(label, DataError), classes)
+    text = label_text(label, Faults())  # what is not text was counted when it was read
+    found = overhangs(text or "", classes)
     beyond = [number for number, x, y in found if max(x * size[0], y * size[1]) > OVERHANG]
     for number in beyond:
         faults.add(BEYOND, f"{label}:{number}")

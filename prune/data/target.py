@@ -18,7 +18,7 @@ from prune.data.manifest import link_entry
 from prune.data.naming import unique_names
 from prune.detect.edges import Boxes
 from prune.detect.faults import Faults
-from prune.detect.images import image_size
+from prune.detect.images import decode_fault, image_size
 from prune.detect.sample import Sample, SampleSet
 from prune.detect.samples import Split
 from prune.errors import UsageError
@@ -129,7 +129,7 @@ def _items(found: SampleSet, names: Sequence[str], notes: Faults) -> list[Item]:
     for sample, name in zip(found.samples, names, strict=True):
         stored = image_size(sample.image)
         if stored is None:
-            notes.add("image does not decode, left out", sample.image)
+            notes.add(decode_fault(sample.image, "image does not decode, left out"), sample.image)
         else:
             items.append(Item(sample, found.source, name, sample.size_wh or stored, stored))
     return items

@@ -12,15 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prune.darknet.files import atomic_write, read_json
-from prune.detect.coco_json import finite
+from prune.darknet.paths import spellings
+from prune.detect.coco_boxes import finite, finite_list
 from prune.detect.detected import Detected
 from prune.detect.faults import Faults
-from prune.detect.images import image_size
-from prune.detect.sample import SampleSet
+from prune.detect.ids import Ids, number_id
+from prune.detect.images import decode_fault, image_size, none_decodes
+from prune.detect.sample import SampleSet, in_fractions
 from prune.errors import DataError
 
 Floats = NDArray[np.float64]
 _log = logging.getLogger(__name__)
+FRACTIONS = "every box lies within the first pixel: are they in fractions of the image? A results file has pixels"
 _WANTED = "a COCO results file is a list of {image_id, category_id, bbox, score}"
 
 
@@ -60,22 +63,20 @@ def read_results(path: Path, samples: SampleSet) -> tuple[list[Detected], Faults
     """The detections of a COCO results file in the images of a set, in its order, each image's by falling score; and
     the images that cannot be read, which are left out. Images without an entry have no detections.
 
-    Ids of images are compared as they are; where a set names images by their files, `000012` is also known as 12, the
-    habit of tools that want numbers. Categories have the ids that `results_categories` tells. Raises DataError where
+    Ids are compared by their number (`ids.Ids`): where a set names images by their files, `000012` is also known as
+    12, the habit of tools that want numbers. Categories have the ids of `results_categories`. Raises DataError where
     the file is none, or an entry has a fault or belongs to an image or a category that the set does not have.
     """
     entries = _load(path)
-    places = _places(samples)
-    classes: dict[float, int] = {
-        category: label for label, category in enumerate(results_categories(samples)) if category >= 0
-    }
-    _refuse_strangers(path, entries, places, samples)
+    ids = Ids((sample.image_id, place) for place, sample in enumerate(samples.samples))
+    places = [ids.find(entry.get("image_id")) for entry in entries]
+    at = np.array(_without_strangers(path, entries, places, samples), np.int64)
+    classes = {category: label for label, category in enumerate(results_categories(samples)) if category >= 0}
     rows = [_row(path, number, entry, classes) for number, entry in enumerate(entries, start=1)]
     found = np.array(rows, np.float64).reshape(-1, 6)
-    at = np.array([places[entry["image_id"]] for entry in entries], np.int64)
     order = np.lexsort((np.arange(len(at)), -found[:, 4], at))
     parts = np.split(found[order], np.searchsorted(at[order], np.arange(1, len(samples))))
-    return _in_images(samples, parts)
+    return _in_images(path, samples, parts)
 
 
 def _load(path: Path) -> list[Mapping[str, Any]]:
@@ -87,37 +88,33 @@ def _load(path: Path) -> list[Mapping[str, Any]]:
     return data
 
 
-def _places(samples: SampleSet) -> dict[object, int]:
-    """Where in the set the image of an id is."""
-    ids = [sample.image_id for sample in samples.samples]
-    numbers: dict[object, list[int]] = {}
-    for place, image_id in enumerate(ids):
-        if isinstance(image_id, str) and image_id.isdecimal():
-            numbers.setdefault(int(image_id), []).append(place)
-    unique = {number: places[0] for number, places in numbers.items() if len(places) == 1}
-    return unique | {image_id: place for place, image_id in enumerate(ids)}
-
-
-def _refuse_strangers(
-    path: Path, entries: Sequence[Mapping[str, Any]], places: Mapping[object, int], samples: SampleSet
-) -> None:
-    strangers = [n for n, entry in enumerate(entries) if not _known(entry.get("image_id"), places)]
+def _without_strangers(
+    path: Path, entries: Sequence[Mapping[str, Any]], places: Sequence[int | None], samples: SampleSet
+) -> list[int]:
+    """Where in the set the image of each entry is. Raises DataError where one is not there, or has another name."""
+    strangers = [number for number, place in enumerate(places, start=1) if place is None]
     if strangers:
         first = strangers[0]
         raise DataError(
             path,
             None,
             f"{len(strangers)} of {len(entries)} results are for images that are not in the set "
-            f"(the first, entry {first + 1}: image_id {entries[first].get('image_id')!r}; the set's {len(samples)} "
-            f"begin with {samples.samples[0].image_id!r}{_skipped(samples)}); evaluate on the data that the results "
-            "were made from",
+            f"(the first, entry {first}: image_id {_short(entries[first - 1].get('image_id'))}; "
+            f"the set's {len(samples)} begin with {samples.samples[0].image_id!r}{_skipped(samples)}); "
+            "evaluate on the data that the results were made from",
         )
-    for number, entry in enumerate(entries, start=1):
-        own = samples.samples[places[entry["image_id"]]].image.name
-        named = Path(str(entry.get("file_name", own)).replace("\\", "/")).name
+    known = [place for place in places if place is not None]
+    for number, (entry, place) in enumerate(zip(entries, known, strict=True), start=1):
+        own = samples.samples[place].image.name
+        named = Path(spellings(str(entry.get("file_name", own)))[-1]).name
         if named != own:
-            told = f"entry {number}: image_id {entry['image_id']!r} is {own} in the set, but the entry names {named}"
-            raise DataError(path, None, f"{told}; evaluate on the data that the results were made from")
+            told = f"image_id {_short(entry['image_id'])} is {own} in the set, but the entry names {named}"
+            raise DataError(path, None, f"entry {number}: {told}; evaluate on the data that the results were made from")
+    return known
+
+
+def _short(value: object) -> str:
+    return repr(value)[:80]
 
 
 def _skipped(samples: SampleSet) -> str:
@@ -125,36 +122,36 @@ def _skipped(samples: SampleSet) -> str:
     return "".join(f"; {line}" for line in samples.faults.lines())
 
 
-def _known(image_id: object, places: Mapping[object, int]) -> bool:
-    return isinstance(image_id, int | float | str) and not isinstance(image_id, bool) and image_id in places
-
-
-def _row(path: Path, number: int, entry: Mapping[str, Any], classes: Mapping[float, int]) -> list[float]:
+def _row(path: Path, number: int, entry: Mapping[str, Any], classes: Mapping[int, int]) -> list[float]:
     """x0 y0 x1 y1 in pixels, score, class."""
-    box, score, category = entry.get("bbox"), entry.get("score"), entry.get("category_id")
-    sides = [side for value in box if (side := finite(value)) is not None] if isinstance(box, list) else []
-    if not isinstance(box, list) or not len(box) == len(sides) == 4 or min(sides[2:]) < 0:
+    box, score, category = entry.get("bbox"), entry.get("score"), number_id(entry.get("category_id"))
+    sides = finite_list(box)
+    if sides is None or len(sides) != 4 or min(sides[2:]) < 0:
         told = f"bbox must be x, y, width and height in pixels, but is {str(box)[:80]}"
-        raise DataError(path, None, f"entry {number}: {told}; mend the file")
+        raise DataError(path, None, f"entry {number}: {told}; correct the file")
     if (confidence := finite(score)) is None:
-        raise DataError(path, None, f"entry {number}: score must be a number, but is {str(score)[:80]}; mend the file")
-    label = classes.get(category) if isinstance(category, int | float) else None
+        told = f"score must be a number, but is {str(score)[:80]}"
+        raise DataError(path, None, f"entry {number}: {told}; correct the file")
+    label = None if category is None else classes.get(category)
     if label is None:
         known = ", ".join(map(str, list(classes)[:5])) + (", …" if len(classes) > 5 else "")
-        told = f"entry {number}: category_id {category!r} is none of the set's ({known})"
+        told = f"entry {number}: category_id {_short(entry.get('category_id'))} is none of the set's ({known})"
         raise DataError(path, None, f"{told}; evaluate on the data that the results were made from")
     x, y, width, height = sides
     return [x, y, x + width, y + height, confidence, label]
 
 
-def _in_images(samples: SampleSet, parts: Sequence[Floats]) -> tuple[list[Detected], Faults]:
+def _in_images(path: Path, samples: SampleSet, parts: Sequence[Floats]) -> tuple[list[Detected], Faults]:
     detected, faults = [], Faults()
     for sample, found in zip(samples.samples, parts, strict=True):
         size = sample.size_wh or image_size(sample.image)
         if size is None:
-            faults.add("image does not decode", sample.image)
+            faults.add(decode_fault(sample.image), sample.image)
         else:
             detected.append(Detected(sample, size, found))
     if not detected:
-        raise DataError(samples.samples[0].image, None, "does not decode, nor does any other; check the images")
+        raise DataError(samples.samples[0].image, None, none_decodes(samples.samples[0].image))
+    boxes = [(tuple(box), image.size_wh) for image in detected for box in image.found[:, :4].tolist()]
+    if boxes and all(in_fractions(box, size) for box, size in boxes):
+        faults.add(FRACTIONS, path)
     return detected, faults

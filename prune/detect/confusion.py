@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prune.detect.csv_text import csv_text
 from prune.detect.detected import Detected
 from prune.detect.pairing import coco_overlap
 
@@ -39,10 +38,8 @@ class Confusion:
 
     def csv(self) -> str:
         """A table with a header line; one line for each true class."""
-        text = io.StringIO()
         rows = ([label, *counts] for label, counts in zip(self.labels, self.counts.tolist(), strict=True))
-        csv.writer(text, lineterminator="\n").writerows([("true \\ detected", *self.labels), *rows])
-        return text.getvalue()
+        return csv_text([("true \\ detected", *self.labels), *rows])
 
 
 def confusion_matrix(detected: Sequence[Detected], names: Sequence[str], conf: float, iou: float = 0.5) -> Confusion:

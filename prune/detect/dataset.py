@@ -18,7 +18,7 @@ from prune.detect.decoded import DecodedImages, Samples, Wh
 from prune.detect.edges import Boxes, to_centres, to_edges
 from prune.detect.faults import Faults
 from prune.detect.fit import Fit, Pixels, fit_as_darknet, fit_for, fit_image, planes, rect_for, size_of
-from prune.detect.images import Image, image_size
+from prune.detect.images import Image, image_size, none_decodes
 from prune.detect.mosaic import compose, mosaic_corners
 from prune.detect.sample import Sample
 from prune.detect.settings import Resize
@@ -121,7 +121,7 @@ class TrainDataset(Dataset[tuple[Tensor, Tensor]]):
             image = self.images[candidate]
             if image is not None:
                 return image, candidate
-        raise DataError(self.images.samples[0].image, None, "does not decode, nor does any other; check the images")
+        raise DataError(self.images.samples[0].image, None, none_decodes(self.images.samples[0].image))
 
 
 @dataclass(frozen=True, slots=True)

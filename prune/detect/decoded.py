@@ -10,7 +10,7 @@ import torch
 
 from prune.detect.faults import Faults
 from prune.detect.fit import fit_for, resize, size_of
-from prune.detect.images import Image, read_image
+from prune.detect.images import Image, decode_fault, read_image
 from prune.detect.sample import Sample, SampleSet
 from prune.errors import DataError
 
@@ -47,7 +47,8 @@ class DecodedImages:
         """The images tried so far that do not decode."""
         faults = Faults()
         for index in self._bad.nonzero().flatten().tolist():
-            faults.add("image does not decode", self.samples[index].image)
+            image = self.samples[index].image
+            faults.add(decode_fault(image), image)
         return faults
 
     def fill(self) -> None:

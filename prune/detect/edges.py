@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Boxes = NDArray[np.float64]
+Edges = tuple[float, float, float, float]
+"""x0, y0, x1, y1 of one box."""
 
 
 def to_edges(cxcywh: NDArray[np.floating[Any]]) -> Boxes:
@@ -21,6 +24,12 @@ def to_centres(xyxy: NDArray[np.floating[Any]]) -> Boxes:
     """(n, 4) x0, y0, x1, y1 → (n, 4) centre and size in float64, in the same unit."""
     low, high = xyxy[:, :2].astype(np.float64), xyxy[:, 2:].astype(np.float64)
     return np.concatenate(((low + high) / 2, high - low), axis=1)
+
+
+def edges_around(points: Sequence[float]) -> Edges:
+    """The box around points x, y, x, y, …, in their unit; at least one."""
+    xs, ys = points[0::2], points[1::2]
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def clip_edges(xyxy: Boxes, size_wh: tuple[float, float]) -> Boxes:

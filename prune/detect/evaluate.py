@@ -20,6 +20,7 @@ from prune.detect.detected import Detected
 from prune.detect.faults import Faults
 from prune.detect.fit import Fit
 from prune.detect.fused import fused
+from prune.detect.images import none_decodes
 from prune.detect.loaders import EvalBatch, EvalLoader, eval_loader
 from prune.detect.measure import measure
 from prune.detect.metrics import Inference, Metrics
@@ -57,7 +58,7 @@ def examine_loaded(
     # Darknet's own map does not clip boxes to the image, the other protocols' files hold none that leave it.
     detected = detect(runner, loader, chosen, settings.progress, clip=settings.ap != "darknet")
     if not detected:
-        raise DataError(samples.samples[0].image, None, "does not decode, nor does any other; check the images")
+        raise DataError(samples.samples[0].image, None, none_decodes(samples.samples[0].image))
     metrics = measure(detected, samples, settings, _inference(settings, chosen, loader.dataset))
     return metrics, detected, loader.dataset.faults
 

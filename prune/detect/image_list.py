@@ -9,7 +9,8 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from prune.darknet.files import read_text
+from prune.darknet.files import is_unicode, read_text
+from prune.darknet.paths import candidates, find_path, spellings
 from prune.detect.faults import Faults
 from prune.detect.labels import Labels, find_label, label_candidates, no_labels, read_labels
 from prune.detect.sample import Sample, SampleSet
@@ -29,7 +30,7 @@ def read_image_list(
     objects. Lines written on Windows (`obj\\a.jpg`) are understood. Raises DataError where no image is found, or
     no label at all.
     """
-    faults = Faults()
+    faults, remarks = Faults(), Faults()
     found = list(_existing_images(path, (Path(), path.parent, *folders), faults))
     if not found:
         raise DataError(path, None, _no_image(path, faults))
@@ -41,11 +42,11 @@ def read_image_list(
     for (_, image), label, image_id in zip(found, labelled, ids, strict=True):
         if label is None:
             faults.add("image without a label file, taken as without objects", image)
-        labels = read_labels(label, len(names), faults) if label else no_labels()
+        labels = read_labels(label, len(names), faults, remarks) if label else no_labels()
         samples.append(_sample(image, image_id, labels))
     if difficult is not None:
         samples = _with_difficult(samples, [line for line, _ in found], difficult, len(names), faults)
-    return SampleSet(tuple(samples), names, "list", faults)
+    return SampleSet(tuple(samples), names, "list", faults, remarks=remarks)
 
 
 def list_lines(path: Path) -> list[tuple[int, str]]:
@@ -61,9 +62,7 @@ def list_lines(path: Path) -> list[tuple[int, str]]:
 
 def _existing_images(path: Path, folders: Sequence[Path], faults: Faults) -> Iterator[tuple[int, Path]]:
     for number, line in list_lines(path):
-        spellings = (line, line.replace("\\", "/")) if "\\" in line else (line,)
-        places = (folder / spelling for spelling in spellings for folder in folders)
-        image = next((place for place in places if os.path.isfile(place)), None)
+        image = find_path(line, folders, os.path.isfile)
         if image is None:
             faults.add("listed image does not exist", f"{path}:{number}")
         else:
@@ -96,7 +95,7 @@ def _with_difficult(
     for sample, number in zip(samples, line_numbers, strict=True):
         if number not in by_line:
             raise DataError(path, None, _SHORT.format(number))
-        named = PurePath(by_line[number].replace("\\", "/")).stem
+        named = PurePath(spellings(by_line[number])[-1]).stem
         if named != sample.image.stem:
             told = f"names {named}, but the same line of the images names {sample.image.stem}"
             raise DataError(path, number, f"{told}; both must list the same images in one order")
@@ -114,9 +113,7 @@ def _with_difficult(
 
 def _parallel_label(line: str, folder: Path) -> Path | None:
     """The label of an image that need not exist, relative to the working directory or to its list's folder."""
-    spellings = (line, line.replace("\\", "/"))
-    found = (find_label(place / spelling) for spelling in spellings for place in (Path(), folder))
-    return next(filter(None, found), None)
+    return next(filter(None, map(find_label, candidates(line, (Path(), folder)))), None)
 
 
 def _add_difficult(sample: Sample, labels: Labels) -> Sample:
@@ -135,7 +132,8 @@ def _add_difficult(sample: Sample, labels: Labels) -> Sample:
 
 def _no_image(path: Path, faults: Faults) -> str:
     first = list_lines(path)[0][1]
-    return f"none of the {faults.total} listed images exists (first: '{first}'); correct the paths"
+    correct = "correct the paths" if is_unicode(first) else "correct the paths, or save the list as UTF-8"
+    return f"none of the {faults.total} listed images exists (first: '{first[:200]}'); {correct}"
 
 
 def _no_label(image: Path, count: int) -> str:

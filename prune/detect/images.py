@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from prune.darknet.impostors import HEAD, disguise
+
 Image = NDArray[np.uint8]
 """(H, W, 3) RGB, or for networks of one channel (H, W) grayscale, which is how OpenCV keeps it."""
 
@@ -87,6 +89,29 @@ def image_size(path: Path) -> tuple[int, int] | None:
         image = read_image(path)
         size = None if image is None else (image.shape[1], image.shape[0])
     return size if size and min(size) > 0 else None
+
+
+def decode_fault(path: Path, message: str = "image does not decode") -> str:
+    """Why an image does not decode, beginning with `message`: also what the file is instead, where its first bytes
+    show it (a pointer of Git LFS, a web page)."""
+    shown = _disguise_of(path)
+    return message if shown is None else f"{message}: it is {shown}"
+
+
+def none_decodes(path: Path) -> str:
+    """The message of an error about the first of a set of images of which none decodes."""
+    shown = _disguise_of(path)
+    return f"does not decode{f' (it is {shown})' if shown else ''}, nor does any other; check the images"
+
+
+def _disguise_of(path: Path) -> str | None:
+    """What a file is that is not an image."""
+    try:
+        with path.open("rb") as file:
+            shown = disguise(file.read(HEAD))
+    except OSError:
+        return None
+    return None if shown is None or shown.endswith(" image") else shown
 
 
 def orientation(content: bytes) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from prune.darknet.files import read_text
-from prune.detect.edges import Boxes, clip_edges, to_centres, to_edges
+from prune.darknet.files import decode_text, read_bytes, text_fault
+from prune.detect.edges import Boxes, clip_edges, edges_around, to_centres, to_edges
 from prune.detect.faults import Faults
 from prune.errors import DataError
 
@@ -19,6 +20,7 @@ TOLERANCE = 1e-3
 """How far beyond [0, 1] a fraction may lie: labels are usually written with 4 to 6 digits."""
 SMALLEST = 1e-6
 """A side below this fraction of the image is less than a pixel of any image: it has no area."""
+POLYGON = "label line is a polygon, the box around it is taken (Darknet itself reads boxes alone)"
 
 # Darknet's `replace_image_to_label`; JPEGImages is the VOC layout's.
 _COCO_FOLDERS = ("train2014", "val2014", "train2017", "val2017")
@@ -49,8 +51,8 @@ def _last_position(parts: tuple[str, ...]) -> list[int]:
 
 
 def find_label(image: Path) -> Path | None:
-    """The first of `label_candidates` that exists."""
-    return next((path for path in label_candidates(image) if path.is_file()), None)
+    """The first of `label_candidates` that exists and is not a folder."""
+    return next((path for path in label_candidates(image) if os.path.exists(path) and not os.path.isdir(path)), None)
 
 
 class Labels(NamedTuple):
@@ -67,14 +69,26 @@ def no_labels() -> Labels:
     return Labels(np.zeros(0, np.int64), np.zeros((0, 4), np.float32), np.zeros((0, 4)))
 
 
-def read_labels(path: Path, classes: int, faults: Faults) -> Labels:
-    """Reads a label file; see `parse_labels`. A file that cannot be read raises DataError."""
-    return parse_labels(read_text(path, DataError), path, classes, faults)
+def read_labels(path: Path, classes: int, faults: Faults, remarks: Faults | None = None) -> Labels:
+    """Reads a label file; see `parse_labels`. A file that is not text is skipped and counted in `faults`; one that
+    cannot be read raises DataError."""
+    text = label_text(path, faults)
+    return no_labels() if text is None else parse_labels(text, path, classes, faults, remarks)
 
 
-def parse_labels(text: str, path: Path, classes: int, faults: Faults) -> Labels:
-    """The objects of lines `class cx cy w h`, in fractions of the image. Faulty lines are skipped and counted in
-    `faults` under their `path:line`."""
+def label_text(path: Path, faults: Faults) -> str | None:
+    """The text of a label file; None, and counted, where it is not text. Raises DataError where it cannot be read."""
+    data = read_bytes(path, DataError)
+    if fault := text_fault(data):
+        faults.add(f"label file skipped, not plain text: it {fault}", path)
+        return None
+    return decode_text(data)
+
+
+def parse_labels(text: str, path: Path, classes: int, faults: Faults, remarks: Faults | None = None) -> Labels:
+    """The objects of lines `class cx cy w h`, in fractions of the image. Of a polygon, `class x y x y x y …`, the box
+    around it is taken, and counted in `remarks`. Faulty lines are skipped and counted in `faults` under their
+    `path:line`."""
     rows = []
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
         words = line.split()
@@ -84,8 +98,10 @@ def parse_labels(text: str, path: Path, classes: int, faults: Faults) -> Labels:
         fault = _line_fault(row, classes)
         if fault:
             faults.add(f"label line skipped, {fault}", f"{path}:{number}")
-        else:
-            rows.append(row)
+            continue
+        rows.append(row)
+        if remarks is not None and len(words) > 5:
+            remarks.add(POLYGON, f"{path}:{number}")
     if not rows:
         return no_labels()
     table = np.array(rows, np.float64)
@@ -110,11 +126,18 @@ def _overhang(centre: float, size: float) -> float:
 
 
 def _parse_line(words: list[str]) -> list[float]:
-    """The numbers of a line; empty where one of them is none."""
+    """The numbers of a line, those of a polygon as the box around it; empty where one of them is none."""
     try:
-        return [float(word) for word in words]
+        row = [float(word) for word in words]
     except ValueError:
         return []
+    return _boxed(row) if len(row) >= 7 and len(row) % 2 and all(map(math.isfinite, row)) else row
+
+
+def _boxed(row: list[float]) -> list[float]:
+    """`class x y x y x y …` as `class cx cy w h`. A point that is not in fractions makes a box that is not, either."""
+    x0, y0, x1, y1 = edges_around(row[1:])
+    return [row[0], (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0]
 
 
 def _line_fault(row: list[float], classes: int) -> str | None:

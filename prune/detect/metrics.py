@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from prune.detect.csv_text import csv_text
 from prune.detect.settings import Resize
 
 Fitting = Literal["stretch", "letterbox"]
@@ -131,9 +130,7 @@ class Metrics:
     def per_class_csv(self) -> str:
         """`class_table` as CSV; empty cells where a class lacks a number."""
         header, rows = self.class_table()
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([header, *rows])
-        return text.getvalue()
+        return csv_text([header, *rows])
 
     def summary(self) -> dict[str, Any]:
         """The fields of summary.json; what was not computed is absent."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from prune.detect.edges import Boxes, clip_edges, to_centres, to_edges
+from prune.detect.edges import Boxes, Edges, clip_edges, to_centres, to_edges
 from prune.detect.faults import Faults
 
 
@@ -75,7 +75,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampleSet:
-    """The images of one split, the class names, and what was skipped while reading them.
+    """The images of one split, the class names, what was skipped while reading them (`faults`), and what was taken in
+    another way than it is written (`remarks`).
 
     `source`: "list", "coco" or "voc". For COCO, `category_ids` holds the category id of each class (to export
     results) and `annotations` the JSON's path.
@@ -87,9 +88,15 @@ class SampleSet:
     faults: Faults = field(default_factory=Faults)
     category_ids: tuple[int, ...] | None = None
     annotations: Path | None = None
+    remarks: Faults = field(default_factory=Faults)
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    @property
+    def trainable(self) -> int:
+        """How many objects are neither difficult nor crowds."""
+        return sum(int((~(sample.difficult | sample.crowd)).sum()) for sample in self.samples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,7 @@ class Annotation:
     """One object as a source spells it: `edges_xyxy` in pixels, edges counted from 0."""
 
     class_id: int
-    edges_xyxy: tuple[float, float, float, float]
+    edges_xyxy: Edges
     difficult: bool = False
     crowd: bool = False
     area: float = 0.0
@@ -124,7 +131,13 @@ def sample_from_pixels(
     )
 
 
-def pixel_fault(edges_xyxy: tuple[float, float, float, float], size_wh: tuple[int, int]) -> str | None:
+NOTHING_COUNTS = "no image of the valid set has an object that counts, so AP measures nothing; check its labels"
+FRACTIONS = "box lies within the first pixel: is it in fractions of the image? Boxes must be in pixels"
+_FIRST_PIXEL = 1.001
+_FARTHEST = 2.0**31
+
+
+def pixel_fault(edges_xyxy: Edges, size_wh: tuple[int, int]) -> str | None:
     """What is wrong with a box in pixels, in words; None where nothing is."""
     x0, y0, x1, y1 = edges_xyxy
     if not np.isfinite(edges_xyxy).all():
@@ -133,4 +146,11 @@ def pixel_fault(edges_xyxy: tuple[float, float, float, float], size_wh: tuple[in
         return "box has no area"
     if x1 <= 0 or y1 <= 0 or x0 >= size_wh[0] or y0 >= size_wh[1]:
         return "box lies outside the image"
+    if max(map(abs, edges_xyxy)) > _FARTHEST:
+        return "box is larger than any image"
     return None
+
+
+def in_fractions(edges_xyxy: Edges, size_wh: tuple[int, int]) -> bool:
+    """Whether a box of an image seems to be in fractions of it, not in pixels: it ends within the first pixel."""
+    return max(edges_xyxy[2:]) <= _FIRST_PIXEL and min(size_wh) > 2

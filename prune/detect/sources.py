@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from prune.darknet.paths import expand_user, find_path
 from prune.detect.faults import Faults
 from prune.detect.image_list import list_lines
-from prune.detect.images import SUFFIXES, Image, is_image_name, orientation, read_image
+from prune.detect.images import SUFFIXES, Image, decode_fault, is_image_name, orientation, read_image
 from prune.errors import DataError, UsageError
 
 # FFmpeg writes faults to standard error by itself, unless told so before its first use; ours are counted and said once.
@@ -135,7 +136,7 @@ def count_frames(sources: Iterable[Source]) -> int:
 def _read_image(source: Source, faults: Faults) -> Iterator[Frame]:
     image = read_image(source.path, upright=True)
     if image is None:
-        faults.add("image does not decode, skipped", source.path)
+        faults.add(decode_fault(source.path, "image does not decode, skipped"), source.path)
         return
     if orientation(source.path.read_bytes()) != 1:
         faults.add("image turned as its camera's flag says; boxes are those of the turned picture", source.path)
@@ -173,10 +174,10 @@ def _facts(capture: cv2.VideoCapture) -> VideoFacts:
 
 def _expand(name: str, faults: Faults, leave_out: Path | None) -> list[tuple[Path, Path]]:
     """(root, file) of each file that one argument means; `root` is what its key will leave out."""
-    path = Path(name).expanduser()
-    if path.is_dir():
+    path = expand_user(name)
+    if os.path.isdir(path):
         return [(path, file) for file in _in_folder(path, leave_out)]
-    if path.exists():
+    if os.path.exists(path):
         if path.suffix.lower() in LIST_SUFFIXES:
             return [(file.parent, file) for file in _in_list(path, faults)]
         return [(path.parent, _known(path))]
@@ -204,7 +205,7 @@ def _in_folder(folder: Path, leave_out: Path | None) -> list[Path]:
 def _in_list(path: Path, faults: Faults) -> list[Path]:
     files = []
     for number, line in list_lines(path):
-        file = next((place for place in (Path(line).expanduser(), path.parent / line) if place.is_file()), None)
+        file = find_path(line, (Path(), path.parent), os.path.isfile)
         if file is None:
             faults.add("listed file does not exist, skipped", f"{path}:{number}")
         elif not _is_shown(file):
@@ -217,6 +218,8 @@ def _in_list(path: Path, faults: Faults) -> list[Path]:
 
 
 def _known(path: Path) -> Path:
+    if not os.path.isfile(path):
+        raise UsageError(f"--source {path}: is a pipe or a device, not a file; give a file")
     if not _is_shown(path):
         kinds = ", ".join(suffix[1:] for suffix in (*SUFFIXES, *VIDEO_SUFFIXES))
         raise UsageError(f"--source {path}: is no image, no video ({kinds}) and no text list (.txt); convert it")

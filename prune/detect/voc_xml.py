@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
@@ -10,10 +11,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prune.darknet.files import read_bytes
+from prune.darknet.impostors import HEAD, disguise
 from prune.detect.faults import Faults
 from prune.detect.image_list import list_lines
-from prune.detect.images import SUFFIXES, image_size, is_turned
-from prune.detect.sample import Annotation, Sample, SampleSet, pixel_fault, sample_from_pixels
+from prune.detect.images import SUFFIXES, decode_fault, image_size, is_turned
+from prune.detect.sample import (
+    FRACTIONS,
+    Annotation,
+    Sample,
+    SampleSet,
+    in_fractions,
+    pixel_fault,
+    sample_from_pixels,
+)
 from prune.errors import DataError
 
 _YES, _NO = frozenset({"1", "true", "yes"}), frozenset({"", "0", "false", "no"})
@@ -90,9 +100,9 @@ class _Reader:
         xml = xml_of(image)
         size = image_size(image)
         if size is None:
-            self.faults.add("image does not decode", image)
+            self.faults.add(decode_fault(image), image)
             return None
-        if not xml.is_file():
+        if not os.path.isfile(xml):
             self.faults.add(_NO_XML, image)
             return sample_from_pixels(image, stem, size, ())
         return self._annotated(image, xml, size)
@@ -102,14 +112,24 @@ class _Reader:
             self.images = _images_by_stem(self.root / "JPEGImages")
         return self.images.get(stem)
 
-    def _annotated(self, image: Path, xml: Path, size: tuple[int, int]) -> Sample | None:
+    def _tree(self, xml: Path) -> ET.Element | None:
+        """The root of an annotation; None, and counted, where it is not XML."""
+        content = read_bytes(xml, DataError)
+        shown = disguise(content[:HEAD])
+        if shown is not None and not shown.startswith("UTF-"):
+            self.faults.add(f"annotation is not XML but {shown}, image skipped", xml)
+            return None
         try:
-            tree = parse_xml(read_bytes(xml, DataError))
+            return parse_xml(content)
         except ET.ParseError as cause:
             self.faults.add("annotation is not XML, image skipped", f"{xml}:{cause.position[0]}")
-            return None
         except (LookupError, ValueError):
             self.faults.add("annotation is not in the encoding that it declares, image skipped", xml)
+        return None
+
+    def _annotated(self, image: Path, xml: Path, size: tuple[int, int]) -> Sample | None:
+        tree = self._tree(xml)
+        if tree is None:
             return None
         declared = _declared_size(tree)
         if declared is not None and is_turned(image, declared, size):
@@ -131,6 +151,8 @@ class _Reader:
         if fault or corners is None:
             self.faults.add(f"object skipped, {fault}", xml)
             return None
+        if in_fractions(corners, size):
+            self.faults.add(FRACTIONS, xml)
         return Annotation(
             self.class_ids[name],
             corners,
@@ -158,7 +180,8 @@ def parse_xml(content: bytes) -> ET.Element:
 
 def _images_by_stem(folder: Path) -> dict[str, Path]:
     """Every image of a folder by its stem; of two with one stem, the suffix that SUFFIXES names first."""
-    ranked = [(SUFFIXES.index(p.suffix.lower()), p) for p in folder.iterdir() if p.suffix.lower() in SUFFIXES]
+    images = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and os.path.isfile(path))
+    ranked = [(SUFFIXES.index(path.suffix.lower()), path) for path in images]
     return {path.stem: path for _, path in sorted(ranked, reverse=True)}
 
 

@@ -11,6 +11,7 @@ from prune.data.check import AnchorReport, CheckReport
 from prune.data.statistics import SplitStatistics
 from prune.detect.faults import Faults
 from prune.report.tables import format_table
+from prune.report.visible import visible
 
 MEASURES = (
     "images",
@@ -111,7 +112,7 @@ def other_number(anchors: AnchorReport) -> str:
 
 
 def _found(title: str, faults: Faults) -> Sequence[str]:
-    return [f"{title}:\n{faults.summary()}"] if faults else []
+    return ["\n".join([f"{title}:", *map(visible, faults.lines())])] if faults else []
 
 
 def verdict(report: CheckReport) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from prune.detect.fit import resize
 from prune.detect.images import Image
+from prune.report.visible import visible
 
 LONG_SIDE, QUALITY = 640, 80
 GENERATOR = '<meta name="generator" content="darknet-prune">'
@@ -19,8 +20,9 @@ GENERATOR = '<meta name="generator" content="darknet-prune">'
 
 
 def text(value: object) -> str:
-    """Escaped; what is no UTF-8 (names of files may be anything) becomes a question mark."""
-    return escape(str(value).encode("utf-8", errors="replace").decode("utf-8"))
+    """Escaped, control characters made visible; what is no UTF-8 (names of files may be anything) becomes a question
+    mark."""
+    return escape(visible(str(value)).encode("utf-8", errors="replace").decode("utf-8"))
 
 
 def page(title: str, sections: Iterable[str]) -> str:

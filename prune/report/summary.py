@@ -13,6 +13,7 @@ from typing import Any
 
 from prune import __version__
 from prune.darknet.files import is_unicode, sha256
+from prune.report.visible import visible_json
 
 FIELDS = ("command", "arguments", "versions", "seed", "inputs", "outputs", "wall_seconds")
 PACKAGES = ("torch", "numpy", "opencv-python", "opencv-python-headless", "pycocotools")
@@ -97,12 +98,13 @@ def drop_absent(value: Any) -> Any:
 
 
 def format_summary(summary: Mapping[str, Any]) -> str:
-    """The text of summary.json, with a final newline; letters as they are, but for those of a path that is not UTF-8.
+    """The text of summary.json, with a final newline; letters as they are, except those of a path that is not UTF-8
+    and those that would act in a terminal.
 
     Raises ValueError for NaN or infinity, which JSON has not.
     """
     text = json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False)
-    return (text if is_unicode(text) else json.dumps(summary, indent=2, allow_nan=False)) + "\n"
+    return visible_json(text if is_unicode(text) else json.dumps(summary, indent=2, allow_nan=False)) + "\n"
 
 
 def is_summary(text: str) -> bool:

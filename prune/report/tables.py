@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from prune.report.visible import visible
+
 NETWORK_ROWS = ("parameters", "bflops", "weights_bytes", "channels", "layers", "ap", "ap50", "ap75")
 
 
@@ -13,9 +15,10 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str
     None is shown as `-`.
     """
     texts = [[format_cell(cell) for cell in row] for row in rows]
-    widths = [max(len(line[i]) for line in [list(header), *texts]) for i in range(len(header))]
+    header = [format_cell(cell) for cell in header]
+    widths = [max(len(line[i]) for line in [header, *texts]) for i in range(len(header))]
     right = [all(isinstance(row[i], (int, float, type(None))) for row in rows) for i in range(len(header))]
-    lines = [list(header), ["-" * width for width in widths], *texts]
+    lines = [header, ["-" * width for width in widths], *texts]
     return "\n".join(_format_line(line, widths, right) for line in lines)
 
 
@@ -25,11 +28,12 @@ def _format_line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bo
 
 
 def format_cell(value: object) -> str:
-    """Whole numbers with thousands separators, others with four decimals or, if small, an exponent."""
+    """Whole numbers with thousands separators, others with four decimals or, if small, an exponent; text with its
+    control characters made visible."""
     if value is None:
         return "-"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)
+        return visible(str(value))
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.4f}" if value == 0 or abs(value) >= 5e-4 else f"{value:.2e}"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from prune.darknet.datafile import read_datafile
 from prune.darknet.netdef import NetDef
 from prune.darknet.shapes import largest_stride, network_size
 from prune.detect.channels import check_channels
-from prune.detect.sample import SampleSet
+from prune.detect.faults import Faults
+from prune.detect.sample import NOTHING_COUNTS, SampleSet
 from prune.detect.samples import read_samples
-from prune.errors import UsageError
+from prune.errors import DataError, UsageError
 from prune.train.job import Job
 from prune.train.sizes import rectangular_size
 
@@ -18,12 +20,37 @@ logger = logging.getLogger(__name__)
 
 
 def read_sets(job: Job) -> tuple[SampleSet, SampleSet | None]:
-    """The train split, and the valid split where the data file names one."""
+    """The train split, and the valid split where the data file names one. Raises DataError where no training image
+    has an object to learn."""
     datafile = read_datafile(job.data)
     valid = read_samples(datafile, "valid") if datafile.valid else None
+    train = read_samples(datafile, "train")
+    if not train.trainable:
+        raise DataError(datafile.require("train"), None, _nothing_to_learn(train))
     if valid is None:
         logger.warning("%s names no valid images: nothing is measured, the last epoch counts as the best", job.data)
-    return read_samples(datafile, "train"), valid
+    elif not valid.trainable:
+        logger.warning("%s: %s", datafile.require("valid"), NOTHING_COUNTS)
+    return train, valid
+
+
+def _nothing_to_learn(train: SampleSet) -> str:
+    """The message, with what was skipped or left out: that may be why."""
+    kinds = {"difficult": [s.difficult.sum() for s in train.samples], "crowd": [s.crowd.sum() for s in train.samples]}
+    left_out = [f"{sum(map(int, counts))} {kind} objects are not trained on" for kind, counts in kinds.items()]
+    why = [text for text in left_out if not text.startswith("0 ")] + list(train.faults.lines())
+    check = "check its labels" + (f" ({'; '.join(why)})" if why else "")
+    return f"no training image has an object to learn; {check}"
+
+
+def report_faults(found: Mapping[str, Faults], level: int = logging.WARNING) -> None:
+    """Log what was skipped, one line per kind, with the splits that have it: `train and valid: 2 × …`."""
+    splits: dict[str, list[str]] = {}
+    for split, faults in found.items():
+        for line in faults.lines():
+            splits.setdefault(line, []).append(split)
+    for line, names in splits.items():
+        logger.log(level, "%s: %s", " and ".join(names), line)
 
 
 def trained_netdef(netdef: NetDef, job: Job, samples: SampleSet) -> NetDef:

@@ -28,7 +28,7 @@ from prune.train.distributed import device_of, join_world, leave_world, wrap
 from prune.train.engine import Progress, Sink, Trainer
 from prune.train.frozen import freeze, frozen_layers, kept_freeze, unfollowed
 from prune.train.hooks import Batch, Hook
-from prune.train.inputs import check_classes, read_sets, trained_netdef
+from prune.train.inputs import check_classes, read_sets, report_faults, trained_netdef
 from prune.train.job import Job
 from prune.train.keeper import Keeper, export_weights
 from prune.train.memory import keep_freed_memory
@@ -66,6 +66,7 @@ class Session:
         self.train_set, self.valid_set = read_sets(job)
         self.netdef = trained_netdef(read_netdef(job.cfg), job, self.train_set)
         check_classes(self.netdef, self.train_set)
+        self._report_data()
         self.resumed = read_checkpoint(job.resume) if job.resume else None
         if self.resumed:
             kept = kept_freeze(job.train.freeze, self.resumed.settings)
@@ -120,13 +121,8 @@ class Session:
         self.progress = trainer.fit()
         if self.validator and self.world.writes and (measured == "best" or self.validator.latest is None):
             self._measure(trainer, measured)
-        for faults in (
-            self.train_set.faults,
-            self.batches.loader.dataset.faults,
-            *([self.valid_set.faults] if self.valid_set else []),
-            *([self.validator.faults] if self.validator else []),
-        ):
-            faults.log(logger)
+        undecoded = {"train": self.batches.loader.dataset.faults}
+        report_faults(undecoded | ({"valid": self.validator.faults} if self.validator else {}))
         leave_world(self.world)
         return self.progress
 
@@ -156,6 +152,12 @@ class Session:
             "train_images": len(self.train_set),
         }
         return cost | {"img_size": list(self.size_wh)} | metrics | counts | {"last": self.progress.last or None}
+
+    def _report_data(self) -> None:
+        """What reading the data has shown, before the hours of training. (What only decoding shows comes after.)"""
+        sets = {"train": self.train_set} | ({"valid": self.valid_set} if self.valid_set else {})
+        report_faults({split: found.remarks for split, found in sets.items()}, logging.INFO)
+        report_faults({split: found.faults for split, found in sets.items()})
 
     def _network(self) -> tuple[DarknetModel, int]:
         job = self.job

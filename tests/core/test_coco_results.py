@@ -75,6 +75,32 @@ def test_numbers_find_the_images_of_a_set_that_names_them_by_files(tmp_path: Pat
         read_results(written(tmp_path, entry(image_id=12)), image_set(tmp_path, ids=("12", "012")))
 
 
+@pytest.mark.parametrize("spell", [float, str])
+def test_ids_are_numbers_however_they_are_written(tmp_path: Path, spell: Any) -> None:
+    path = written(tmp_path, entry(image_id=spell(3), category_id=spell(9)))
+    (_, three), _ = read_results(path, image_set(tmp_path))
+    assert three.found.tolist() == [[10, 10, 50, 40, 0.9, 1]]
+
+
+def test_numbers_in_letters_find_images_whose_ids_are_numbers_in_letters(tmp_path: Path) -> None:
+    path = written(tmp_path, entry(image_id=12), entry(image_id="7.jpg"))
+    (first, second), _ = read_results(path, image_set(tmp_path, ("12", "7.jpg")))
+    assert (len(first.found), len(second.found)) == (1, 1)
+
+
+def test_a_number_that_two_images_mean_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="1 of 1 results are for images that are not in the set"):
+        read_results(written(tmp_path, entry(image_id=7)), image_set(tmp_path, ("7", "07")))
+
+
+def test_boxes_in_fractions_are_a_fault_that_says_so(tmp_path: Path) -> None:
+    small = entry(bbox=[0.1, 0.1, 0.3, 0.4])
+    _, faults = read_results(written(tmp_path, small, small), image_set(tmp_path))
+    assert [kind for kind in faults.counts if "fractions of the image" in kind]
+    _, faults = read_results(written(tmp_path, small, entry()), image_set(tmp_path))
+    assert not faults
+
+
 def test_results_for_images_that_are_not_in_the_set_are_refused_in_one_line(tmp_path: Path) -> None:
     path = written(tmp_path, entry(), entry(image_id=8), entry(image_id=None), entry(image_id=True))
     with pytest.raises(

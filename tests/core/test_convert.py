@@ -35,6 +35,21 @@ def run(data: DataFile | Path, to: Format, out: Path, choice: Choice = NOTHING) 
     return convert(datafile, ConvertSettings(to=to), choice, out)
 
 
+def test_objects_without_a_box_get_the_one_around_their_polygon_in_every_format(tmp_path: Path) -> None:
+    polygon = [[4.0, 2.0, 14.0, 2.0, 14.0, 12.0]]
+    thing = Thing(1, (0, 0, 1, 1), {"bbox": None, "segmentation": polygon, "category_id": 8.0, "image_id": "1"})
+    data = write_coco(tmp_path, [Picture("a.png", (40, 20), [thing])])
+    for to in ("coco", "voc", "darknet"):
+        done = run(data, to, tmp_path / to)
+        (sample,) = read(done.data).samples
+        assert sample.classes.tolist() == [1]
+        np.testing.assert_allclose(sample.pixel_edges((40, 20)), [[4, 2, 14, 12]], atol=1e-4)
+        assert "object without a box, the box around its polygon is taken" in done.notes.counts
+    written = json.loads((tmp_path / "coco/annotations/instances_train.json").read_text())["annotations"][0]
+    assert written["bbox"] == [4, 2, 10, 10]
+    assert written["segmentation"] == polygon
+
+
 def chain(data: DataFile, folder: Path, *formats: Format) -> Path:
     """Converts through several formats; the last `.data` file."""
     path = data.path

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import time
 from html.parser import HTMLParser
+from itertools import combinations
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prune.check import main
 from prune.cli import exit_code
@@ -348,6 +352,88 @@ class TestCommand:
         error = capsys.readouterr().err
         assert error.count("\n") == 1
         assert "holds no list of objects under 'images'; give a COCO instances JSON" in error
+
+
+def test_thousands_of_equal_lines_are_checked_in_linear_time(clean: DataFile) -> None:
+    label = clean.path.parent / "train/a.txt"
+    label.write_text(8000 * "0 .4 .5 .5 .5\n" + GOOD)
+    started = time.process_time()
+    report = examined(clean)
+    assert time.process_time() - started < 20
+    assert report.faults.counts["object twice: same class, same box"] == 7999
+
+
+def test_few_equal_boxes_are_all_pairs_and_many_one_each() -> None:
+    from prune.data.objects import MOST_PAIRS, same_boxes
+    from prune.detect.sample import Annotation, sample_from_pixels
+
+    def pairs(count: int) -> int:
+        boxes = [Annotation(0, (1 + 0.01 * (n % 3), 2, 30, 40)) for n in range(count)]
+        return len(same_boxes(sample_from_pixels(Path("a.jpg"), 1, (90, 90), boxes), (90, 90))[0])
+
+    assert [pairs(count) for count in (0, 1, 2, 3, 20)] == [0, 0, 1, 3, 190]
+    assert pairs(45) == 45 * 44 // 2 <= MOST_PAIRS
+    assert pairs(60) == 59
+
+
+@given(st.lists(st.tuples(*4 * [st.integers(0, 8)], st.integers(0, 1)), max_size=25))
+def test_equal_boxes_are_those_that_a_search_of_all_pairs_finds(rows: list[tuple[int, ...]]) -> None:
+    from prune.data.objects import SAME, same_boxes
+    from prune.detect.sample import Annotation, sample_from_pixels
+
+    edges = [(a * 0.04, b * 0.04, 9 + c * 0.04, 9 + d * 0.04) for a, b, c, d, _ in rows]
+    objects = [Annotation(row[4], box) for row, box in zip(rows, edges, strict=True)]
+    alike, mixed = same_boxes(sample_from_pixels(Path("a.jpg"), 1, (20, 20), objects), (20, 20))
+    wanted = {
+        (i, j)
+        for i, j in combinations(range(len(edges)), 2)
+        if all(abs(a - b) <= SAME for a, b in zip(edges[i], edges[j], strict=True))
+    }
+    assert sorted(map(tuple, [*alike.tolist(), *mixed.tolist()])) == sorted(wanted)
+    assert all(rows[i][4] == rows[j][4] for i, j in alike)
+    assert all(rows[i][4] != rows[j][4] for i, j in mixed)
+
+
+def test_polygons_are_remarked_and_labels_that_are_not_text_are_faults(clean: DataFile) -> None:
+    folder = clean.path.parent
+    (folder / "train/a.txt").write_text(f"{GOOD}0 .1 .1 .3 .1 .3 .3\n")
+    assert [kind for kind in examined(clean).remarks.counts if "polygon" in kind]
+    assert not examined(clean).faults
+    (folder / "train/a.txt").write_bytes(GOOD.encode("utf-16"))
+    (kind,) = examined(clean).faults.counts
+    assert "UTF-16" in kind
+
+
+def test_an_image_that_is_a_pointer_of_git_lfs_says_so(clean: DataFile) -> None:
+    (clean.path.parent / "train/a.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\n")
+    kind = "image does not decode: it is a pointer of Git LFS (run 'git lfs pull')"
+    assert examined(clean).faults.counts == {kind: 1}
+
+
+def test_objects_that_are_all_smaller_than_a_pixel_are_remarked(clean: DataFile) -> None:
+    folder = clean.path.parent
+    for stem in "ab":
+        (folder / f"train/{stem}.txt").write_text("0 .5 .5 .01 .01\n1 .2 .2 .01 .01\n2 .3 .3 .01 .01\n")
+    report = examined(clean)
+    (kind,) = report.remarks.counts
+    assert "fractions" in kind
+    assert report.remarks.places(kind) == ("train",)
+
+
+def test_names_cannot_act_in_the_terminal_or_on_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [write_split(tmp_path, "train", {"a\x1b[2J": "0 .5 .5 .5 .5\n1 .2 .2 .1 .1\n9 1 1 1 1\n"}, 0)]
+    data = write_descriptor(tmp_path, [*lines, "ke\x1by = 1"], ("cat\x1b]0;x\x07", "\u202edog"))
+    page = tmp_path / "page.html"
+    monkeypatch.setattr(sys, "argv", ["check", str(data.path), "--html", str(page)])
+    assert exit_code(main) == 3
+    captured = capsys.readouterr()
+    shown = captured.out + captured.err + page.read_text(encoding="utf-8")
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+    assert r"cat\x1b]0;x\x07" in captured.out
+    assert r"a\x1b[2J" in captured.out
+    assert r"unknown key 'ke\x1by'" in captured.err
 
 
 def test_many_objects_are_searched_for_twins_quickly_and_completely() -> None:

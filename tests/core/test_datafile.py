@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from prune.darknet.datafile import DataFile, read_datafile, read_names
-from prune.errors import DataError
+from prune.darknet.files import read_json
+from prune.darknet.netdef import read_netdef
+from prune.errors import CfgError, DataError
 
 
 def write(folder: Path, data: str, names: str = "cat\ndog\n") -> Path:
@@ -123,3 +127,80 @@ def test_blank_lines_end_a_names_file_but_do_not_interrupt_it(tmp_path: Path) ->
     path.write_text("\n\n")
     with pytest.raises(DataError, match="no class name"):
         read_names(path)
+
+
+def test_paths_written_on_windows_lead_somewhere(tmp_path: Path) -> None:
+    read(tmp_path / "d", "classes=2\nnames=set.names\n")
+    path = tmp_path / "win.data"
+    path.write_bytes(b"classes=2\r\nnames=d\\set.names\r\ntrain=.\\d\\train.txt\r\nvalid_images=d\\\r\n")
+    data = read_datafile(path)
+    assert data.names == ("cat", "dog")
+    assert data.train == data.require("train") == tmp_path / "d/train.txt"
+    assert data.require("valid_images") == tmp_path / "d"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"classes={5000 * '9'}\nnames=set.names\n", r"set\.data:1: classes = '9{20}…' must be a whole number"),
+        ("classes=2\nnames=~nosuchuser/set.names\n", r"set\.data:2: names: '~nosuchuser/set\.names' is neither"),
+        (f"classes=2\nnames={5000 * 'x'}\n", r"set\.data:2: names: 'x{200}…' is neither"),
+        ("classes=2\nnames=C:\\d\\set.names\n", r"set\.data:2: names: 'C:\\d\\set\.names' is neither"),
+    ],
+)
+def test_values_of_absurd_size_or_kind_are_one_short_line(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(DataError, match=told) as caught:
+        read(tmp_path, text)
+    assert len(str(caught.value)) < 600
+
+
+def test_a_value_that_no_file_can_have_only_matters_when_it_is_needed(tmp_path: Path) -> None:
+    data = read(tmp_path, f"classes=2\nnames=set.names\ntrain=~nosuchuser/a.txt\nvalid={5000 * 'x'}\n")
+    for split in ("train", "valid"):
+        with pytest.raises(DataError, match=f"{split}: "):
+            data.require(split)
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n"
+DISGUISES = [
+    ("cat\ndog\n".encode("utf-16"), "is UTF-16 text, save it as UTF-8"),
+    ("cat\ndog\n".encode("utf-16-be"), "is UTF-16 text, save it as UTF-8"),
+    ("猫\n狗\n".encode("utf-16-le"), "contains NUL bytes: it is binary, or UTF-16 text; save it as UTF-8"),
+    (LFS, r"is a pointer of Git LFS \(run 'git lfs pull'\)"),
+    (b"<!DOCTYPE html>\n<html>", "is a web page"),
+    (b"\x1f\x8b\x08\0", "is a gzip archive, unpack it"),
+    (b"cat\0\1\2\n", "contains NUL bytes"),
+]
+
+
+@pytest.mark.parametrize(("content", "told"), DISGUISES)
+def test_what_is_not_text_is_named_in_one_line(tmp_path: Path, content: bytes, told: str) -> None:
+    path = write(tmp_path, "classes=2\nnames=set.names\n")
+    (tmp_path / "set.names").write_bytes(content)
+    with pytest.raises(DataError, match=rf"set\.names: {told}"):
+        read_datafile(path)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"set\.data: {told}"):
+        read_datafile(path)
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(DataError, match=rf"a\.json: {told}"):
+        read_json(tmp_path / "a.json")
+
+
+def test_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    path = write(tmp_path, "classes=2\nnames=pipe\n")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="pipe: is a pipe or a device, not a file; give a file"):
+        read_datafile(path)
+    with pytest.raises(DataError, match="zero: is a pipe or a device"):
+        read_json("/dev/zero")
+    with pytest.raises(CfgError, match="pipe: is a pipe or a device"):
+        read_netdef(tmp_path / "pipe")
+
+
+def test_a_hundred_thousand_names_are_read_quickly(tmp_path: Path) -> None:
+    (tmp_path / "set.names").write_text("".join(f"n{number}\n" for number in range(100_000)) + "n5\n")
+    started = time.process_time()
+    with pytest.raises(DataError, match=r"set\.names:100001: 'n5' stands on line 6 too"):
+        read_names(tmp_path / "set.names")
+    assert time.process_time() - started < 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,123 @@ class TestCoco:
     def test_categories_that_do_not_map_are_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="2 categories but 'names' has 3, and 'cow'"):
             read_samples(self.write(tmp_path, [], names="cow hound horse"), "train")
+
+    @pytest.mark.parametrize("spell", [float, str, lambda number: f"{number:04d}"])
+    def test_ids_are_numbers_however_they_are_written(self, tmp_path: Path, spell: Callable[[int], object]) -> None:
+        write_image(tmp_path / "pics" / "a.jpg")
+        boxes = [coco_annotation(1, 3, [0, 0, 4, 4]), coco_annotation(1, 18, [4, 4, 8, 8])]
+        plain = {"images": [{"id": 1, "file_name": "a.jpg", "width": 40, "height": 20}], "annotations": boxes}
+        plain["categories"] = [dict(category) for category in self.CATEGORIES]
+        for part, keys in (("images", ["id"]), ("annotations", ["image_id", "category_id"]), ("categories", ["id"])):
+            content = json.loads(json.dumps(plain))
+            for record in content[part]:
+                record.update({key: spell(record[key]) for key in keys})
+            (tmp_path / "train.json").write_text(json.dumps(content))
+            found = read_samples(write_data(tmp_path, "train.json", extra="train_images=pics\n"), "train")
+            assert found.samples[0].classes.tolist() == [0, 1], part
+            assert found.category_ids == (3, 18)
+            assert not found.faults
+
+    def test_an_image_id_that_may_be_two_is_none(self, tmp_path: Path) -> None:
+        data = self.write(tmp_path, [coco_annotation(7, 3, [0, 0, 4, 4])])
+        write_image(tmp_path / "pics" / "b.jpg")
+        content = json.loads((tmp_path / "train.json").read_text())
+        content["images"] = [{"id": "7", "file_name": "a.jpg"}, {"id": "07", "file_name": "b.jpg"}]
+        (tmp_path / "train.json").write_text(json.dumps(content))
+        found = read_samples(data, "train")
+        assert [len(sample.classes) for sample in found.samples] == [0, 0]
+        assert found.faults.counts == {"annotation of an image the JSON does not hold": 1}
+
+    def test_a_size_in_floats_is_a_size(self, tmp_path: Path) -> None:
+        data = self.write(tmp_path, [coco_annotation(0, 3, [10, 5, 20, 20])])
+        text = (tmp_path / "train.json").read_text()
+        (tmp_path / "train.json").write_text(text.replace('"width": 40, "height": 20', '"width": 80.0, "height": 40.0'))
+        assert read_samples(data, "train").samples[0].size_wh == (80, 40)
+
+    def test_two_names_of_one_category_are_an_error(self, tmp_path: Path) -> None:
+        categories: tuple[dict[str, object], ...] = ({"id": 3, "name": "puss"}, {"id": "3", "name": "hound"})
+        with pytest.raises(DataError, match="the categories 'puss' and 'hound' have the same id, 3"):
+            read_samples(self.write(tmp_path, [], categories=categories), "train")
+
+    def test_file_names_written_on_windows_are_understood(self, tmp_path: Path) -> None:
+        data = self.write(tmp_path, [coco_annotation(0, 3, [0, 0, 4, 4])])
+        write_image(tmp_path / "pics/day 1/a.jpg")
+        text = (tmp_path / "train.json").read_text()
+        (tmp_path / "train.json").write_text(text.replace("a.jpg", "day 1\\\\a.jpg"))
+        assert read_samples(data, "train").samples[0].image == tmp_path / "pics/day 1/a.jpg"
+
+    @pytest.mark.parametrize(
+        "segmentation", [[[4, 2, 14, 2, 14, 12]], [4, 2, 14, 2, 14, 12], [[4, 2, 9, 2, 9, 5], [9, 3, 14, 3, 14, 12.0]]]
+    )
+    @pytest.mark.parametrize("box", ["absent", None, []])
+    def test_without_a_box_the_one_around_the_polygon_is_taken(
+        self, tmp_path: Path, segmentation: list[Any], box: object
+    ) -> None:
+        annotation = coco_annotation(0, 3, box, segmentation=segmentation)
+        if box == "absent":
+            del annotation["bbox"]
+        found = read_samples(self.write(tmp_path, [annotation]), "train")
+        np.testing.assert_array_equal(found.samples[0].pixel_edges((40, 20)), [[4, 2, 14, 12]])
+        assert found.remarks.counts == {"object without a box, the box around its polygon is taken": 1}
+        assert list(found.faults.counts) == ["listed image does not exist"]
+
+    @pytest.mark.parametrize(
+        ("segmentation", "reason"),
+        [
+            ({"counts": "abc", "size": [20, 40]}, "it has no box, and its segmentation is run-length encoded"),
+            (None, "it has no box and no polygon"),
+            ([], "it has no box and no polygon"),
+            ([[1, 2, 3, 4]], "it has no box, and its polygon is not pairs of at least three points"),
+            ([[1, 2, 3, 4, 5, 6, 7]], "it has no box, and its polygon is not pairs of at least three points"),
+            ([[1, 2, 3, 4, 5, "6"]], "it has no box, and its polygon is not pairs of at least three points"),
+            ([[1, 2, 3, 4, 5, 10**400]], "it has no box, and its polygon is not pairs of at least three points"),
+            ([7], "it has no box, and its polygon is not pairs of at least three points"),
+        ],
+    )
+    def test_an_object_with_neither_is_named(self, tmp_path: Path, segmentation: object, reason: str) -> None:
+        faulty = coco_annotation(0, 3, None, segmentation=segmentation)
+        found = read_samples(self.write(tmp_path, [faulty, coco_annotation(0, 3, [0, 0, 4, 4])]), "train")
+        assert len(found.samples[0].classes) == 1
+        assert found.faults.counts[f"object skipped, {reason}"] == 1
+
+    def test_boxes_in_fractions_are_a_fault_that_says_so(self, tmp_path: Path) -> None:
+        annotations = [coco_annotation(0, 3, [0.1, 0.2, 0.5, 0.8]), coco_annotation(0, 18, [3, 3, 0.9, 0.9])]
+        found = read_samples(self.write(tmp_path, annotations), "train")
+        kinds = [kind for kind in found.faults.counts if "fractions of the image" in kind]
+        assert [found.faults.counts[kind] for kind in kinds] == [1]
+        assert len(found.samples[0].classes) == 2
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"bbox": "1,2,3,4"},
+            {"bbox": {"x": 1}},
+            {"bbox": [1e308, 0, 1e308, 4]},
+            {"bbox": [0, 0, 1e300, 4]},
+            {"bbox": [0, 0, 4, 1 << 40]},
+            {"category_id": [3]},
+            {"category_id": 5000 * "9"},
+            {"image_id": {"a": 1}},
+            {"image_id": 1e300},
+        ],
+    )
+    def test_values_of_absurd_size_or_type_are_one_fault(self, tmp_path: Path, changes: dict[str, Any]) -> None:
+        faulty = coco_annotation(0, 3, [0, 0, 4, 4]) | changes | {"id": 5000 * "x"}
+        found = read_samples(self.write(tmp_path, [faulty, coco_annotation(0, 3, [0, 0, 4, 4])]), "train")
+        assert len(found.samples[0].classes) == 1
+        assert found.faults.total == 2  # and the missing b.jpg
+        assert all(len(line) < 400 for line in found.faults.lines())
+
+    @pytest.mark.parametrize("category", [{"id": 3, "name": ["puss"]}, {"id": True, "name": "puss"}, {"name": "puss"}])
+    def test_a_category_of_absurd_type_is_one_line(self, tmp_path: Path, category: dict[str, object]) -> None:
+        with pytest.raises(DataError, match="a category has no numeric 'id' or no 'name'"):
+            read_samples(self.write(tmp_path, [], categories=(category,)), "train")
+
+    def test_an_image_that_is_a_pointer_of_git_lfs_says_so(self, tmp_path: Path) -> None:
+        data = self.write(tmp_path, [])
+        (tmp_path / "pics/b.jpg").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n")
+        kind = "image does not decode: it is a pointer of Git LFS (run 'git lfs pull')"
+        assert read_samples(data, "train").faults.counts == {kind: 1}
 
     def test_the_image_folder_must_be_given(self, tmp_path: Path) -> None:
         self.write(tmp_path, [])

@@ -272,6 +272,18 @@ def test_skipped_labels_and_images_are_reported(
     assert told.count("1 × label line skipped, class") == 1
 
 
+def test_data_that_measure_nothing_are_said_to(
+    run: Run, weights: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty"
+    make_shapes(["--out", str(empty), "--train", "1", "--valid", "1", "--size", "64"])
+    (empty / "labels/valid/valid-00000.txt").write_text("")
+    told = "no image of the valid set has an object that counts, so AP measures nothing"
+    for path, said in ((empty / "shapes.data", True), (data, False)):
+        assert run(prune_channel.main, "--cfg", NANO, "--weights", weights, "--data", path, "--dry-run") == 0
+        assert (told in capsys.readouterr().err) == said
+
+
 def test_a_dry_run_writes_nothing(run: Run, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     arguments = ("--cfg", NANO, "--weights", weights, "--dry-run", "--out", out)

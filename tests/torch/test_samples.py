@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,82 @@ class TestImageList:
         data = write_list(tmp_path, {"a": "0 .5 .5 .5 .5"})
         (tmp_path / "train.txt").write_bytes(b"images\\a.jpg\r\n")
         assert len(read_samples(data, "train").samples[0].classes) == 1
+
+    @pytest.mark.parametrize("line", ["images\\a.jpg", ".\\images\\a.jpg", "~nosuchuser\\x.jpg\r\nimages/a.jpg"])
+    def test_every_spelling_of_windows_is_understood(self, tmp_path: Path, line: str) -> None:
+        data = write_list(tmp_path, {"a": "0 .5 .5 .5 .5"})
+        (tmp_path / "train.txt").write_bytes(f"{line}\r\n".encode())
+        assert [sample.image.name for sample in read_samples(data, "train").samples] == ["a.jpg"]
+
+    def test_polygons_are_taken_as_the_box_around_them_and_remarked(self, tmp_path: Path) -> None:
+        triangle, quad = "1 .2 .1 .6 .3 .4 .5", "0 .1 .1 .5 .1 .5 .6 .1 .6"
+        found = read_samples(write_list(tmp_path, {"a": f"{triangle}\n0 .5 .5 .2 .2\n{quad}\n"}), "train")
+        (sample,) = found.samples
+        np.testing.assert_allclose(sample.boxes, [[0.4, 0.3, 0.4, 0.4], [0.5, 0.5, 0.2, 0.2], [0.3, 0.35, 0.4, 0.5]])
+        assert sample.classes.tolist() == [1, 0, 0]
+        assert not found.faults
+        (kind,) = found.remarks.counts
+        assert kind.startswith("label line is a polygon, the box around it is taken")
+        assert found.remarks.places(kind) == (f"{tmp_path}/labels/a.txt:1", f"{tmp_path}/labels/a.txt:3")
+
+    @pytest.mark.parametrize(
+        ("line", "reason"),
+        [
+            ("0 .1 .1 .5 .1 .5 .6 .1", "not five numbers"),
+            ("0 .1 .1 .5 .1 .5 x", "not five numbers"),
+            ("0 10 10 50 10 50 60", "box is not in fractions of the image (0 … 1)"),
+            ("7 .1 .1 .5 .1 .5 .6", "class is not in 0 … 1"),
+            ("0 .1 .1 .1 .1 .1 .6", "box has no area"),
+            ("0 .1 .1 .5 .1 .5 inf", "not five numbers"),
+            ("0 1e308 .1 -1e308 .1 .5 .2", "a number is not finite"),
+        ],
+    )
+    def test_what_is_no_polygon_is_skipped_and_named(self, tmp_path: Path, line: str, reason: str) -> None:
+        found = read_samples(write_list(tmp_path, {"a": f"{line}\n0 .5 .5 .2 .2\n"}), "train")
+        assert len(found.samples[0].classes) == 1
+        assert found.faults.counts == {f"label line skipped, {reason}": 1}
+        assert not found.remarks
+
+    @pytest.mark.parametrize(
+        ("content", "told"),
+        [
+            ("0 .5 .5 .5 .5\n".encode("utf-16"), "it is UTF-16 text, save it as UTF-8"),
+            (b"version https://git-lfs.github.com/spec/v1\noid", "it is a pointer of Git LFS (run 'git lfs pull')"),
+            (b"<html>", "it is a web page"),
+            (b"\1\0\2", "it contains NUL bytes"),
+        ],
+    )
+    def test_a_label_file_that_is_not_text_is_one_fault(self, tmp_path: Path, content: bytes, told: str) -> None:
+        data = write_list(tmp_path, {"a": "", "b": "0 .5 .5 .5 .5"})
+        (tmp_path / "labels/a.txt").write_bytes(content)
+        found = read_samples(data, "train")
+        (kind,) = found.faults.counts
+        assert kind.startswith("label file skipped, not plain text: ")
+        assert told in kind
+        assert found.faults.places(kind) == (f"{tmp_path}/labels/a.txt",)
+        assert [len(sample.classes) for sample in found.samples] == [0, 1]
+
+    def test_a_list_that_is_a_web_page_or_a_pipe_is_refused(self, tmp_path: Path) -> None:
+        data = write_list(tmp_path, {"a": "0 .5 .5 .5 .5"})
+        (tmp_path / "train.txt").write_text("<!DOCTYPE html>\n<title>404</title>")
+        with pytest.raises(DataError, match=r"train\.txt: is a web page, not the file itself"):
+            read_samples(data, "train")
+        (tmp_path / "train.txt").unlink()
+        os.mkfifo(tmp_path / "train.txt")
+        with pytest.raises(DataError, match=r"train\.txt: is a pipe or a device"):
+            read_samples(data, "train")
+
+    def test_a_label_that_is_a_pipe_is_refused(self, tmp_path: Path) -> None:
+        data = write_list(tmp_path, {"a": None})
+        os.mkfifo(tmp_path / "labels/a.txt")
+        with pytest.raises(DataError, match=r"labels/a\.txt: is a pipe or a device"):
+            read_samples(data, "train")
+
+    def test_a_list_in_another_encoding_is_pointed_at_where_nothing_is_found(self, tmp_path: Path) -> None:
+        data = write_list(tmp_path, {"a": "0 .5 .5 .5 .5"})
+        (tmp_path / "train.txt").write_bytes("训练集/a.jpg\n".encode("gbk"))
+        with pytest.raises(DataError, match="or save the list as UTF-8"):
+            read_samples(data, "train")
 
     def test_some_objects_of_a_sample_can_be_taken(self, tmp_path: Path) -> None:
         sample = read_samples(write_list(tmp_path, {"a": "1 .5 .5 .5 .5\n0 .2 .2 .1 .1"}), "train").samples[0]

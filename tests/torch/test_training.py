@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -111,6 +112,67 @@ def test_stretch_is_written_into_the_cfg_too(folder: Path, monkeypatch: pytest.M
     assert run(monkeypatch, train, f"{BASE} out --stretch --img-size 64 --epochs 1") == 0
     netdef = read_netdef(folder / "out/model.cfg")
     assert (netdef.net.letter_box, netdef.net.width, netdef.net.height) == (False, 64, 64)
+
+
+@pytest.mark.parametrize("command", [train, finetune, train_sparse])
+def test_training_without_an_object_to_learn_ends_before_it_begins(
+    folder: Path, command: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for label in (folder / "labels").iterdir():
+        label.write_text("0 24 20 8 8\n")
+    assert run(monkeypatch, command, f"{BASE} out") == 2
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1
+    assert "train.txt: no training image has an object to learn; check its labels (8 × label line skipped" in error[0]
+    assert not (folder / "out").exists()
+
+
+def test_training_on_difficult_objects_alone_ends_before_it_begins(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "hard").mkdir()
+    for number in range(8):
+        (folder / f"labels/{number}.txt").replace(folder / f"hard/{number}.txt")
+        (folder / f"labels/{number}.txt").touch()
+    (folder / "hard.txt").write_text("".join(f"hard/{number}.png\n" for number in range(8)))
+    with (folder / "a.data").open("a") as file:
+        file.write("train_difficult=hard.txt\n")
+    assert run(monkeypatch, train, f"{BASE} out") == 2
+    assert "no object" not in (told := capsys.readouterr().err)
+    assert "(8 difficult objects are not trained on)" in told
+
+
+def test_what_reading_has_skipped_is_said_once_and_before_the_first_epoch(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, line in ((0, "0 24 20 8 8"), (6, "0 .5 .5 .2"), (9, "5 .5 .5 .2 .2"), (1, "0 .1 .1 .4 .1 .4 .4")):
+        with (folder / f"labels/{number}.txt").open("a") as file:
+            file.write(f"{line}\n")
+    (folder / "images/3.png").write_bytes(b"no image")
+    assert run(monkeypatch, train, f"{BASE} out".replace(" --quiet", "")) == 0
+    lines = capsys.readouterr().err.splitlines()
+    epoch = next(number for number, line in enumerate(lines) if line.startswith("epoch 0"))
+    before, after = lines[:epoch], lines[epoch:]
+    told = {
+        "warning: train: 1 × label line skipped, box is not in fractions of the image (0 … 1)": before,
+        "warning: train and valid: 1 × label line skipped, not five numbers": before,
+        "warning: valid: 1 × label line skipped, class is not in 0 … 1": before,
+        "train: 1 × label line is a polygon": before,
+        "warning: train: 1 × image does not decode": after,
+    }
+    for text, place in told.items():
+        assert len([line for line in lines if line.startswith(text)]) == 1, text
+        assert any(line.startswith(text) for line in place), text
+
+
+def test_a_valid_set_that_measures_nothing_is_said_before_the_first_epoch(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (8, 9):
+        (folder / f"labels/{number}.txt").write_text("")
+    (folder / "valid.txt").write_text(f"{folder}/images/8.png\n{folder}/images/9.png\n")
+    assert run(monkeypatch, train, f"{BASE} out --epochs 1") == 0
+    assert "valid.txt: no image of the valid set has an object that counts" in capsys.readouterr().err
 
 
 def test_an_earlier_result_is_kept_unless_told_otherwise(

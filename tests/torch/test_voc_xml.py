@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,41 @@ class TestVoc:
         found = read_samples(self.write(tmp_path, {"a": objects}), "train")
         assert found.samples[0].difficult.tolist() == [True, True, False, False, False, False]
         assert found.faults.counts == {"<difficult> is neither 0 nor 1, taken as 0": 1}
+
+    def test_boxes_in_fractions_are_a_fault_that_says_so(self, tmp_path: Path) -> None:
+        found = read_samples(self.write(tmp_path, {"a": voc_object("cat", (0.1, 0.2, 0.9, 1.0))}), "train")
+        (kind,) = found.faults.counts
+        assert "in fractions of the image" in kind
+
+    def test_an_annotation_that_is_a_web_page_or_a_pointer_says_so(self, tmp_path: Path) -> None:
+        data = self.write(tmp_path, {"a": voc_object("cat", (1, 1, 9, 9)), "b": "x", "c": "x"})
+        (tmp_path / "Annotations/b.xml").write_text("<html><body></body></html>")
+        (tmp_path / "Annotations/c.xml").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\n")
+        assert read_samples(data, "train").faults.counts == {
+            "annotation is not XML but a web page, image skipped": 1,
+            "annotation is not XML but a pointer of Git LFS (run 'git lfs pull'), image skipped": 1,
+        }
+
+    def test_an_annotation_in_utf16_is_read(self, tmp_path: Path) -> None:
+        data = self.write(tmp_path, {"a": "x"})
+        document = f"<annotation>{voc_object('cat', (1, 1, 9, 9))}</annotation>"
+        (tmp_path / "Annotations/a.xml").write_bytes(document.encode("utf-16"))
+        assert read_samples(data, "train").samples[0].classes.tolist() == [0]
+
+    @pytest.mark.parametrize("value", [5000 * "9", "1e999", "1e300", "9e18", "²", ""])
+    def test_numbers_of_absurd_size_are_one_fault(self, tmp_path: Path, value: str) -> None:
+        good = voc_object("cat", (1, 1, 9, 9))
+        size = f"<size><width>{value}</width><height>{value}</height></size>"
+        found = read_samples(self.write(tmp_path, {"a": size + good + voc_object("cat", (1, 1, 9, value))}), "train")
+        assert found.samples[0].classes.tolist() == [0]
+        assert found.faults.total == 1
+        assert all(len(line) < 300 for line in found.faults.lines())
+
+    def test_a_pipe_among_the_images_is_not_waited_for(self, tmp_path: Path) -> None:
+        data = self.write(tmp_path, {"a": voc_object("cat", (1, 1, 9, 9)), "b": "x"})
+        (tmp_path / "JPEGImages/b.jpg").unlink()
+        os.mkfifo(tmp_path / "JPEGImages/b.jpg")
+        assert read_samples(data, "train").faults.counts == {"listed image does not exist": 1}
 
     def test_an_image_listed_again_has_an_id_of_its_own(self, tmp_path: Path) -> None:
         data = self.write(tmp_path, {"a": voc_object("cat", (1, 1, 9, 9)), "b": ""})
