@@ -45,7 +45,7 @@ def read_image_list(
         labels = read_labels(label, len(names), faults, remarks) if label else no_labels()
         samples.append(_sample(image, image_id, labels))
     if difficult is not None:
-        samples = _with_difficult(samples, [line for line, _ in found], difficult, len(names), faults)
+        samples = _with_difficult(samples, [line for line, _ in found], difficult, len(names), faults, remarks)
     return SampleSet(tuple(samples), names, "list", faults, remarks=remarks)
 
 
@@ -86,7 +86,7 @@ def _sample(image: Path, image_id: str, labels: Labels) -> Sample:
 
 
 def _with_difficult(
-    samples: Sequence[Sample], line_numbers: Sequence[int], path: Path, classes: int, faults: Faults
+    samples: Sequence[Sample], line_numbers: Sequence[int], path: Path, classes: int, faults: Faults, remarks: Faults
 ) -> list[Sample]:
     """The samples with the difficult objects of Darknet's parallel list added, matched line by line. Raises DataError
     where it is too short, or leads to no label at all."""
@@ -103,7 +103,7 @@ def _with_difficult(
         if label is None:
             missing += 1
             faults.add("no label file of difficult objects", f"{path}:{number}")
-        labels = read_labels(label, classes, faults) if label else no_labels()
+        labels = read_labels(label, classes, faults, remarks) if label else no_labels()
         extended.append(_add_difficult(sample, labels))
     if missing == len(samples):
         message = f"none of its {missing} lines leads to a label file (first: '{by_line[line_numbers[0]]}')"
