@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from prune.cli.groups import require
-from prune.darknet.files import read_text
+from prune.darknet.files import decode_text, read_bytes
 from prune.errors import FileError
 
 
@@ -41,7 +41,7 @@ def refuse_foreign(path: Path, is_ours: Callable[[str], bool], what: str) -> Non
         return
     ours = False
     with suppress(FileError):
-        ours = path.is_file() and is_ours(read_text(path))
+        ours = path.is_file() and is_ours(decode_text(read_bytes(path)))  # read_text refuses web pages
     require(ours, f"{path} exists and is not {what} written by this project: choose another file, or remove it")
 
 
