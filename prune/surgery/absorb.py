@@ -71,9 +71,8 @@ class Absorbing(Domain[Constant]):
         shift = _shift(record, x.value, layer.groups)
         if x.value.any():
             self._absorb(layer, record, shift)
-        cut = ~self.kept[self.graph.trace.born(layer.index, layer.filters)]
-        if layer.index in self.dead:
-            cut = np.ones_like(cut)
+        kept = self.kept[self.graph.trace.born(layer.index, layer.filters)]
+        cut = np.ones_like(kept) if layer.index in self.dead else ~kept
         value, strength = record.bias.astype(np.float64), own_strength(record)
         if is_depthwise(layer, len(x.value)):
             value, strength = inherited(record, shift, strength, x.strength)
@@ -87,7 +86,7 @@ class Absorbing(Domain[Constant]):
         strength = np.where(constant, strength, np.nan)
         if layer.index in self.dead:
             self._lose(layer, ~constant, "ends a removed block without a γ; what it computed is lost")
-            strength[~constant] = np.inf  # it counts as the constant 0 from here on, so that what is added to it passes
+            strength[~constant & kept] = np.inf  # the constant 0 from here on, so that what is added to it passes
         return Constant(value, strength)
 
     def _absorb(self, layer: Convolutional, record: ConvParams, shift: Array) -> None:
