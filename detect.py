@@ -59,8 +59,7 @@ def main() -> int:
 
     models = [load_network(n, weights, run.device) for n, (_, weights) in zip(netdefs, pairs, strict=True)]
     titles = [network_title(role, n) for role, n in zip(("original", "pruned"), netdefs, strict=False)]
-    command.begin_writing()
-    with Album(command.out, names, titles, settings) as album:
+    with Album(command.begin_writing(), names, titles, settings) as album:
         for seen in predict(models, read_frames(sources, faults, not run.quiet), settings):
             album.add(seen)
     faults.log()

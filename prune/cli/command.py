@@ -82,11 +82,12 @@ class Command:
         if not self.run.quiet:
             print(visible_lines(text), file=sys.stderr if self._prints_json() else sys.stdout, flush=True)
 
-    def begin_writing(self) -> None:
-        """Take away the summary of the run that is replaced: until this one is finished, it would vouch for a mixture
+    def begin_writing(self) -> Path:
+        """The out folder, from now on written to: take away the summary of the run that is replaced: until this one is finished, it would vouch for a mixture
         of both runs' files."""
         if self.run.overwrite:
             (self.out / SUMMARY).unlink(missing_ok=True)
+        return self.out
 
     def finish(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Write `summary.json` (where there is an out folder) and `--json`; returns the summary.
