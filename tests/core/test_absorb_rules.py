@@ -148,6 +148,28 @@ def test_a_sum_leaves_the_addend_that_is_read_elsewhere_as_dead_as_it_was() -> N
     assert np.abs(means[0] - means[1]).max() > 1e-6
 
 
+@pytest.mark.parametrize(
+    ("layer", "cut", "outputs"),
+    [
+        ("[maxpool]\nmaxpool_depth=1\nout_channels=4\nsize=1\nstride=1\n", (1, 5), (4, (1,))),
+        ("[reorg]\nstride=2\n", (4, 5, 6, 7), (32, (7, 15, 22, 30))),
+    ],
+)
+def test_what_is_made_of_several_channels_is_only_as_dead_as_the_least_dead_of_them(
+    layer: str, cut: tuple[int, ...], outputs: tuple[int, tuple[int, ...]]
+) -> None:
+    """The last of the cut channels has γ = 0.5, the others 0.01; of `outputs` (width, those made of the last and of
+    others) the depthwise convolution has γ = 0.1: it is dead by its own, so that its mean does not matter.
+    """
+    width, mixed = outputs
+    task = task_of(cbl(8, size=1, stride=3) + layer + cbl(width, groups=width) + WIDE, {0: [1]})
+    task = changed(task, 0, gamma=dict.fromkeys(cut, 0.01) | {cut[-1]: 0.5})
+    task = changed(task, 2, gamma=dict.fromkeys(mixed, 0.1))
+    changes = [changed(task, 2, mean=dict.fromkeys(mixed, mean)) for mean in (0.0, 3.0)]
+    before, after = (mean_of(change.pruned().weights, 3) for change in changes)
+    np.testing.assert_array_equal(before, after)
+
+
 EQUAL = dict.fromkeys(range(8), 1.5)
 
 

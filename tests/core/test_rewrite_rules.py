@@ -25,9 +25,10 @@ def test_a_reference_to_the_first_layer_stays_relative_or_absolute(before: str, 
     assert f"layers=-1,{after}\n" in text
 
 
-def test_references_that_do_not_change_keep_their_text() -> None:
-    text = format_netdef(without(cbl(4) + "[route]\nlayers= 0 , 0\n" + cbl(4) + BLOCK + "from=-3\n" + cbl(4), 5))
-    assert "layers= 0 , 0\n" in text
+@pytest.mark.parametrize("text", ["layers= 0 , 0\n", "layers=00,0\n"])
+def test_references_that_do_not_change_keep_their_text(text: str) -> None:
+    layers = cbl(4) + f"[route]\n{text}" + cbl(4) + BLOCK + "from=-3\n" + cbl(4)
+    assert text in format_netdef(without(layers, 5))
 
 
 def test_where_fewer_inputs_are_left_than_were_named_mixed_references_become_absolute() -> None:
