@@ -10,12 +10,12 @@ if __name__ == "__main__":  # before anything that takes its time
 from pathlib import Path
 
 from prune import cli
-from prune.darknet.files import refuse_overwriting
 from prune.darknet.netdef import read_netdef
-from prune.detect.faults import Faults
-from prune.detect.picturing import DetectSettings, NamesArgs, check_names, class_count
-from prune.detect.sources import find_sources, read_frames
+from prune.detect.predict_settings import DetectSettings, NamesArgs, check_names, class_count
+from prune.files.writing import refuse_overwriting
 from prune.report.kept import output_names
+from prune.samples.faults import Faults
+from prune.samples.sources import find_sources, read_frames
 
 EXAMPLE = "python detect.py --cfg net.cfg --weights net.weights --names data/coco.names --source photos --out runs/seen"
 SOURCE = "images, folders (with all below), globs, videos, text lists of them"
@@ -54,8 +54,9 @@ def main() -> int:
         check_names(netdef, names)
 
     from prune.detect.predict import predict  # torch comes in here, after the arguments parsed
+    from prune.model.files import load_network
     from prune.report.album import Album
-    from prune.report.networks import load_network, network_title
+    from prune.report.networks import network_title
 
     models = [load_network(n, weights, run.device) for n, (_, weights) in zip(netdefs, pairs, strict=True)]
     titles = [network_title(role, n) for role, n in zip(("original", "pruned"), netdefs, strict=False)]

@@ -17,12 +17,13 @@ from prune.cli.evaluation import Evaluation, MeasuredArgs, close_evaluation, out
 from prune.darknet.datafile import read_datafile
 from prune.darknet.netdef import read_netdef
 from prune.darknet.shapes import network_size
-from prune.detect.coco_results import read_results
-from prune.detect.measure import measure
-from prune.detect.metrics import ResultsFile
-from prune.detect.samples import SampleSet, read_samples
 from prune.detect.settings import EvaluateSettings, KeepSettings
 from prune.graph.cost import network_cost
+from prune.metrics.coco_results import read_results
+from prune.metrics.measure import measure
+from prune.metrics.result import ResultsFile
+from prune.samples.read import read_samples
+from prune.samples.sample import SampleSet
 
 EXAMPLE = "python evaluate.py --cfg net.cfg --weights net.weights --data data/coco.data --ap coco --per-class"
 IMAGE_FLAGS = ("img_size", "letterbox", "batch_size", "workers", "progress")
@@ -52,9 +53,9 @@ def evaluate_network(
 ) -> tuple[Evaluation, Mapping[str, Any]]:
     from prune.detect.evaluate import examine  # torch comes in here, after the arguments parsed
     from prune.model.build import build
+    from prune.model.device import select_device
+    from prune.model.files import read_exact
     from prune.model.state import load_weights
-    from prune.train.device import select_device
-    from prune.train.start import read_exact
 
     netdef = read_netdef(cfg)
     load_weights(model := build(netdef), read_exact(weights, netdef))

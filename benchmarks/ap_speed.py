@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.places import ROOT
-from prune.detect.coco import CocoTruth, coco_ap
+from prune.metrics.coco import CocoTruth, coco_ap
 from prune.report.tables import format_table
 
 Floats = NDArray[np.float64]

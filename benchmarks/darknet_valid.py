@@ -18,16 +18,16 @@ from benchmarks.coco_opencv import TWELVE
 from benchmarks.places import SHARED, require
 from prune.darknet.netdef import read_netdef
 from prune.darknet.weights import read_weights
-from prune.detect.coco_json import read_coco
-from prune.detect.coco_results import read_results
 from prune.detect.evaluate import evaluate
-from prune.detect.measure import measure
-from prune.detect.metrics import ResultsFile
-from prune.detect.sample import SampleSet
 from prune.detect.settings import EvaluateSettings
+from prune.metrics.coco_results import read_results
+from prune.metrics.measure import measure
+from prune.metrics.result import ResultsFile
 from prune.model.build import build
 from prune.model.state import load_weights
 from prune.report.tables import format_table
+from prune.samples.coco_json import read_coco
+from prune.samples.sample import SampleSet
 
 CLOSE = 5e-4
 

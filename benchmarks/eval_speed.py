@@ -20,21 +20,21 @@ from benchmarks.places import ROOT, SHARED, require
 from prune.darknet.datafile import read_names
 from prune.darknet.netdef import read_netdef
 from prune.darknet.weights import read_weights
-from prune.detect.coco_json import read_coco
-from prune.detect.dataset import EvalDataset
 from prune.detect.decode import decode
-from prune.detect.detected import Detected
 from prune.detect.evaluate import detect, evaluate, make_loader, network_input, nms_settings, one_thread, select
-from prune.detect.fit import fit_for, fit_image, size_of
 from prune.detect.fused import fused
-from prune.detect.loaders import EvalBatch
-from prune.detect.measure import measure
-from prune.detect.metrics import Inference
-from prune.detect.sample import SampleSet
 from prune.detect.settings import EvaluateSettings
+from prune.loading.dataset import EvalDataset
+from prune.loading.loaders import EvalBatch
+from prune.metrics.detections import Detected
+from prune.metrics.measure import measure
+from prune.metrics.result import Inference
 from prune.model.build import DarknetModel, build
 from prune.model.state import load_weights
 from prune.report.tables import format_table
+from prune.samples.coco_json import read_coco
+from prune.samples.fit import fit_for, fit_image, size_of
+from prune.samples.sample import SampleSet
 
 
 class Clock:

@@ -24,9 +24,9 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.fuzz_exercise import Gate, exercise, make_case
 from benchmarks.places import default_places, find_cfgs, require
-from prune.darknet.files import read_text
 from prune.darknet.netdef import parse_netdef
 from prune.errors import PruneError
+from prune.files.reading import read_text
 from prune.surgery.apply import Pruned
 
 EVERY_SECTION = Path(__file__).with_name("every_section.cfg")

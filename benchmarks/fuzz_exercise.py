@@ -12,11 +12,12 @@ import numpy as np
 
 from benchmarks.fuzz_mutate import mutate_cfg
 from benchmarks.fuzz_weights import mutate_weights
-from prune.darknet.files import encode_text
 from prune.darknet.netdef import NetDef, format_netdef, parse_netdef
+from prune.darknet.records import Weights
 from prune.darknet.shapes import shapes
-from prune.darknet.weights import Weights, random_weights, read_partial, read_weights, write_weights
+from prune.darknet.weights import random_weights, read_partial, read_weights, write_weights
 from prune.errors import GateError, PruneError
+from prune.files.writing import encode_text
 from prune.graph.blocks import find_blocks, removable_blocks
 from prune.graph.channels import TIES, trace_groups
 from prune.graph.cost import network_cost

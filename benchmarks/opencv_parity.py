@@ -20,7 +20,6 @@ import torch
 from numpy.typing import NDArray
 
 from prune.darknet.cfg import Section
-from prune.darknet.files import atomic_write
 from prune.darknet.layers import (
     Connected,
     Convolutional,
@@ -35,8 +34,10 @@ from prune.darknet.layers import (
     Upsample,
 )
 from prune.darknet.netdef import NetDef, format_netdef, from_sections
-from prune.darknet.weights import ConvParams, Weights, write_weights
+from prune.darknet.records import ConvParams, Weights
+from prune.darknet.weights import write_weights
 from prune.detect.decode import decode_head
+from prune.files.writing import atomic_write
 from prune.model.build import build
 from prune.model.state import load_weights
 

@@ -22,7 +22,8 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.places import require  # noqa: E402
 from prune.darknet.netdef import read_netdef  # noqa: E402
-from prune.darknet.weights import Weights, random_weights, write_weights  # noqa: E402
+from prune.darknet.records import Weights  # noqa: E402
+from prune.darknet.weights import random_weights, write_weights  # noqa: E402
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.places import default_places, find_cfgs, require
 from benchmarks.zoo_row import Row
 from benchmarks.zoo_table import format_table
-from prune.darknet.files import atomic_write
+from prune.files.writing import atomic_write
 
 
 def main() -> int:

@@ -11,11 +11,12 @@ from typing import get_args
 
 from benchmarks.zoo_parity import second_opinion, tame_weights
 from benchmarks.zoo_row import PARITY, Blocks, Cut, Row
-from prune.darknet.files import encode_text, read_text
 from prune.darknet.netdef import NetDef, format_netdef, parse_netdef
+from prune.darknet.records import Weights
 from prune.darknet.shapes import largest_stride
-from prune.darknet.weights import Weights
 from prune.errors import PruneError
+from prune.files.reading import read_text
+from prune.files.writing import encode_text
 from prune.graph.blocks import find_blocks
 from prune.graph.channels import ChannelGraph, trace_groups
 from prune.graph.cost import network_cost

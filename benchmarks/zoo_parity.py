@@ -11,7 +11,8 @@ import numpy as np
 from benchmarks.opencv_parity import UnreadError, our_outputs, parity, relative
 from benchmarks.zoo_row import PARITY
 from prune.darknet.netdef import NetDef
-from prune.darknet.weights import ConvParams, Weights, random_weights
+from prune.darknet.records import ConvParams, Weights
+from prune.darknet.weights import random_weights
 from tests.torch import reference
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from prune.cli import Parser, add_options, run_command, setup_logging, take
 from prune.cli.groups import require
-from prune.darknet.files import atomic_write, refuse_overwriting
 from prune.darknet.netdef import format_netdef, read_netdef
-from prune.darknet.temporary import remove_leftovers
+from prune.files.temporary import remove_leftovers
+from prune.files.writing import atomic_write, refuse_overwriting
 from prune.report.visible import visible
 from prune.surgery.classes import adapt_classes
 

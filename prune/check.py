@@ -14,10 +14,10 @@ from pathlib import Path
 from prune.cli import Parser, RunArgs, add_options, open_command, parse_size, require, run_command, take
 from prune.cli.outputs import refuse_existing, refuse_foreign
 from prune.darknet.datafile import read_datafile
-from prune.darknet.files import atomic_write, refuse_overwriting
 from prune.darknet.netdef import read_netdef
-from prune.darknet.temporary import remove_leftovers
 from prune.data.check import CheckReport, CheckSettings, check
+from prune.files.temporary import remove_leftovers
+from prune.files.writing import atomic_write, refuse_overwriting
 from prune.report.check_page import check_page
 from prune.report.check_text import check_text, verdict
 from prune.report.html import is_page

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from prune.cli import Parser, add_options, run_command, take
-from prune.darknet.files import read_json
-from prune.detect.coco_boxes import finite
 from prune.errors import DataError, TargetError
+from prune.files.reading import read_json
 from prune.report.tables import format_table
 from prune.report.visible import visible_lines
+from prune.samples.coco_boxes import finite
 
 EXAMPLE = "python -m prune.compare runs/demo/baseline runs/demo/finetune --behind 0.01"
 METRICS = ("ap", "ap50", "ap75")

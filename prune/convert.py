@@ -12,11 +12,12 @@ from pathlib import Path
 
 from prune.cli import Parser, RunArgs, add_options, open_command, run_command, take
 from prune.darknet.datafile import read_datafile
-from prune.darknet.files import atomic_write, read_text
 from prune.data.choice import Choice
 from prune.data.convert import Conversion, ConvertSettings, convert
 from prune.data.manifest import SUMMARY
 from prune.data.staging import check_free
+from prune.files.reading import read_text
+from prune.files.writing import atomic_write
 from prune.report.summary import FileRecord, format_summary
 from prune.report.tables import format_table
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from prune.darknet.netdef import NetDef
+from prune.darknet.records import ConvParams, Weights
 from prune.darknet.shapes import input_channels
-from prune.darknet.weights import ConvParams, Weights
 from prune.graph.channels import trace_groups
 from prune.plan.types import PrunePlan, block_at, digest
 from prune.surgery.apply import Pruned, apply

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prune.darknet.datafile import DataFile, read_datafile
-from prune.detect.sample import SampleSet
-from prune.detect.samples import Split, read_samples
+from prune.samples.read import Split, read_samples
+from prune.samples.sample import SampleSet
 
 NAMES = ("cat", "dog", "cow")
 

@@ -32,7 +32,7 @@ from prune.darknet.layers import (
     Upsample,
 )
 from prune.darknet.netdef import NetDef
-from prune.darknet.weights import ConvParams, Weights
+from prune.darknet.records import ConvParams, Weights
 from tests.oracle_maps import Array, Flags, Maps, NotConstantError, activated, largest, pooled, reordered
 
 __all__ = ["Array", "NotConstantError", "deviation", "forward"]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from prune.darknet.layers import Convolutional
 from prune.darknet.layout import Slot, slots
 from prune.darknet.netdef import NetDef, parse_netdef
-from prune.darknet.weights import ConvParams, Floats, Header, Record, ShortcutParams, Weights
+from prune.darknet.records import ConvParams, Floats, Header, Record, ShortcutParams, Weights
 from prune.graph.blocks import removable_blocks
 from prune.graph.channels import ChannelGraph, PruneGroup, trace_groups
 from prune.plan.channel import RULES, ChannelPolicy, plan_channels

@@ -15,9 +15,10 @@ from prune.cli.groups import RunArgs, require
 from prune.cli.json_out import check_json, is_stdout, print_json, write_json
 from prune.cli.lock import FolderLock, is_first_process
 from prune.cli.outputs import check_creatable, earlier_outputs, refuse_existing
-from prune.darknet.files import atomic_write, refuse_overwriting, sha256
-from prune.darknet.temporary import remove_leftovers
 from prune.errors import UsageError
+from prune.files.reading import sha256
+from prune.files.temporary import remove_leftovers
+from prune.files.writing import atomic_write, refuse_overwriting
 from prune.report.summary import FileRecord, build_summary, file_records, format_summary
 from prune.report.visible import visible, visible_lines
 
@@ -83,8 +84,8 @@ class Command:
             print(visible_lines(text), file=sys.stderr if self._prints_json() else sys.stdout, flush=True)
 
     def begin_writing(self) -> Path:
-        """The out folder, from now on written to: take away the summary of the run that is replaced: until this one is finished, it would vouch for a mixture
-        of both runs' files."""
+        """The out folder, which is written to from now on: the summary of the run that is replaced is removed. Until
+        this one is finished, it would vouch for a mixture of both runs' files."""
         if self.run.overwrite:
             (self.out / SUMMARY).unlink(missing_ok=True)
         return self.out

@@ -10,16 +10,16 @@ from typing import Any
 
 from prune.cli.command import Command
 from prune.cli.groups import RunArgs, require
-from prune.darknet.files import atomic_write
-from prune.detect.detected import Detected
-from prune.detect.faults import Faults
-from prune.detect.findings import Findings, best_rows, findings
-from prune.detect.measure import check_objects, protocol_notes, with_findings, write_detections
-from prune.detect.metrics import Metrics
-from prune.detect.sample import SampleSet
 from prune.detect.settings import EvaluateSettings, KeepSettings
+from prune.files.writing import atomic_write
+from prune.metrics.detections import Detected
+from prune.metrics.findings import Findings, best_rows, findings
+from prune.metrics.measure import check_objects, protocol_notes, with_findings, write_detections
+from prune.metrics.result import Metrics
 from prune.report.plots import MISSING, PLOTS, available, save_plots
 from prune.report.tables import format_table
+from prune.samples.faults import Faults
+from prune.samples.sample import SampleSet
 
 TABLES = ("per_class.csv", "confusion.csv")
 JUDGING = ("ap", "points", "iou_thres", "thresh")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prune.cli.groups import require
 from prune.cli.outputs import refuse_foreign
-from prune.darknet.files import atomic_write, naming, refuse_overwriting
+from prune.files.writing import atomic_write, naming, refuse_overwriting
 from prune.report.summary import is_summary
 
 

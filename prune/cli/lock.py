@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from prune import startup
-from prune.darknet.locks import lock_folder
 from prune.errors import UsageError
+from prune.files.locks import lock_folder
 
 _held: weakref.WeakSet[FolderLock] = weakref.WeakSet()
 

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from prune.cli.groups import require
-from prune.darknet.files import decode_text, read_bytes
 from prune.errors import FileError
+from prune.files.reading import decode_text, read_bytes
 
 
 def check_creatable(folder: Path) -> None:

@@ -13,20 +13,22 @@ from prune.cli.command import Command, open_command
 from prune.cli.groups import ImageArgs, MaybeDataArgs, NetworkArgs, RunArgs, require
 from prune.cli.parser import Parser, add_options, take
 from prune.darknet.datafile import read_datafile
-from prune.darknet.files import atomic_write
 from prune.darknet.netdef import NetDef, format_netdef, read_netdef
+from prune.darknet.records import Weights
 from prune.darknet.seen import clear_note
 from prune.darknet.shapes import network_size
-from prune.darknet.weights import Weights, write_weights
-from prune.detect.faults import Faults
-from prune.detect.sample import NOTHING_COUNTS, SampleSet
-from prune.detect.samples import read_samples
-from prune.detect.settings import EvaluateSettings, Protocol
+from prune.darknet.weights import write_weights
+from prune.detect.settings import EvaluateSettings
 from prune.errors import PlanError
+from prune.files.writing import atomic_write
 from prune.graph.channels import trace_groups
 from prune.graph.cost import network_cost
+from prune.metrics.settings import Protocol
 from prune.plan.types import PrunePlan, format_plan, read_plan
 from prune.report.tables import format_before_after
+from prune.samples.faults import Faults
+from prune.samples.read import read_samples
+from prune.samples.sample import NOTHING_COUNTS, SampleSet
 
 if TYPE_CHECKING:
     from prune.surgery.apply import Pruned
@@ -109,7 +111,7 @@ def open_pruning(namespace: argparse.Namespace, writes: bool) -> tuple[Pair, Com
     if samples is not None and not samples.trainable:
         _log.warning("%s: %s", data.data, NOTHING_COUNTS)
 
-    from prune.train.start import read_exact  # torch comes in here, after the arguments parsed
+    from prune.model.files import read_exact  # torch comes in here, after the arguments parsed
 
     settings = EvaluateSettings(
         ap=args.ap,
@@ -171,8 +173,8 @@ def _measure(
 ) -> tuple[dict[str, Any], Faults]:
     from prune.detect.evaluate import examine
     from prune.model.build import build
+    from prune.model.device import select_device
     from prune.model.state import load_weights
-    from prune.train.device import select_device
 
     model = build(netdef)
     load_weights(model, weights)

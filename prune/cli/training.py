@@ -12,8 +12,9 @@ from prune.cli.command import Command, open_command
 from prune.cli.groups import DataArgs, ImageArgs, RunArgs, StartArgs
 from prune.cli.parser import Parser, add_options, take
 from prune.darknet.seen import clear_note
-from prune.detect.augment import AugmentSettings
-from prune.detect.settings import LossSettings, Protocol
+from prune.detect.settings import LossSettings
+from prune.loading.augment import AugmentSettings
+from prune.metrics.settings import Protocol
 from prune.report.tables import format_table
 from prune.train.job import Job
 from prune.train.settings import TrainSettings

@@ -6,7 +6,7 @@ import unicodedata
 
 _BLANKS = ("Zs", "Zl", "Zp", "Cf", "Cc")
 _LATIN_1_BLANK = "\udca0"
-"""The byte of a no-break space in a Latin-1 file, as `prune.darknet.files.read_text` hands it on."""
+"""The byte of a no-break space in a Latin-1 file, as `prune.files.reading.read_text` hands it on."""
 _FULL_WIDTH = range(0xFF01, 0xFF5F)
 """Full-width forms of the ASCII characters from ! to ~."""
 

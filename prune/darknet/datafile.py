@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prune.darknet.files import is_unicode, read_text
-from prune.darknet.paths import expand_user, find_path
 from prune.darknet.ultralytics import ultralytics_message
 from prune.errors import DataError
+from prune.files.paths import expand_user, find_path
+from prune.files.reading import is_unicode, read_text
 
 _log = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from prune.darknet.cfg import Document, Section, format_document, parse_document, shown
 from prune.darknet.convolutions import resolved_shares
-from prune.darknet.files import read_bytes, read_text
 from prune.darknet.layers import Convolutional, Head, Layer, NetOptions
 from prune.darknet.sections import read_layer, read_net
 from prune.darknet.soundness import check_cfg_kind
 from prune.errors import CfgError, PlanError
+from prune.files.reading import read_bytes, read_text
 
 log = logging.getLogger(__name__)
 MOST_LAYERS = 10_000

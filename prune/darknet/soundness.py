@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from prune.darknet.impostors import HEAD, disguise, impostor_message
 from prune.darknet.records import ConvParams, Weights
 from prune.errors import CfgError, WeightsError
+from prune.files.impostors import HEAD, disguise, impostor_message
 
 _TEXT = frozenset(b"\t\r\n") | frozenset(range(0x20, 0x7F))
 _HEADERS = tuple(np.array([0, minor], "<i4").tobytes() for minor in (1, 2, 3))

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from prune.darknet.files import atomic_file, read_bytes
 from prune.darknet.layers import Convolutional
 from prune.darknet.layout import Slot, slots
 from prune.darknet.misfit import classes_phrase, classes_that_fit
@@ -15,6 +14,8 @@ from prune.darknet.netdef import NetDef
 from prune.darknet.records import ConvParams, Floats, Header, Record, ShortcutParams, Weights
 from prune.darknet.soundness import check_kind, check_values
 from prune.errors import WeightsError
+from prune.files.reading import read_bytes
+from prune.files.writing import atomic_file
 
 __all__ = [
     "ConvParams",

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from prune.darknet.layers import Head, Region, Yolo
 from prune.darknet.netdef import NetDef
 from prune.darknet.shapes import shapes
-from prune.detect.fit import fit_for
-from prune.detect.sample import Sample
 from prune.errors import UsageError
+from prune.samples.fit import fit_for
+from prune.samples.sample import Sample
 
 Sizes = NDArray[np.float64]
 RECALLS = (0.5, 0.7)

@@ -25,10 +25,10 @@ from prune.data.pixels import Look, look_at_all
 from prune.data.shots import Shot, examples
 from prune.data.split_check import check_split
 from prune.data.statistics import SplitStatistics, Wh, split_statistics
-from prune.detect.faults import Faults
-from prune.detect.sample import Sample, SampleSet
-from prune.detect.samples import SPLITS, Split, read_samples
 from prune.errors import DataError, UsageError
+from prune.samples.faults import Faults
+from prune.samples.read import SPLITS, Split, read_samples
+from prune.samples.sample import Sample, SampleSet
 
 NO_OBJECTS = "class without an object in {}"
 

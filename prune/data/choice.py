@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from prune.detect.faults import Faults
-from prune.detect.sample import Sample, SampleSet
 from prune.errors import UsageError
+from prune.samples.faults import Faults
+from prune.samples.sample import Sample, SampleSet
 
 OTHER_CLASS = "object of a class that --classes leaves out"
 DIFFICULT = "difficult object left out (--drop-difficult)"

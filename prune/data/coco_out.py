@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prune.data.target import Item, Target
-from prune.detect.coco_boxes import has_box
-from prune.detect.coco_json import load_instances
-from prune.detect.ids import number_id, plain_id
-from prune.detect.sample import Sample, SampleSet
-from prune.detect.samples import Split
+from prune.samples.coco_boxes import has_box
+from prune.samples.coco_json import load_instances
+from prune.samples.ids import number_id, plain_id
+from prune.samples.read import Split
+from prune.samples.sample import Sample, SampleSet
 
 Record = dict[str, Any]
 IDS_REPEAT = "annotation ids are missing, 0 or no numbers, or repeat; new ones given"

@@ -14,10 +14,10 @@ from prune.data.darknet_out import labelable, write_darknet
 from prune.data.staging import staged_folder
 from prune.data.target import Handling, Item, Target, items_of
 from prune.data.voc_out import write_voc
-from prune.detect.faults import Faults
-from prune.detect.sample import SampleSet
-from prune.detect.samples import SPLITS, Split, read_samples
 from prune.errors import DataError, UsageError
+from prune.samples.faults import Faults
+from prune.samples.read import SPLITS, Split, read_samples
+from prune.samples.sample import SampleSet
 
 _IMAGE_FOLDERS = frozenset({"images", "JPEGImages"})
 Format = Literal["coco", "voc", "darknet"]

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prune.data.target import Item, Target
-from prune.detect.edges import Boxes, clip_edges, to_centres
-from prune.detect.faults import Faults
-from prune.detect.samples import Split
+from prune.samples.boxes import Boxes, clip_edges, to_centres
+from prune.samples.faults import Faults
+from prune.samples.read import Split
 
 SMALLEST = 2e-6
 """The least side of a box, as a fraction of the image: readers take less for no box at all."""

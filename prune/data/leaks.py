@@ -7,9 +7,9 @@ from pathlib import Path
 
 from prune.data.pixels import Look
 from prune.data.shots import Shot, add_shot
-from prune.detect.faults import Faults
-from prune.detect.sample import Sample, SampleSet
-from prune.detect.samples import Split
+from prune.samples.faults import Faults
+from prune.samples.read import Split
+from prune.samples.sample import Sample, SampleSet
 
 SAME_FILE = {True: "image twice in {}: the same file", False: "image in train and in valid: the same file"}
 SAME_PIXELS = {True: "image twice in {}: the same pixels", False: "image in train and in valid: the same pixels"}

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from prune.darknet.files import sha256
+from prune.files.reading import sha256
 
 SUMMARY = "summary.json"
 LINK = "-> "

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
-from prune.darknet.files import is_unicode
-from prune.detect.images import image_suffix, is_image_name
+from prune.files.reading import is_unicode
+from prune.samples.images import image_suffix, is_image_name
 
 
 def unique_names(images: Sequence[Path]) -> list[str]:

@@ -8,7 +8,7 @@ from itertools import islice, product
 import numpy as np
 from numpy.typing import NDArray
 
-from prune.detect.sample import Sample
+from prune.samples.sample import Sample
 
 SAME = 0.1
 """Two boxes are the same if none of their edges are farther apart, in pixels: what rounding leaves."""

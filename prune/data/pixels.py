@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from prune.detect.images import orientation, read_image
+from prune.samples.images import orientation, read_image
 
 _JPEG, _STANDALONE = b"\xff\xd8", (0x01, *range(0xD0, 0xD8))
 _PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"

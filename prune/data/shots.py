@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from prune.data.statistics import Wh
-from prune.detect.sample import Sample
-from prune.detect.samples import Split
+from prune.samples.read import Split
+from prune.samples.sample import Sample
 
 PER_KIND, EXAMPLES = 4, 8
 

@@ -11,11 +11,11 @@ from prune.data.objects import OVERHANG, overhanging, same_boxes
 from prune.data.pixels import Look
 from prune.data.shots import Shot, add_shot
 from prune.data.statistics import Wh
-from prune.detect.faults import Faults
-from prune.detect.images import decode_fault
-from prune.detect.labels import find_label, label_text, overhangs
-from prune.detect.sample import Sample, SampleSet
-from prune.detect.samples import Split
+from prune.samples.faults import Faults
+from prune.samples.images import decode_fault
+from prune.samples.labels import find_label, label_text, overhangs
+from prune.samples.read import Split
+from prune.samples.sample import Sample, SampleSet
 
 CUT_OFF = "image is cut off, its end is missing"
 TWICE = "object twice: same class, same box"

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from prune.darknet.files import naming
-from prune.darknet.locks import lock_folder
 from prune.data.manifest import foreign_entry, read_manifest, remove_listed
 from prune.errors import UsageError
+from prune.files.locks import lock_folder
+from prune.files.writing import naming
 
 NEW, OLD = "new", "old"
 SUFFIX = ".prune"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prune.detect.edges import area
-from prune.detect.sample import Sample
+from prune.samples.boxes import area
+from prune.samples.sample import Sample
 
 SMALL, LARGE = 32.0**2, 96.0**2
 """COCO's bounds of small, medium and large objects, in pixels² of the image (cocodataset.org, "Detection

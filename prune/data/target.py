@@ -13,15 +13,15 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 
-from prune.darknet.files import encode_text, naming
 from prune.data.manifest import link_entry
 from prune.data.naming import unique_names
-from prune.detect.edges import Boxes
-from prune.detect.faults import Faults
-from prune.detect.images import decode_fault, image_size
-from prune.detect.sample import Sample, SampleSet
-from prune.detect.samples import Split
 from prune.errors import UsageError
+from prune.files.writing import encode_text, naming
+from prune.samples.boxes import Boxes
+from prune.samples.faults import Faults
+from prune.samples.images import decode_fault, image_size
+from prune.samples.read import Split
+from prune.samples.sample import Sample, SampleSet
 
 Handling = Literal["link", "copy"]
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prune.data.target import Item, Target
-from prune.detect.edges import Boxes
-from prune.detect.samples import Split
-from prune.detect.voc_xml import parse_xml, xml_of
+from prune.samples.boxes import Boxes
+from prune.samples.read import Split
+from prune.samples.voc_xml import parse_xml, xml_of
 
 SET_NAMES: dict[Split, str] = {"train": "train", "valid": "val"}
 NARROWEST = 1.001

@@ -13,22 +13,22 @@ from tqdm import tqdm
 
 from prune.darknet.layers import Yolo
 from prune.darknet.shapes import largest_stride, network_size
-from prune.detect.channels import check_channels
-from prune.detect.dataset import EvalDataset
 from prune.detect.decode import decode
-from prune.detect.detected import Detected
-from prune.detect.faults import Faults
-from prune.detect.fit import Fit
 from prune.detect.fused import fused
-from prune.detect.images import none_decodes
-from prune.detect.loaders import EvalBatch, EvalLoader, eval_loader
-from prune.detect.measure import measure
-from prune.detect.metrics import Inference, Metrics
 from prune.detect.nms import nms_batch
-from prune.detect.sample import SampleSet
 from prune.detect.settings import EvaluateSettings, NmsSettings
 from prune.errors import DataError, UsageError
+from prune.loading.dataset import EvalDataset
+from prune.loading.loaders import EvalBatch, EvalLoader, eval_loader
+from prune.metrics.detections import Detected
+from prune.metrics.measure import measure
+from prune.metrics.result import Inference, Metrics
 from prune.model.build import DarknetModel
+from prune.samples.channels import check_channels
+from prune.samples.faults import Faults
+from prune.samples.fit import Fit
+from prune.samples.images import none_decodes
+from prune.samples.sample import SampleSet
 
 
 def evaluate(model: DarknetModel, samples: SampleSet, settings: EvaluateSettings) -> Metrics:

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 
 from prune.darknet.shapes import largest_stride
-from prune.detect.edges import Boxes, area
 from prune.detect.evaluate import detect
-from prune.detect.fit import fit_for, fit_image, planes
-from prune.detect.labels import no_labels
-from prune.detect.loaders import EvalBatch
-from prune.detect.picturing import DetectSettings
-from prune.detect.sample import Sample
-from prune.detect.sources import Frame
+from prune.detect.predict_settings import DetectSettings
 from prune.errors import UsageError
+from prune.loading.loaders import EvalBatch
 from prune.model.build import DarknetModel
+from prune.samples.boxes import Boxes, area
+from prune.samples.fit import fit_for, fit_image, planes
+from prune.samples.labels import no_labels
+from prune.samples.sample import Sample
+from prune.samples.sources import Frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,18 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from prune.errors import UsageError
+from prune.metrics.settings import ScoreSettings
+from prune.samples.fit import Resize
 
 IouKind = Literal["iou", "giou", "diou", "ciou"]
-Protocol = Literal["coco", "voc07", "voc10", "darknet"]
 NmsKind = Literal["greedy", "diou"]
-Resize = Literal["half-pixel", "align-corners"]
-"""Where the samples of a bilinear resize lie: between pixel centres as OpenCV has it, or from corner pixel to corner
-pixel as in Darknet, whose values are not rounded to bytes."""
-
-
-def default_protocol(source: str) -> Protocol:
-    """The protocol of a data set's source (`SampleSet.source`): COCO's for COCO data, else VOC's of 2010."""
-    return "coco" if source == "coco" else "voc10"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,21 +89,14 @@ class NmsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluateSettings:
-    """How a network is measured. `ap` None follows the data's source; the thresholds, the resize and the kind of
-    NMS that are None follow the protocol; `img_size` and `letterbox` the network's cfg.
+class EvaluateSettings(ScoreSettings):
+    """How a network is measured: how its detections are made, and how they are scored. The thresholds, the resize and
+    the kind of NMS that are None follow the protocol; `img_size` and `letterbox` the network's cfg.
 
     `img_size`: (width, height) of the network's input in pixels. `rect`: letterbox without the border, as far as
     the stride allows. `fuse`: fold batch norms into their convolutions first (the same numbers to about 1e-6).
     """
 
-    ap: Protocol | None = field(
-        default=None,
-        metadata={
-            "help": "coco: IoU .50:.95; voc07: 11 points; voc10: area; darknet: as `detector map` "
-            "(default: coco for COCO data, else voc10)"
-        },
-    )
     conf_thres: float | None = field(
         default=None, metadata={"help": "lowest score that counts (default: 0.001; darknet: 0.005)", "metavar": "X"}
     )
@@ -129,14 +115,6 @@ class EvaluateSettings:
         default=0,
         metadata={"help": "the best so many of an image, 0: all (COCO counts 100 of each class)", "metavar": "N"},
     )
-    points: Literal[0, 11, 101] = field(
-        default=0,
-        metadata={"help": "darknet: recall points of the AP, 0: area under the curve", "parse": int},
-    )
-    iou_thres: float = field(default=0.5, metadata={"help": "darknet: a hit overlaps by more", "metavar": "X"})
-    thresh: float = field(
-        default=0.25, metadata={"help": "darknet: hits and misses are counted above this score", "metavar": "X"}
-    )
     resize: Resize | None = field(
         default=None,
         metadata={"help": "how images are scaled (default: half-pixel, as OpenCV; darknet: align-corners)"},
@@ -153,13 +131,9 @@ class EvaluateSettings:
     progress: bool = False
 
     def __post_init__(self) -> None:
+        ScoreSettings.__post_init__(self)
         if self.batch_size < 1:
             raise UsageError(f"--batch-size {self.batch_size} must be at least 1")
-        if self.points not in (0, 11, 101):
-            raise UsageError(f"--points {self.points} must be 0, 11 or 101")
-        for name in ("iou_thres", "thresh"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)} must be within [0, 1)")
         if self.rect and self.letterbox is False:
             raise UsageError("--rect is a letterbox without border: it does not go with --stretch")
         _ = self.nms  # its own checks name the thresholds
@@ -167,16 +141,13 @@ class EvaluateSettings:
     def for_source(self, source: str) -> EvaluateSettings:
         """With the protocol and what follows from it settled, for a data set's `SampleSet.source`. Raises UsageError
         where a setting of Darknet's protocol meets another one."""
-        protocol = self.ap or default_protocol(source)
-        darknet = protocol == "darknet"
-        if not darknet and (self.points, self.iou_thres, self.thresh) != _DARKNETS_OWN:
-            raise UsageError(f"--points, --iou-thres and --thresh belong to --ap darknet, but this is {protocol}")
-        conf, iou = self.nms.conf, self.nms.iou
+        settings = ScoreSettings.for_source(self, source)
+        darknet, conf, iou = settings.ap == "darknet", self.nms.conf, self.nms.iou
         if darknet:
             conf = 0.005 if self.conf_thres is None else self.conf_thres
             iou = 0.45 if self.nms_thres is None else self.nms_thres
         resize = self.resize or ("align-corners" if darknet else "half-pixel")
-        return replace(self, ap=protocol, conf_thres=conf, nms_thres=iou, resize=resize)
+        return replace(self, ap=settings.ap, conf_thres=conf, nms_thres=iou, resize=resize)
 
     @property
     def nms(self) -> NmsSettings:
@@ -187,9 +158,6 @@ class EvaluateSettings:
             max_detections=self.max_detections,
             kind=self.nms_kind or "greedy",
         )
-
-
-_DARKNETS_OWN = tuple(getattr(EvaluateSettings(), name) for name in ("points", "iou_thres", "thresh"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prune.darknet.weights import ConvParams, Floats, Header, Record, ShortcutParams, Weights
+from prune.darknet.records import ConvParams, Floats, Header, Record, ShortcutParams, Weights
 from prune.errors import WeightsError
 from prune.model.build import ConvBlock, DarknetModel
 

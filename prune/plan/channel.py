@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from prune.darknet.weights import Weights
+from prune.darknet.records import Weights
 from prune.errors import PlanError, UsageError
 from prune.graph.channels import TIES, ChannelGraph, PruneGroup
 from prune.graph.trace import Ids

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from prune.darknet.weights import Weights
+from prune.darknet.records import Weights
 from prune.errors import UsageError
 from prune.graph.blocks import ResidualBlock, removable_blocks
 from prune.graph.channels import ChannelGraph

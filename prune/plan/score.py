@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prune.darknet.layers import Convolutional, Gate, Maxpool, Reorg, Route, Shortcut
+from prune.darknet.records import Weights
 from prune.darknet.walk import Domain, Passing, walk
-from prune.darknet.weights import Weights
 from prune.errors import PlanError
 from prune.graph.channels import ChannelGraph, PruneGroup
 from prune.graph.folds import folded

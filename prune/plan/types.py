@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prune.darknet.cfg import shown
-from prune.darknet.files import encode_text, read_text
 from prune.darknet.netdef import MOST_LAYERS, NetDef, format_netdef
+from prune.darknet.records import Weights
 from prune.darknet.shapes import MOST_CHANNELS
-from prune.darknet.weights import Weights
 from prune.errors import PlanError
+from prune.files.reading import read_text
+from prune.files.writing import encode_text
 from prune.graph.blocks import ResidualBlock, find_blocks
 from prune.graph.channels import ChannelGraph
 from prune.plan import fields

@@ -9,17 +9,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from prune.detect.changes import Changes, find_changes
-from prune.detect.edges import Boxes
-from prune.detect.picturing import DetectSettings
 from prune.detect.predict import Seen
-from prune.detect.sources import DEFAULT_FPS, Source, video_facts
+from prune.detect.predict_settings import DetectSettings
+from prune.metrics.changes import Changes, find_changes
 from prune.report.draw import Drawn
 from prune.report.film import Film
 from prune.report.kept import RESULTS, Crops, Results, write_labels
 from prune.report.sheets import compare_detections, draw_detections, write_picture
 from prune.report.tables import format_table
 from prune.report.text import drawable_names
+from prune.samples.boxes import Boxes
+from prune.samples.sources import DEFAULT_FPS, Source, video_facts
 
 _log = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from prune.data.check import AnchorReport, CheckReport
 from prune.data.shots import Shot
-from prune.detect.faults import Faults
-from prune.detect.images import read_image
 from prune.report.check_text import FIT_HEADER, MEASURES, anchor_title, fit_row, measures, other_number, verdict
 from prune.report.colours import class_colour
 from prune.report.html import Raw, page, section, table, text
 from prune.report.svg import rgb, shot_svg, sizes_svg
+from prune.samples.faults import Faults
+from prune.samples.images import read_image
 
 MOST_PLACES, MOST_CHIPS = 50, 12
 

@@ -9,9 +9,9 @@ import numpy as np
 from prune.data.anchors import RECALLS, AnchorFit
 from prune.data.check import AnchorReport, CheckReport
 from prune.data.statistics import SplitStatistics
-from prune.detect.faults import Faults
 from prune.report.tables import format_table
 from prune.report.visible import visible
+from prune.samples.faults import Faults
 
 MEASURES = (
     "images",

@@ -10,10 +10,10 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from prune.detect.images import Image
 from prune.report.colours import BLACK, Colour, ink_on
 from prune.report.places import Edges, find_place
 from prune.report.text import Mask, fitting_mask
+from prune.samples.images import Image
 
 Line = Literal["plain", "thin", "dashed", "bold"]
 _WIDTHS: dict[Line, float] = {"plain": 0.3, "thin": 0.16, "dashed": 0.36, "bold": 0.4}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import cv2
 
-from prune.detect.images import Image
 from prune.errors import UsageError
+from prune.samples.images import Image
 
 
 class Film:

@@ -10,9 +10,9 @@ from importlib import resources
 import cv2
 import numpy as np
 
-from prune.detect.fit import resize
-from prune.detect.images import Image
 from prune.report.visible import visible
+from prune.samples.fit import resize
+from prune.samples.images import Image
 
 LONG_SIDE, QUALITY = 640, 80
 GENERATOR = '<meta name="generator" content="darknet-prune">'

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from prune.darknet.files import atomic_write
-from prune.detect.edges import Boxes, to_centres
-from prune.detect.images import Image
-from prune.detect.picturing import DetectSettings
-from prune.detect.sources import Frame, Source
+from prune.detect.predict_settings import DetectSettings
+from prune.files.writing import atomic_write
 from prune.report.sheets import write_picture
+from prune.samples.boxes import Boxes, to_centres
+from prune.samples.images import Image
+from prune.samples.sources import Frame, Source
 
 LABELS, CROPS, RESULTS = "labels", "crops", "detections.json"
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prune.darknet.files import atomic_write
-from prune.detect.confusion import Confusion
-from prune.detect.findings import Findings
-from prune.detect.operating import ClassCurve
 from prune.errors import UsageError
+from prune.files.writing import atomic_write
+from prune.metrics.confusion import Confusion
+from prune.metrics.findings import Findings
+from prune.metrics.operating_point import ClassCurve
 from prune.report.colours import class_colour
 from prune.report.sheets import write_picture
 from prune.report.tables import format_cell

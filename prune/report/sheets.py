@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prune.darknet.files import atomic_write
-from prune.detect.changes import Changes
-from prune.detect.edges import Boxes
-from prune.detect.images import Image
+from prune.files.writing import atomic_write
+from prune.metrics.changes import Changes
 from prune.report.colours import Colour, class_colour
 from prune.report.draw import GROUND, Drawn, Line, Mark, Tag, chip, draw_frame, draw_marks, enlargement
 from prune.report.text import drawable, fitting_mask, text_mask
+from prune.samples.boxes import Boxes
+from prune.samples.images import Image
 
 Ids = NDArray[np.int64]
 

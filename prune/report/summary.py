@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from prune import __version__
-from prune.darknet.files import is_unicode, sha256
+from prune.files.reading import is_unicode, sha256
 from prune.report.visible import visible_json
 
 FIELDS = ("command", "arguments", "versions", "seed", "inputs", "outputs", "wall_seconds")

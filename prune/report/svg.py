@@ -10,9 +10,9 @@ import numpy as np
 
 from prune.data.anchors import AnchorFit, Sizes
 from prune.data.shots import Shot
-from prune.detect.images import Image
 from prune.report.colours import class_colour, ink_on
 from prune.report.html import data_uri, text, thumbnail
+from prune.samples.images import Image
 
 MOST_LABELS, MOST_DOTS = 12, 1500
 _FONT = 0.04

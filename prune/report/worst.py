@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from prune.detect.edges import Boxes
-from prune.detect.images import Image, read_image
-from prune.detect.worst import WorstImage
+from prune.metrics.worst_images import WorstImage
 from prune.report.colours import class_colour
 from prune.report.draw import GROUND, Mark, Tag, draw_marks
 from prune.report.sheets import flow, level, sample_line, text_block, wrapped
 from prune.report.text import drawable
+from prune.samples.boxes import Boxes
+from prune.samples.images import Image, read_image
 
 COLUMNS, SHOWN = 2, 12
 """Two columns fill the screen of a phone."""

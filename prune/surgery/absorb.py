@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from prune.darknet.activations import ACTIVATIONS, MIXING
 from prune.darknet.layers import Convolutional, Gate, Head, Layer, Maxpool, Reorg, Route, Shortcut, Softmax, Upsample
+from prune.darknet.records import ConvParams, Weights
 from prune.darknet.shapes import Shape, input_shapes
 from prune.darknet.walk import Domain, Passing, walk
-from prune.darknet.weights import ConvParams, Weights
 from prune.graph.blocks import ResidualBlock
 from prune.graph.channels import ChannelGraph
 from prune.graph.folds import pixel_sources

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prune.darknet.netdef import NetDef
-from prune.darknet.weights import Weights
+from prune.darknet.records import Weights
 from prune.graph.blocks import ResidualBlock
 from prune.graph.channels import ChannelGraph, trace_groups
 from prune.plan.types import PrunePlan, blocks_at

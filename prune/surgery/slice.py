@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prune.darknet.layers import IMAGE, Convolutional, Layer, Shortcut
-from prune.darknet.weights import ConvParams, Floats, Record, ShortcutParams, Weights
+from prune.darknet.records import ConvParams, Floats, Record, ShortcutParams, Weights
 from prune.graph.channels import ChannelGraph
 
 Keep = NDArray[np.bool_]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from prune.darknet.weights import ConvParams
+from prune.darknet.records import ConvParams
 from prune.surgery.constant import Constant
 
 Array = NDArray[np.float64]

@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from prune.detect.augment import AugmentSettings
-from prune.detect.loaders import TrainLoader
+from prune.loading.augment import AugmentSettings
+from prune.loading.loaders import TrainLoader
 from prune.train.hooks import Batch
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prune.darknet.files import naming
+from prune.files.writing import naming
 
 
 class Board:

@@ -5,31 +5,20 @@ anywhere.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from prune.darknet.files import atomic_file
 from prune.errors import WeightsError
-from prune.train.content import CHECKSUM, as_stored, check_sum, checksum
+from prune.files.writing import atomic_file
+from prune.model.content import CHECKSUM, as_stored, checksum
+from prune.model.files import FORMAT, State, is_ours_in_full, load_plain
 from prune.train.fields import check_fields
 
-State = dict[str, Tensor]
-FORMAT = 1
 ADDED = ("last",)
 """Fields that checkpoints of earlier versions of this format lack."""
-# Peers keep a numpy scalar (their best fitness) in last.pt; these few names let it be read without unpickling
-# code.
-NUMPY_SCALARS: list[Any] = [
-    np.float64(0).__reduce__()[0],
-    np.dtype,
-    *{type(np.dtype(kind)) for kind in "fdilq?"},
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,63 +59,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
     content = load_plain(path)
     names = [item.name for item in fields(Checkpoint)]
     missing = [name for name in names if name not in content and name not in ADDED]
-    if not _is_ours(content) or missing:
+    if not is_ours_in_full(content) or missing:
         raise WeightsError(path, "is not a checkpoint of this project's training; start with --weights instead")
     check_fields(path, content)
     return Checkpoint(**{name: content[name] for name in names if name in content})
-
-
-def load_plain(path: Path) -> dict[str, Any]:
-    """The dict in a .pt file, tensors on the CPU.
-
-    Raises WeightsError where it contains code, is not a dict, or is ours and damaged; FileNotFoundError.
-    """
-    try:
-        with torch.serialization.safe_globals(NUMPY_SCALARS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise
-    except Exception as cause:  # damaged bytes may make the unpickler raise anything
-        message = "is not a readable .pt file of plain tensors: truncated, of another kind, or with code in it"
-        raise WeightsError(path, message) from cause
-    if not isinstance(content, Mapping):
-        raise WeightsError(path, f"holds a {type(content).__name__}, not a dict of weights")
-    if _is_ours(content):
-        check_sum(path, content)
-    return dict(content)
-
-
-def _is_ours(content: Mapping[str, Any]) -> bool:
-    return type(content.get("format")) is int and content["format"] == FORMAT
-
-
-def read_state(path: Path) -> State:
-    """A network's state from a .pt file: see `pick_state`. Raises WeightsError where there is none."""
-    return pick_state(path, load_plain(path))
-
-
-def pick_state(path: Path, content: Mapping[Any, Any]) -> State:
-    """The state in a .pt's content: ours (the averaged weights), a peer's (`ema`, `model`, `state_dict`) or a
-    bare one.
-
-    `module.` in front of names (DataParallel, DDP) is taken off. Raises WeightsError where there is none.
-    """
-    for key in ("ema", "model", "state_dict"):
-        if isinstance(content.get(key), Mapping):
-            content = dict(content[key])
-            break
-    named = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
-    state = {strip_module(name): value for name, value in named.items()}
-    if not state:
-        raise WeightsError(path, "holds no weights: expected a dict of tensors, alone or under 'ema' or 'model'")
-    return state
-
-
-def strip_module(name: str) -> str:
-    """`name` without the `module.` that wrappers put in front, once or more."""
-    while name.startswith("module."):
-        name = name.removeprefix("module.")
-    return name
 
 
 def rng_state() -> State:

@@ -19,11 +19,11 @@ from prune.detect.decode import HeadGeometry, decode_wh, decode_xy, head_geometr
 from prune.detect.heads import HeadRules, head_rules, split_head
 from prune.errors import UsageError
 from prune.model.build import build
+from prune.model.files import read_exact
 from prune.model.state import load_weights
 from prune.train.hooks import Batch, Hook
 from prune.train.matching import matched_cells
 from prune.train.settings import DistillSettings
-from prune.train.start import read_exact
 
 if TYPE_CHECKING:
     from prune.train.session import Session

@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prune.darknet.files import atomic_write, read_bytes
 from prune.errors import DataError
+from prune.files.reading import read_bytes
+from prune.files.writing import atomic_write
 from prune.train.schedule import Schedule
 from prune.train.settings import SparsitySettings
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from prune.darknet.datafile import read_datafile
 from prune.darknet.netdef import NetDef
 from prune.darknet.shapes import largest_stride, network_size
-from prune.detect.channels import check_channels
-from prune.detect.faults import Faults
-from prune.detect.sample import NOTHING_COUNTS, SampleSet
-from prune.detect.samples import read_samples
 from prune.errors import DataError, UsageError
+from prune.samples.channels import check_channels
+from prune.samples.faults import Faults
+from prune.samples.read import read_samples
+from prune.samples.sample import NOTHING_COUNTS, SampleSet
 from prune.train.job import Job
 from prune.train.sizes import rectangular_size
 

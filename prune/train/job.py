@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prune.detect.augment import AugmentSettings
-from prune.detect.settings import LossSettings, Protocol
+from prune.detect.settings import LossSettings
+from prune.loading.augment import AugmentSettings
+from prune.metrics.settings import Protocol
 from prune.train.settings import TrainSettings
 
 

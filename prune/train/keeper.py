@@ -8,7 +8,8 @@ from pathlib import Path
 
 from torch import nn
 
-from prune.darknet.weights import Header, write_weights
+from prune.darknet.records import Header
+from prune.darknet.weights import write_weights
 from prune.model.build import DarknetModel
 from prune.model.state import to_weights
 from prune.train.checkpoint import Checkpoint, write_checkpoint

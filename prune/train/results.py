@@ -9,8 +9,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from prune.darknet.files import atomic_write, read_text
 from prune.errors import DataError
+from prune.files.reading import read_text
+from prune.files.writing import atomic_write
 
 Row = dict[str, str]
 logger = logging.getLogger(__name__)

@@ -12,18 +12,18 @@ from typing import Any, Literal
 
 import torch
 
-from prune.darknet.files import atomic_write
 from prune.darknet.netdef import format_netdef, read_netdef
 from prune.darknet.shapes import largest_stride
-from prune.detect.dataset import TrainDataset
-from prune.detect.loaders import Shard, train_loader
 from prune.detect.loss import LossParts, YoloLoss
+from prune.files.writing import atomic_write
 from prune.graph.cost import network_cost
+from prune.loading.dataset import TrainDataset
+from prune.loading.loaders import Shard, train_loader
 from prune.model.build import DarknetModel
+from prune.model.device import seed_everything, select_device
 from prune.train.batches import DetectionBatches
 from prune.train.board import find_board
 from prune.train.checkpoint import Checkpoint, read_checkpoint
-from prune.train.device import seed_everything, select_device
 from prune.train.distributed import device_of, join_world, leave_world, wrap
 from prune.train.engine import Progress, Sink, Trainer
 from prune.train.frozen import freeze, frozen_layers, kept_freeze, unfollowed

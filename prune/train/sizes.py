@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from prune.detect.images import image_size
-from prune.detect.sample import Sample
+from prune.samples.images import image_size
+from prune.samples.sample import Sample
 
 LOOKED_AT = 200
 """How many images tell the shape of a data set."""

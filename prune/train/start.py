@@ -5,42 +5,29 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from prune.darknet.impostors import HEAD
 from prune.darknet.layers import Convolutional
 from prune.darknet.layout import slots
 from prune.darknet.netdef import NetDef, read_netdef
-from prune.darknet.soundness import check_checkpoint_kind, check_values
+from prune.darknet.records import Weights
 from prune.darknet.transfer import transfer
-from prune.darknet.weights import OTHER_NETWORK, Header, Weights, read_partial, read_weights
+from prune.darknet.weights import OTHER_NETWORK, read_partial
 from prune.errors import WeightsError
 from prune.model.build import DarknetModel, build
-from prune.model.peers import is_ours, peer_weights
-from prune.model.state import load_weights, to_weights
-from prune.model.states import misfit
-from prune.train.checkpoint import State, load_plain, pick_state
+from prune.model.files import CHECKPOINT_SUFFIXES, State, read_checkpoint_weights, read_exact
+from prune.model.state import load_weights
 from prune.train.frozen import freeze
 
 logger = logging.getLogger(__name__)
-CHECKPOINT_SUFFIXES = (".pt", ".pth")
 OBJECT_PRIOR = 0.01
 """Objectness of a fresh head: few cells hold an object, and a head that starts at 0.5 first spends its steps on
 saying no (Lin et al. 2017, "Focal Loss for Dense Object Detection", section 3.3)."""
 HEAD_STD = 0.01
 LEAKY_SLOPE = 0.1
-
-
-def read_exact(path: Path, netdef: NetDef) -> Weights:
-    """The weights of `netdef` from a .weights file or a .pt (ours: the averaged weights).
-
-    Raises WeightsError where they do not fit the cfg exactly.
-    """
-    return _read_checkpoint(path, netdef) if path.suffix in CHECKPOINT_SUFFIXES else read_weights(path, netdef)
 
 
 def start_network(
@@ -107,7 +94,7 @@ def _initialize_head(conv: nn.Conv2d, anchors: int, entries: int) -> None:
 
 def _read_start(path: Path, netdef: NetDef) -> Weights:
     if path.suffix in CHECKPOINT_SUFFIXES:
-        return _read_checkpoint(path, netdef, OTHER_NETWORK)
+        return read_checkpoint_weights(path, netdef, OTHER_NETWORK)
     return read_partial(path, netdef)
 
 
@@ -118,29 +105,6 @@ def _transferred(path: Path, source_cfg: Path, target: NetDef) -> Weights:
     for remark in remarks:
         logger.info("%s", remark)
     return Weights(weights.header, records)
-
-
-def _read_checkpoint(path: Path, netdef: NetDef, advice: str = "is it of another cfg?") -> Weights:
-    with path.open("rb") as file:
-        check_checkpoint_kind(path, file.read(HEAD))
-    content = load_plain(path)
-    state = pick_state(path, content)
-    if is_ours(state):
-        found = _own_weights(path, state, netdef, advice)
-        seen = content.get("seen", 0)
-        found = replace(found, header=Header(seen=int(seen) if isinstance(seen, (int, float)) else 0))
-    else:
-        found = peer_weights(path, state, netdef)
-    check_values(path, found)
-    return found
-
-
-def _own_weights(path: Path, state: State, netdef: NetDef, advice: str) -> Weights:
-    model = build(netdef)
-    if what := misfit(model, state):
-        raise WeightsError(path, f"does not fit {netdef.path}: {what}; {advice}")
-    model.load_state_dict(state)
-    return to_weights(model)
 
 
 def _brief(cause: RuntimeError) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from torch import nn
 
 from prune.detect.evaluate import examine_loaded, make_loader
-from prune.detect.faults import Faults
-from prune.detect.loaders import EvalLoader
-from prune.detect.metrics import Metrics
-from prune.detect.sample import SampleSet
 from prune.detect.settings import EvaluateSettings
+from prune.loading.loaders import EvalLoader
+from prune.metrics.result import Metrics
 from prune.model.build import DarknetModel
+from prune.samples.faults import Faults
+from prune.samples.sample import SampleSet
 from prune.train.job import Job
 
 

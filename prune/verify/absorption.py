@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prune.darknet.layers import IMAGE, Convolutional, Gate, Layer, Reorg, Shortcut
-from prune.darknet.records import ConvParams
+from prune.darknet.records import ConvParams, Weights
 from prune.darknet.walk import Passing
-from prune.darknet.weights import Weights
 from prune.errors import GateError
 from prune.graph.trace import is_depthwise
 from prune.model.activations import ACTIVATIONS

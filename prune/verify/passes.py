@@ -8,10 +8,9 @@ from torch import Tensor
 
 from prune.darknet.layers import Connected, Convolutional, Head, Reorg, Shortcut
 from prune.darknet.netdef import NetDef
-from prune.darknet.records import ConvParams
+from prune.darknet.records import ConvParams, Weights
 from prune.darknet.shapes import input_shapes, largest_stride
 from prune.darknet.walk import Domain, steps
-from prune.darknet.weights import Weights
 from prune.errors import CfgError
 from prune.graph.freeze import unread_layers
 from prune.model.activations import ACTIVATIONS

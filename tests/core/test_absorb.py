@@ -10,7 +10,7 @@ from hypothesis import assume, event, given
 
 from prune.darknet.activations import MIXING
 from prune.darknet.netdef import parse_netdef, read_netdef
-from prune.darknet.weights import Weights
+from prune.darknet.records import Weights
 from prune.graph.blocks import removable_blocks
 from prune.graph.channels import trace_groups
 from prune.plan.types import ChannelMask, PrunePlan, digest

@@ -10,7 +10,7 @@ import pytest
 
 from prune.darknet.activations import MIXING
 from prune.darknet.netdef import parse_netdef
-from prune.darknet.weights import Weights
+from prune.darknet.records import Weights
 from prune.graph.channels import trace_groups
 from prune.surgery.absorb import absorb_constants
 from tests.absorbing import DeadTask

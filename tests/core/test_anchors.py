@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from prune.darknet.netdef import parse_netdef, read_netdef
 from prune.data.anchors import cfg_anchors, cfg_text, find_anchors, measure_anchors, network_sizes, size_iou
-from prune.detect.sample import Annotation, sample_from_pixels
 from prune.errors import UsageError
+from prune.samples.sample import Annotation, sample_from_pixels
 from prune.surgery.classes import adapt_classes
 from tests.shared import REPOSITORY
 

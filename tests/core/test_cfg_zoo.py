@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prune.darknet.files import encode_text
 from prune.darknet.netdef import format_netdef, read_netdef
 from prune.darknet.shapes import largest_stride, shapes
 from prune.darknet.weights import random_weights, read_weights, write_weights
+from prune.files.writing import encode_text
 from prune.graph.cost import network_cost
 from tests.shared import SHARED, needs_shared
 

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from prune.darknet.netdef import NetDef
-from prune.darknet.weights import Weights
+from prune.darknet.records import Weights
 from prune.errors import PlanError, UsageError
 from prune.graph.channels import ChannelGraph, trace_groups
 from prune.plan.channel import RULES, ChannelPolicy, plan_channels, shares

@@ -26,8 +26,8 @@ from prune.cli import (
     parse_size,
     take,
 )
-from prune.darknet.files import atomic_write
 from prune.errors import GateError, PruneError, TargetError, UsageError
+from prune.files.writing import atomic_write
 from tests.data_sets import write_descriptor, write_noise
 from tests.shared import REPOSITORY
 

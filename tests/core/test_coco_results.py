@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 import pytest
 
-from prune.detect.coco_json import read_coco
-from prune.detect.coco_results import read_results, results_categories, results_entries, write_results
-from prune.detect.measure import measure
-from prune.detect.metrics import ResultsFile
-from prune.detect.sample import Annotation, SampleSet, sample_from_pixels
 from prune.detect.settings import EvaluateSettings
 from prune.errors import DataError
+from prune.metrics.coco_results import read_results, results_categories, results_entries, write_results
+from prune.metrics.measure import measure
+from prune.metrics.result import ResultsFile
+from prune.samples.coco_json import read_coco
+from prune.samples.sample import Annotation, SampleSet, sample_from_pixels
 from tests.shared import SHARED, needs_shared
 
 SIZE = (100, 80)

@@ -21,9 +21,9 @@ from prune.data.choice import Choice, parse_names
 from prune.data.convert import Conversion, ConvertSettings, Format, convert
 from prune.data.naming import unique_names
 from prune.data.staging import staged_folder
-from prune.detect.images import image_size
-from prune.detect.sample import SampleSet
 from prune.errors import UsageError
+from prune.samples.images import image_size
+from prune.samples.sample import SampleSet
 from tests.data_sets import NAMES, Picture, Thing, png_header, read, turned_jpeg, write_coco, write_descriptor
 from tests.shared import SHARED, needs_shared
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
-from prune.darknet.weights import Weights
+from prune.darknet.records import Weights
 from prune.graph.cost import layer_costs, macs, network_cost
 from tests.shared import REPOSITORY
 from tests.strategies import examples, networks

@@ -365,7 +365,7 @@ def test_thousands_of_equal_lines_are_checked_in_linear_time(clean: DataFile) ->
 
 def test_few_equal_boxes_are_all_pairs_and_many_one_each() -> None:
     from prune.data.objects import MOST_PAIRS, same_boxes
-    from prune.detect.sample import Annotation, sample_from_pixels
+    from prune.samples.sample import Annotation, sample_from_pixels
 
     def pairs(count: int) -> int:
         boxes = [Annotation(0, (1 + 0.01 * (n % 3), 2, 30, 40)) for n in range(count)]
@@ -379,7 +379,7 @@ def test_few_equal_boxes_are_all_pairs_and_many_one_each() -> None:
 @given(st.lists(st.tuples(*4 * [st.integers(0, 8)], st.integers(0, 1)), max_size=25))
 def test_equal_boxes_are_those_that_a_search_of_all_pairs_finds(rows: list[tuple[int, ...]]) -> None:
     from prune.data.objects import SAME, same_boxes
-    from prune.detect.sample import Annotation, sample_from_pixels
+    from prune.samples.sample import Annotation, sample_from_pixels
 
     edges = [(a * 0.04, b * 0.04, 9 + c * 0.04, 9 + d * 0.04) for a, b, c, d, _ in rows]
     objects = [Annotation(row[4], box) for row, box in zip(rows, edges, strict=True)]
@@ -438,7 +438,7 @@ def test_names_cannot_act_in_the_terminal_or_on_the_page(
 
 def test_many_objects_are_searched_for_twins_quickly_and_completely() -> None:
     from prune.data.objects import same_boxes
-    from prune.detect.sample import Annotation, sample_from_pixels
+    from prune.samples.sample import Annotation, sample_from_pixels
 
     random = np.random.default_rng(0)
     low = random.uniform(0, 900, (3000, 2))

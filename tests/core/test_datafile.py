@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from prune.darknet.datafile import DataFile, read_datafile, read_names
-from prune.darknet.files import read_json
 from prune.darknet.netdef import read_netdef
 from prune.errors import CfgError, DataError
+from prune.files.reading import read_json
 
 
 def write(folder: Path, data: str, names: str = "cat\ndog\n") -> Path:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from prune.detect.ids import Ids, number_id, plain_id
+from prune.samples.ids import Ids, number_id, plain_id
 
 
 def test_a_number_is_the_same_however_it_is_written() -> None:

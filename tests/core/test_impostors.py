@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from prune.darknet.impostors import HEAD, disguise, impostor_message
+from prune.files.impostors import HEAD, disguise, impostor_message
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 248007048\n"
 

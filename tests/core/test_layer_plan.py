@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from prune.darknet.netdef import NetDef
-from prune.darknet.weights import Weights
+from prune.darknet.records import Weights
 from prune.errors import PlanError, UsageError
 from prune.graph.blocks import find_blocks
 from prune.graph.channels import trace_groups

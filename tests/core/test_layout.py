@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from prune.darknet.netdef import NetDef, parse_netdef
-from prune.darknet.weights import Floats, Header, Weights, random_weights, read_partial, read_weights, write_weights
+from prune.darknet.records import Floats, Header, Weights
+from prune.darknet.weights import random_weights, read_partial, read_weights, write_weights
 from prune.errors import PlanError, WeightsError
 from prune.graph.cost import network_cost
 from tests.strategies import arrays_of

@@ -22,9 +22,9 @@ from prune.check import main as check_main
 from prune.cli import RunArgs, exit_code, open_command
 from prune.cli.command import Command
 from prune.cli.lock import FolderLock
-from prune.darknet.files import atomic_file, atomic_write
-from prune.darknet.temporary import LONGEST_NAME, remove_leftovers
 from prune.errors import UsageError
+from prune.files.temporary import LONGEST_NAME, remove_leftovers
+from prune.files.writing import atomic_file, atomic_write
 from tests.data_sets import write_descriptor, write_noise
 from tests.shared import REPOSITORY
 
@@ -253,7 +253,7 @@ class TestFullDisk:
                 errno.ENOSPC, "No space left on device", *[str(path) for path in paths if call != "fsync"][:1]
             )
 
-        monkeypatch.setattr(f"prune.darknet.files.os.{call}", full)
+        monkeypatch.setattr(f"prune.files.reading.os.{call}", full)
         assert exit_code(lambda: atomic_write(tmp_path / "last.weights", b"x")) == 1
         assert capsys.readouterr().err == f"error: {tmp_path}/last.weights: No space left on device\n"
         assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 
 from prune.darknet.netdef import NetDef, format_netdef, parse_netdef
-from prune.darknet.weights import Weights, write_weights
+from prune.darknet.records import Weights
+from prune.darknet.weights import write_weights
 from prune.errors import PlanError, PruneError
 from prune.graph.channels import trace_groups
 from prune.plan.types import FORMAT, ChannelMask, PrunePlan, digest, format_plan, parse_plan, read_plan

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from prune.darknet.netdef import parse_netdef
-from prune.darknet.weights import Weights
+from prune.darknet.records import Weights
 from prune.errors import PlanError
 from prune.graph.channels import trace_groups
 from prune.plan.channel import ChannelPolicy, plan_channels, shares, threshold_of

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from prune.darknet.weights import Weights
+from prune.darknet.records import Weights
 from prune.errors import PlanError
 from prune.graph.channels import ChannelGraph
 from prune.plan.score import block_scores, gammas, prunable_ids, slot_scores

@@ -14,8 +14,9 @@ from hypothesis import assume, given
 from numpy.typing import NDArray
 
 from prune.darknet.netdef import NetDef, format_netdef, parse_netdef
+from prune.darknet.records import Weights
 from prune.darknet.shapes import shapes
-from prune.darknet.weights import Weights, read_weights, write_weights
+from prune.darknet.weights import read_weights, write_weights
 from prune.errors import PlanError
 from prune.graph.channels import ChannelGraph, trace_groups
 from prune.plan.types import ChannelMask, PrunePlan, block_at, digest

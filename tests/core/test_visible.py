@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from prune.cli import Command, RunArgs, exit_code, setup_logging
-from prune.detect.csv_text import csv_text
 from prune.errors import UsageError
+from prune.metrics.csv_text import csv_text
 from prune.report.html import text
 from prune.report.summary import format_summary
 from prune.report.tables import format_table
@@ -88,8 +88,8 @@ def test_cells_that_a_spreadsheet_would_compute_get_an_apostrophe() -> None:
 def test_the_tables_of_an_evaluation_are_neutral(tmp_path: Path) -> None:
     import numpy as np
 
-    from prune.detect.confusion import Confusion
-    from prune.detect.metrics import Inference, Metrics
+    from prune.metrics.confusion import Confusion
+    from prune.metrics.result import Inference, Metrics
 
     origin = Inference(img_size=(32, 32), fit="stretch", conf=0.1, nms=0.5)
     metrics = Metrics(protocol="voc10", images=1, origin=origin, per_class={"=cmd()": 0.5})

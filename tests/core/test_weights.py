@@ -12,14 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
-from prune.darknet.weights import (
-    Header,
-    Weights,
-    random_weights,
-    read_partial,
-    read_weights,
-    write_weights,
-)
+from prune.darknet.records import Header, Weights
+from prune.darknet.weights import random_weights, read_partial, read_weights, write_weights
 from prune.errors import CfgError, WeightsError
 from prune.graph.cost import network_cost
 from prune.surgery.classes import adapt_classes

@@ -25,8 +25,8 @@ import pytest
 from numpy.typing import NDArray
 
 from prune.darknet.netdef import NetDef, format_netdef
-from prune.darknet.records import ConvParams, Record
-from prune.darknet.weights import Weights, write_weights
+from prune.darknet.records import ConvParams, Record, Weights
+from prune.darknet.weights import write_weights
 from tests.shared import REPOSITORY
 
 LIBRARY = Path(os.environ.get("PRUNE_DARKNET_LIBRARY", "/usr/lib/darknet/libdarknet.so"))

@@ -14,8 +14,8 @@ from hypothesis import assume, event, given
 import prune_channel
 from prune.darknet.activations import ACTIVATIONS
 from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
-from prune.darknet.records import ConvParams
-from prune.darknet.weights import Weights, write_weights
+from prune.darknet.records import ConvParams, Weights
+from prune.darknet.weights import write_weights
 from prune.errors import GateError
 from prune.graph.blocks import removable_blocks
 from prune.graph.channels import trace_groups

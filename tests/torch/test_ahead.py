@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from prune.detect.loaders import ahead
+from prune.loading.loaders import ahead
 
 
 def test_items_come_in_their_order_from_another_thread() -> None:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prune.detect.augment import (
+from prune.errors import UsageError
+from prune.loading.augment import (
     AugmentSettings,
     clip_and_choose,
     jitter_colours,
@@ -22,12 +23,11 @@ from prune.detect.augment import (
     translation,
     warp,
 )
-from prune.detect.dataset import TrainDataset
-from prune.detect.fit import fit_for, fit_image
-from prune.detect.images import read_image
-from prune.detect.mosaic import compose, mosaic_corners
-from prune.detect.sample import Annotation, Sample, sample_from_pixels
-from prune.errors import UsageError
+from prune.loading.dataset import TrainDataset
+from prune.loading.mosaic import compose, mosaic_corners
+from prune.samples.fit import fit_for, fit_image
+from prune.samples.images import read_image
+from prune.samples.sample import Annotation, Sample, sample_from_pixels
 
 NONE = AugmentSettings.none()
 NET = (128, 96)

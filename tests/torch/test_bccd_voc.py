@@ -11,12 +11,13 @@ import pytest
 from numpy.typing import NDArray
 
 from prune.darknet.datafile import read_datafile
-from prune.detect.detected import Detected
-from prune.detect.measure import measure
-from prune.detect.metrics import Inference
-from prune.detect.sample import SampleSet
-from prune.detect.samples import read_samples
-from prune.detect.settings import EvaluateSettings, Protocol
+from prune.detect.settings import EvaluateSettings
+from prune.metrics.detections import Detected
+from prune.metrics.measure import measure
+from prune.metrics.result import Inference
+from prune.metrics.settings import Protocol
+from prune.samples.read import read_samples
+from prune.samples.sample import SampleSet
 from tests.shared import SHARED, needs_shared
 
 pytestmark = needs_shared

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from prune.errors import WeightsError
-from prune.train.checkpoint import load_plain, read_checkpoint, read_state, strip_module, write_checkpoint
+from prune.model.files import load_plain, read_state, strip_module
+from prune.train.checkpoint import read_checkpoint, write_checkpoint
 from tests.torch.toy import toy_model, toy_trainer
 
 
@@ -42,7 +43,7 @@ def test_a_failed_write_leaves_the_earlier_checkpoint(tmp_path: Path, monkeypatc
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("prune.darknet.files.os.fsync", full)
+    monkeypatch.setattr("prune.files.reading.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_checkpoint(tmp_path / "last.pt", trainer.checkpoint())
     assert (tmp_path / "last.pt").read_bytes() == before

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from prune.detect.coco import Backend, CocoResult, CocoTruth, coco_ap
-from prune.detect.coco_results import results_entries, write_results
+from prune.metrics.coco import Backend, CocoResult, CocoTruth, coco_ap
+from prune.metrics.coco_results import results_entries, write_results
 
 Floats = NDArray[np.float64]
 Measure = Callable[[Sequence[Floats], Sequence[CocoTruth], int], CocoResult]
@@ -160,7 +160,7 @@ def test_the_fast_library_gives_the_same_numbers_bit_for_bit(seed: int) -> None:
 
 
 def test_without_the_fast_library_pycocotools_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prune.detect.coco.find_spec", lambda _name: None)
+    monkeypatch.setattr("prune.metrics.coco.find_spec", lambda _name: None)
     assert coco_ap([found()], [truth((0, 0, 50, 50, 0, False))], 1).backend == "pycocotools"
 
 

@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from prune.errors import DataError, PruneError, WeightsError
-from prune.train.checkpoint import Checkpoint, load_plain, read_checkpoint, read_state, write_checkpoint
-from prune.train.content import CHECKSUM, checksum
+from prune.model.content import CHECKSUM, checksum
+from prune.model.files import load_plain, read_state
+from prune.train.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from prune.train.gamma import GammaHistory, resume_history
 from prune.train.results import resume_results
 from tests.torch.toy import toy_model, toy_trainer

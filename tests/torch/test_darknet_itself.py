@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from benchmarks.opencv_parity import our_outputs, relative
 from prune.darknet.layers import Head, Region
 from prune.darknet.netdef import NetDef, read_netdef
-from prune.darknet.weights import Weights, read_weights
-from prune.detect.fit import fit_as_darknet, fit_for
+from prune.darknet.records import Weights
+from prune.darknet.weights import read_weights
 from prune.graph.channels import trace_groups
 from prune.plan.channel import ChannelPolicy, plan_channels
 from prune.plan.layer import LayerPolicy, plan_layers
+from prune.samples.fit import fit_as_darknet, fit_for
 from prune.surgery.apply import apply
 from tests.shared import REPOSITORY, SHARED, needs_shared
 from tests.strategies import as_float32, tame_weights

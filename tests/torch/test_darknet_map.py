@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from prune.detect.darknet_map import DarknetTruth, darknet_map
+from prune.metrics.darknet import DarknetTruth, darknet_map
 
 Floats = NDArray[np.float64]
 Row = tuple[float, float, float, float, float, int]

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from prune.darknet.datafile import read_datafile
-from prune.detect.augment import AugmentSettings
-from prune.detect.dataset import EvalDataset, TrainDataset
-from prune.detect.loaders import Shard, TrainLoader, collate, eval_loader, train_loader
-from prune.detect.sample import Annotation, Sample, sample_from_pixels
-from prune.detect.samples import read_samples
 from prune.errors import DataError, UsageError
+from prune.loading.augment import AugmentSettings
+from prune.loading.dataset import EvalDataset, TrainDataset
+from prune.loading.loaders import Shard, TrainLoader, collate, eval_loader, train_loader
+from prune.samples.read import read_samples
+from prune.samples.sample import Annotation, Sample, sample_from_pixels
 from tests.shared import SHARED, needs_shared
 
 NONE = AugmentSettings.none()

@@ -18,14 +18,14 @@ import detect
 from prune.cli import exit_code
 from prune.darknet.netdef import read_netdef
 from prune.darknet.weights import random_weights, write_weights
-from prune.detect.changes import find_changes
-from prune.detect.faults import Faults
-from prune.detect.picturing import DetectSettings
 from prune.detect.predict import Seen
-from prune.detect.sources import Frame, Source, count_frames, find_sources, read_frames
+from prune.detect.predict_settings import DetectSettings
 from prune.errors import DataError, UsageError
+from prune.metrics.changes import find_changes
 from prune.report.album import Album
 from prune.report.kept import class_folders, crop, label_lines
+from prune.samples.faults import Faults
+from prune.samples.sources import Frame, Source, count_frames, find_sources, read_frames
 from tests.data_sets import turned_jpeg
 from tests.shared import REPOSITORY
 from tests.torch.sample_files import write_image
@@ -129,7 +129,7 @@ def test_no_picture_can_lie_among_the_crops(tmp_path: Path) -> None:
     )
 )
 def test_every_key_and_every_picture_is_unique_also_where_case_does_not_count(names: list[str]) -> None:
-    from prune.detect.sources import _keyed
+    from prune.samples.sources import _keyed
 
     sources = _keyed([(Path("/top"), Path("/top") / name) for name in names])
     assert len({source.key.casefold() for source in sources}) == len(names)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prune.detect.changes import find_changes
+from prune.metrics.changes import find_changes
 from prune.report import text
 from prune.report.colours import class_colour, ink_on
 from prune.report.draw import Mark, Tag, capital_height, draw_marks

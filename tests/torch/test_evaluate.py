@@ -18,18 +18,19 @@ from benchmarks.coco_opencv import TWELVE, by_opencv
 from prune.darknet.layers import Head, Yolo
 from prune.darknet.netdef import read_netdef
 from prune.darknet.weights import read_weights, write_weights
-from prune.detect.coco_json import read_coco
-from prune.detect.detected import Detected
 from prune.detect.evaluate import evaluate, examine
 from prune.detect.fused import fused
-from prune.detect.labels import Labels
-from prune.detect.measure import measure, write_detections
-from prune.detect.metrics import Inference, Metrics
-from prune.detect.sample import Annotation, Sample, SampleSet, sample_from_pixels
-from prune.detect.settings import EvaluateSettings, Protocol
+from prune.detect.settings import EvaluateSettings
 from prune.errors import DataError, UsageError
+from prune.metrics.detections import Detected
+from prune.metrics.measure import measure, write_detections
+from prune.metrics.result import Inference, Metrics
+from prune.metrics.settings import Protocol
 from prune.model.build import DarknetModel, build
 from prune.model.state import load_weights, to_weights
+from prune.samples.coco_json import read_coco
+from prune.samples.labels import Labels
+from prune.samples.sample import Annotation, Sample, SampleSet, sample_from_pixels
 from tests.shared import REPOSITORY, SHARED, needs_shared
 from tests.torch.heads import two_head_cfg, two_heads
 

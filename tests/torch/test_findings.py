@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from prune.detect.confusion import confusion_matrix
-from prune.detect.detected import Detected
-from prune.detect.findings import best_rows, findings
-from prune.detect.measure import check_objects, measure, protocol_notes, with_findings
-from prune.detect.metrics import Inference, Metrics
-from prune.detect.operating import best_operating
-from prune.detect.sample import Annotation, SampleSet, sample_from_pixels
-from prune.detect.settings import EvaluateSettings, Protocol
+from prune.detect.settings import EvaluateSettings
 from prune.errors import DataError
+from prune.metrics.confusion import confusion_matrix
+from prune.metrics.detections import Detected
+from prune.metrics.findings import best_rows, findings
+from prune.metrics.measure import check_objects, measure, protocol_notes, with_findings
+from prune.metrics.operating_point import best_operating
+from prune.metrics.result import Inference, Metrics
+from prune.metrics.settings import Protocol
+from prune.samples.sample import Annotation, SampleSet, sample_from_pixels
 
 Floats = NDArray[np.float64]
 Row = tuple[float, float, float, float, float, int]

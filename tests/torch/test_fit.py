@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prune.detect.edges import clip_edges, to_centres, to_edges
-from prune.detect.fit import FILL, fit_as_darknet, fit_for, fit_image, rect_for, resize_between_corners
+from prune.samples.boxes import clip_edges, to_centres, to_edges
+from prune.samples.fit import FILL, fit_as_darknet, fit_for, fit_image, rect_for, resize_between_corners
 
 sides = st.integers(1, 3000)
 sizes = st.tuples(sides, sides)

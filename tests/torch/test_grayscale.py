@@ -27,18 +27,18 @@ from benchmarks.opencv_parity import opencv_outputs, our_outputs, parity, relati
 from prune.cli import exit_code
 from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
 from prune.darknet.weights import random_weights, read_weights, write_weights
-from prune.detect.augment import AugmentSettings, jitter_colours
-from prune.detect.dataset import EvalDataset, TrainDataset
-from prune.detect.faults import Faults
-from prune.detect.images import read_image
-from prune.detect.loaders import eval_loader, train_loader
-from prune.detect.picturing import DetectSettings
 from prune.detect.predict import predict
-from prune.detect.sample import Annotation, Sample, sample_from_pixels
-from prune.detect.settings import Resize
-from prune.detect.sources import Frame, find_sources, read_frames
+from prune.detect.predict_settings import DetectSettings
+from prune.loading.augment import AugmentSettings, jitter_colours
+from prune.loading.dataset import EvalDataset, TrainDataset
+from prune.loading.loaders import eval_loader, train_loader
 from prune.model.build import build
 from prune.model.state import load_weights
+from prune.samples.faults import Faults
+from prune.samples.fit import Resize
+from prune.samples.images import read_image
+from prune.samples.sample import Annotation, Sample, sample_from_pixels
+from prune.samples.sources import Frame, find_sources, read_frames
 from prune.train.start import start_network
 from tests.data_sets import turned_jpeg
 from tests.shared import REPOSITORY

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from prune.detect.images import image_size, image_suffix, is_turned, orientation, read_image
+from prune.samples.images import image_size, image_suffix, is_turned, orientation, read_image
 from tests.data_sets import turned_jpeg
 from tests.torch.sample_files import write_image
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prune.detect.faults import Faults
-from prune.detect.labels import label_candidates, overhangs, parse_labels
+from prune.samples.faults import Faults
+from prune.samples.labels import label_candidates, overhangs, parse_labels
 
 
 class TestLabelPaths:

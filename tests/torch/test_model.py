@@ -13,7 +13,8 @@ from hypothesis import given
 from torch.utils.flop_counter import FlopCounterMode
 
 from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
-from prune.darknet.weights import Header, ShortcutParams, Weights, random_weights
+from prune.darknet.records import Header, ShortcutParams, Weights
+from prune.darknet.weights import random_weights
 from prune.errors import CfgError, PlanError, UsageError, WeightsError
 from prune.graph.cost import macs, network_cost
 from prune.model.build import build

@@ -18,7 +18,8 @@ from benchmarks.opencv_parity import (
     relative,
 )
 from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
-from prune.darknet.weights import ConvParams, Weights, random_weights, read_weights, write_weights
+from prune.darknet.records import ConvParams, Weights
+from prune.darknet.weights import random_weights, read_weights, write_weights
 from prune.graph.channels import trace_groups
 from prune.plan.channel import ChannelPolicy, plan_channels
 from prune.surgery.apply import apply

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from prune.detect.pairing import (
+from prune.metrics.matching import (
     IGNORED,
     MISS,
     coco_overlap,

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from prune.darknet.netdef import NetDef, parse_netdef
-from prune.darknet.weights import Weights, random_weights, write_weights
+from prune.darknet.records import Weights
+from prune.darknet.weights import random_weights, write_weights
 from prune.errors import WeightsError
 from prune.model.build import build
+from prune.model.files import read_exact
 from prune.model.state import load_weights
 from prune.surgery.classes import adapt_classes
-from prune.train.start import read_exact, start_network
+from prune.train.start import start_network
 from tests.core.test_weights import HEADS, assert_same
 
 CONV = "[convolutional]\nbatch_normalize=1\nfilters={}\nsize=3\npad=1\nactivation=leaky\n\n"

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from prune.detect.confusion import Confusion
-from prune.detect.findings import Findings
-from prune.detect.operating import ClassCurve, Operating
-from prune.detect.worst import WorstImage
 from prune.errors import UsageError
+from prune.metrics.confusion import Confusion
+from prune.metrics.findings import Findings
+from prune.metrics.operating_point import ClassCurve, Operating
+from prune.metrics.worst_images import WorstImage
 from prune.report import plots
 from prune.report.plots import MATRIX_CLASSES, PLOTS, save_plots
 from prune.report.worst import SHOWN, worst_sheet

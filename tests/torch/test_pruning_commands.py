@@ -19,7 +19,8 @@ import prune_layer
 from prune import adapt, compare, explain
 from prune.cli import exit_code
 from prune.darknet.netdef import read_netdef
-from prune.darknet.weights import Header, random_weights, read_weights, write_weights
+from prune.darknet.records import Header
+from prune.darknet.weights import random_weights, read_weights, write_weights
 from prune.errors import GateError
 from tests.shared import REPOSITORY
 

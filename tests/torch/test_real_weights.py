@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prune.darknet.netdef import NetDef, read_netdef
-from prune.darknet.records import ConvParams
-from prune.darknet.weights import Weights, read_weights
+from prune.darknet.records import ConvParams, Weights
+from prune.darknet.weights import read_weights
 from prune.detect.decode import decode
-from prune.detect.fit import fit_for, fit_image
-from prune.detect.images import read_image
 from prune.detect.nms import nms_batch
 from prune.detect.settings import NmsSettings
 from prune.graph.channels import ChannelGraph, PruneGroup, trace_groups
@@ -23,6 +21,8 @@ from prune.model.build import build
 from prune.model.state import load_weights
 from prune.plan.score import gammas, slot_scores
 from prune.plan.types import ChannelMask, PrunePlan, digest
+from prune.samples.fit import fit_for, fit_image
+from prune.samples.images import read_image
 from prune.surgery.apply import apply
 from prune.verify.passes import relative_deviation
 from tests.shared import SHARED, needs_shared

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from prune.darknet.datafile import DataFile, read_datafile
-from prune.detect.faults import Faults
-from prune.detect.samples import SampleSet, Split, read_samples
 from prune.errors import DataError
+from prune.samples.faults import Faults
+from prune.samples.read import Split, read_samples
+from prune.samples.sample import SampleSet
 from tests.shared import SHARED, needs_shared
 from tests.torch.sample_files import write_data, write_image
 

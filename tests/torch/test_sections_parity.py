@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from prune.darknet.activations import ACTIVATIONS
 from prune.darknet.netdef import NetDef, parse_netdef
-from prune.darknet.weights import Weights, random_weights, read_weights, write_weights
+from prune.darknet.records import Weights
+from prune.darknet.weights import random_weights, read_weights, write_weights
 from prune.model.activations import ACTIVATIONS as TENSOR_ACTIVATIONS
 from prune.model.build import ModuleDomain, build
 from prune.model.state import load_weights, to_weights

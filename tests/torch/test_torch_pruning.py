@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from prune.darknet.netdef import NetDef, format_netdef, parse_netdef, read_netdef
-from prune.darknet.weights import Weights
+from prune.darknet.records import Weights
 from prune.graph.channels import ChannelGraph, PruneGroup, trace_groups
 from prune.model.build import DarknetModel, build
 from prune.model.state import load_weights

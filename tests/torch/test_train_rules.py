@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from prune.detect.augment import AugmentSettings
-from prune.detect.loaders import TrainLoader
+from prune.loading.augment import AugmentSettings
+from prune.loading.loaders import TrainLoader
 from prune.train.batches import DetectionBatches
 from prune.train.checkpoint import read_checkpoint
 from prune.train.gamma import GammaHistory

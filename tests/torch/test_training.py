@@ -23,17 +23,18 @@ from prune.cli import exit_code
 from prune.darknet.netdef import parse_netdef, read_netdef
 from prune.darknet.shapes import network_size
 from prune.darknet.weights import random_weights, read_weights, write_weights
-from prune.detect.metrics import Inference, Metrics
-from prune.detect.sample import Sample
 from prune.errors import UsageError, WeightsError
+from prune.metrics.result import Inference, Metrics
 from prune.model.build import build
+from prune.model.files import read_exact
+from prune.samples.sample import Sample
 from prune.train.board import find_board
 from prune.train.hooks import Hook
 from prune.train.job import Job
 from prune.train.session import Session
 from prune.train.settings import TrainSettings
 from prune.train.sizes import rectangular_size, scaled_sizes
-from prune.train.start import OBJECT_PRIOR, read_exact, restore_network, start_network
+from prune.train.start import OBJECT_PRIOR, restore_network, start_network
 from prune.train.validator import Validator
 
 CONV = "[convolutional]\nbatch_normalize=1\nfilters={}\nsize=3\nstride={}\npad=1\nactivation=leaky\n\n"

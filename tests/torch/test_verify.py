@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 
 from prune.darknet.netdef import NetDef, format_netdef, parse_netdef, read_netdef
-from prune.darknet.weights import Weights
+from prune.darknet.records import Weights
 from prune.errors import GateError
 from prune.graph.channels import trace_groups
 from prune.plan.channel import ChannelPolicy, plan_channels

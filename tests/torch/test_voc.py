@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from prune.detect.curve import average_precision
-from prune.detect.pairing import inclusive_iou
-from prune.detect.voc import Points, VocTruth, mean_ap, voc_ap
+from prune.metrics.curve import average_precision
+from prune.metrics.matching import inclusive_iou
+from prune.metrics.voc import Points, VocTruth, mean_ap, voc_ap
 
 Floats = NDArray[np.float64]
 

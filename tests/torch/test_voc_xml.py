@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from prune.darknet.datafile import DataFile
-from prune.detect.samples import read_samples
 from prune.errors import DataError
+from prune.samples.read import read_samples
 from tests.data_sets import turned_jpeg
 from tests.torch.sample_files import write_data, write_image
 

@@ -1,0 +1,74 @@
+"""Settings of detect.py: plain values, no torch, so that flags are cheap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prune.darknet.datafile import read_datafile, read_names
+from prune.darknet.netdef import NetDef
+from prune.detect.settings import NmsSettings
+from prune.errors import UsageError
+from prune.samples.channels import check_channels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamesArgs:
+    """Where the classes' names come from; without either they are numbers."""
+
+    names: Path | None = field(default=None, metadata={"help": "names of the classes, one a line", "metavar": "FILE"})
+    data: Path | None = field(default=None, metadata={"help": "or a .data file that has them", "metavar": "FILE"})
+
+    def __post_init__(self) -> None:
+        if self.names and self.data:
+            raise UsageError("--names and --data both name the classes; give one of them")
+
+    def read(self, classes: int) -> tuple[str, ...]:
+        """The names; `classes` numbers where none were given."""
+        if self.data:
+            return read_datafile(self.data).names
+        return read_names(self.names) if self.names else tuple(f"class {number}" for number in range(classes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectSettings:
+    """What counts as a detection, and what is kept of it. `img_size`, `letterbox`: None leaves them to the cfg."""
+
+    conf_thres: float = field(default=0.25, metadata={"help": "lowest score that is shown", "metavar": "X"})
+    nms_thres: float = field(
+        default=0.45, metadata={"help": "of two boxes of a class that overlap by more, one goes", "metavar": "X"}
+    )
+    save_txt: bool = field(
+        default=False, metadata={"help": "write labels/NAME.txt, a line `class cx cy w h score` per detection"}
+    )
+    save_json: bool = field(
+        default=False,
+        metadata={"help": "write detections.json, COCO's results with file names (of --compare: the first network's)"},
+    )
+    save_crop: bool = field(default=False, metadata={"help": "write each detection as crops/CLASS/NAME_001.jpg"})
+    img_size: tuple[int, int] | None = None
+    letterbox: bool | None = None
+    batch_size: int = 4
+
+    def __post_init__(self) -> None:
+        _ = self.nms  # its own checks name the thresholds
+
+    @property
+    def nms(self) -> NmsSettings:
+        """Each box under its likeliest class alone: a picture is read by people."""
+        return NmsSettings(conf=self.conf_thres, iou=self.nms_thres, multi_label=False)
+
+
+def check_names(netdef: NetDef, names: Sequence[str]) -> None:
+    """Raise CfgError unless images can be read for the network, UsageError unless it has as many classes as names."""
+    check_channels(netdef)
+    known = class_count(netdef)
+    if known != len(names):
+        told = f"{netdef.path} has {known} classes, but there are {len(names)} names"
+        raise UsageError(f"{told}; give those that it was made for with --names or --data")
+
+
+def class_count(netdef: NetDef) -> int:
+    """How many classes the network tells apart."""
+    return max((head.classes for head in netdef.heads), default=0)

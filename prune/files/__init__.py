@@ -1,0 +1,1 @@
+"""Files read and written whole, locked, or recognised. No other room of the project is known here."""

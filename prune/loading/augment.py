@@ -1,0 +1,168 @@
+"""Random changes of a training image, and of its boxes with it.
+
+All geometry is in edges: the first pixel reaches from 0 to 1. A transform is a 3 × 3 matrix on (x, y, 1).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from prune.errors import UsageError
+from prune.samples.boxes import Boxes, area, clip_edges
+from prune.samples.fit import FILL
+from prune.samples.images import Image
+
+Matrix = NDArray[np.float64]
+
+
+def _change(default: float, text: str) -> float:
+    """A field whose flag says what it does."""
+    value: float = field(default=default, metadata={"help": text, "metavar": "X"})
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentSettings:
+    """How far a training image may change.
+
+    `hue`, `saturation`, `value`: largest relative change of each, in [0, 1]. `flip_lr`, `flip_ud`, `mosaic`:
+    probabilities. `degrees`, `shear`: largest angles in degrees. `translate`: largest shift as a fraction of
+    the network input. `scale`: the size is multiplied by 1 ± this, in [0, 1). `min_visible`: a box is
+    dropped where less than this fraction of its area stays within the input; `min_pixels`: or where a side
+    gets shorter. Raises UsageError for a value out of range.
+    """
+
+    hue: float = _change(0.015, "largest relative change of hue, in [0, 1]")
+    saturation: float = _change(0.7, "largest relative change of saturation, in [0, 1]")
+    value: float = _change(0.4, "largest relative change of brightness, in [0, 1]")
+    flip_lr: float = _change(0.5, "probability of a flip left to right")
+    flip_ud: float = _change(0.0, "probability of a flip upside down")
+    degrees: float = _change(0.0, "largest rotation in degrees")
+    translate: float = _change(0.1, "largest shift, as a share of the input")
+    scale: float = _change(0.5, "the size is multiplied by 1 ± this, in [0, 1)")
+    shear: float = _change(0.0, "largest shear in degrees")
+    mosaic: float = _change(1.0, "probability of a mosaic of four images")
+    min_visible: float = _change(0.1, "a box goes where less than this share of its area stays")
+    min_pixels: float = _change(2.0, "a box goes where a side gets shorter, in pixels")
+
+    def __post_init__(self) -> None:
+        limits = {"degrees": 180.0, "shear": 60.0, "scale": 0.99, "translate": 1.0, "min_pixels": math.inf}
+        for entry in fields(self):
+            value, limit = getattr(self, entry.name), limits.get(entry.name, 1.0)
+            if not 0 <= value <= limit:
+                raise UsageError(f"augmentation: {entry.name} = {value} must lie between 0 and {limit:g}")
+
+    @classmethod
+    def none(cls) -> AugmentSettings:
+        """No change at all: images are fitted as in evaluation."""
+        still = {entry.name: 0.0 for entry in fields(cls) if not entry.name.startswith("min_")}
+        return cls(**still)
+
+
+def translation(x: float, y: float) -> Matrix:
+    """Shifts by (x, y)."""
+    return np.array(((1.0, 0.0, x), (0.0, 1.0, y), (0.0, 0.0, 1.0)))
+
+
+def scaling(x: float, y: float) -> Matrix:
+    """Multiplies the coordinates by (x, y)."""
+    return np.diag((x, y, 1.0))
+
+
+def random_affine(rng: Generator, settings: AugmentSettings, net_wh: tuple[int, int]) -> Matrix:
+    """A random scaling, rotation and shear about the origin, flips, then a shift; the identity for no change.
+
+    The caller moves the point that should stay (the centre) to the origin first, and back after.
+    """
+    angle = math.radians(rng.uniform(-settings.degrees, settings.degrees))
+    size = 1 + rng.uniform(-settings.scale, settings.scale)
+    shear_x, shear_y = (math.tan(math.radians(a)) for a in rng.uniform(-settings.shear, settings.shear, 2))
+    shift = rng.uniform(-settings.translate, settings.translate, 2) * np.array(net_wh)
+    flip_x, flip_y = (-1.0 if draw < p else 1.0 for draw, p in zip(rng.random(2), _flips(settings), strict=True))
+    cos, sin = size * math.cos(angle), size * math.sin(angle)
+    turn = np.array(((cos, -sin, 0.0), (sin, cos, 0.0), (0.0, 0.0, 1.0)))
+    slant = np.array(((1.0, shear_x, 0.0), (shear_y, 1.0, 0.0), (0.0, 0.0, 1.0)))
+    matrix: Matrix = translation(*shift) @ scaling(flip_x, flip_y) @ slant @ turn
+    return matrix
+
+
+def _flips(settings: AugmentSettings) -> tuple[float, float]:
+    return settings.flip_lr, settings.flip_ud
+
+
+def only_flips(matrix: Matrix) -> bool:
+    """True where the matrix neither moves, scales nor turns: a flip or nothing."""
+    return bool(np.array_equal(np.abs(matrix), np.eye(3)))
+
+
+def keeps_axes(matrix: Matrix) -> bool:
+    """True where horizontal stays horizontal: no rotation, no shear."""
+    return bool(matrix[0, 1] == 0 and matrix[1, 0] == 0)
+
+
+def flip(image: Image, matrix: Matrix) -> Image:
+    """The image flipped as an `only_flips` matrix says."""
+    if matrix[0, 0] < 0:
+        image = image[:, ::-1]
+    return image[::-1] if matrix[1, 1] < 0 else image
+
+
+def centre_matrix(matrix: Matrix) -> Matrix:
+    """The same transform for OpenCV, which places the centre of the first pixel at 0 instead of 0.5: (2,
+    3)."""
+    shifted: Matrix = translation(-0.5, -0.5) @ matrix @ translation(0.5, 0.5)
+    return shifted[:2]
+
+
+def warp(image: Image, matrix: Matrix, size_wh: tuple[int, int]) -> Image:
+    """The image under `matrix`, (h, w, 3) or (h, w) of `size_wh`: bilinear, the outside filled with grey."""
+    grey = (FILL, FILL, FILL)
+    warped = cv2.warpAffine(image, centre_matrix(matrix), size_wh, flags=cv2.INTER_LINEAR, borderValue=grey)
+    return np.asarray(warped, np.uint8)
+
+
+def transform_edges(xyxy: Boxes, matrix: Matrix) -> Boxes:
+    """(n, 4) edges → the upright boxes around their transformed corners, unclipped."""
+    x, y = xyxy[:, (0, 2, 2, 0)], xyxy[:, (1, 1, 3, 3)]
+    corners = np.stack((x, y, np.ones_like(x)))
+    moved = np.einsum("ij,jnk->ink", matrix[:2], corners)
+    low, high = moved.min(axis=2), moved.max(axis=2)
+    return np.stack((low[0], low[1], high[0], high[1]), axis=1)
+
+
+def clip_and_choose(
+    xyxy: Boxes, size_wh: tuple[int, int], settings: AugmentSettings
+) -> tuple[Boxes, NDArray[np.bool_]]:
+    """Clips boxes in pixels to the network input: (n, 4), and (n,) which of them still show enough to
+    keep."""
+    clipped = clip_edges(xyxy, size_wh)
+    sides = clipped[:, 2:] - clipped[:, :2]
+    visible = area(clipped) >= settings.min_visible * area(xyxy)
+    keep = (sides.min(axis=1, initial=math.inf) >= max(settings.min_pixels, 1e-3)) & visible
+    return clipped, np.asarray(keep, np.bool_)
+
+
+def jitter_colours(rng: Generator, image: Image, settings: AugmentSettings) -> Image:
+    """Random hue, saturation and brightness of a (H, W, 3) RGB image; of a (H, W) grayscale one brightness alone.
+
+    Each channel is multiplied by 1 + u·setting with u uniform in [-1, 1]; hue wraps around, the others
+    saturate. What is drawn from `rng` does not depend on the image: a grey RGB image and its grayscale change alike.
+    """
+    gains = 1 + rng.uniform(-1, 1, 3) * (settings.hue, settings.saturation, settings.value)
+    if np.array_equal(gains, np.ones(3)):
+        return image
+    levels = np.arange(256, dtype=np.float64)
+    # OpenCV keeps hue in half degrees, 0 … 179.
+    hue = (np.rint(levels * gains[0]) % 180).astype(np.uint8)
+    others = np.rint(np.clip(levels * gains[1:, None], 0, 255)).astype(np.uint8)
+    if image.ndim == 2:  # as AlexeyAB's Darknet: the factor of brightness, nothing else
+        return np.asarray(cv2.LUT(np.ascontiguousarray(image), others[1]), np.uint8)
+    table = np.stack((hue, *others), axis=1)[None]
+    hsv = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2HSV)
+    return np.asarray(cv2.cvtColor(cv2.LUT(hsv, table), cv2.COLOR_HSV2RGB), np.uint8)

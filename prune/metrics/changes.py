@@ -1,0 +1,40 @@
+"""What two networks found in one image: in common, lost, new."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prune.samples.boxes import Boxes, pairwise_iou
+
+SAME_IOU = 0.5
+"""Boxes of one class that overlap at least so far mean the same object."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Changes:
+    """Indices, from 0, into the detections before and after: `kept` (k, 2) pairs, `lost` (l,) of those before, `new`
+    (n,) of those after."""
+
+    kept: NDArray[np.int64]
+    lost: NDArray[np.int64]
+    new: NDArray[np.int64]
+
+
+def find_changes(before: Boxes, after: Boxes, iou: float = SAME_IOU) -> Changes:
+    """Pair detections (n, 6) and (m, 6) of one image (x0 y0 x1 y1, score, class) one to one: the pairs of one class
+    that overlap most come first, and only those that overlap by at least `iou` are pairs."""
+    overlap = pairwise_iou(before[:, :4], after[:, :4])
+    overlap[before[:, 5][:, None] != after[:, 5][None, :]] = 0.0
+    partner: dict[int, int] = {}
+    for flat in np.argsort(-overlap, axis=None, kind="stable"):
+        i, j = divmod(int(flat), len(after))
+        if overlap[i, j] < iou:
+            break
+        if i not in partner and j not in partner.values():
+            partner[i] = j
+    kept = np.array(sorted(partner.items()), np.int64).reshape(-1, 2)
+    lost = np.setdiff1d(np.arange(len(before)), kept[:, 0])
+    return Changes(kept, lost, np.setdiff1d(np.arange(len(after)), kept[:, 1]))

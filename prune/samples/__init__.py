@@ -1,0 +1,1 @@
+"""Images and their objects as data sets describe them. No torch here."""
