@@ -52,14 +52,10 @@ def evaluate_network(
     cfg: Path, weights: Path, samples: SampleSet, settings: EvaluateSettings, device: str
 ) -> tuple[Evaluation, Mapping[str, Any]]:
     from prune.detect.evaluate import examine  # torch comes in here, after the arguments parsed
-    from prune.model.build import build
-    from prune.model.device import select_device
-    from prune.model.files import read_exact
-    from prune.model.state import load_weights
+    from prune.model.files import load_network
 
     netdef = read_netdef(cfg)
-    load_weights(model := build(netdef), read_exact(weights, netdef))
-    done = Evaluation(*examine(model.to(select_device(device)), samples, settings))
+    done = Evaluation(*examine(load_network(netdef, weights, device), samples, settings))
     return done, asdict(network_cost(netdef, *network_size(netdef, settings.img_size)))
 
 

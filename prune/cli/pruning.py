@@ -172,11 +172,7 @@ def _measure(
     netdef: NetDef, weights: Weights, samples: SampleSet, settings: EvaluateSettings, device: str
 ) -> tuple[dict[str, Any], Faults]:
     from prune.detect.evaluate import examine
-    from prune.model.build import build
-    from prune.model.device import select_device
-    from prune.model.state import load_weights
+    from prune.model.files import network_of
 
-    model = build(netdef)
-    load_weights(model, weights)
-    metrics, _, undecoded = examine(model.to(select_device(device)), samples, settings)
+    metrics, _, undecoded = examine(network_of(netdef, weights, device), samples, settings)
     return metrics.summary(), undecoded

@@ -17,18 +17,15 @@ from prune.darknet.layers import Head
 from prune.darknet.netdef import NetDef, read_netdef
 from prune.detect.decode import HeadGeometry, decode_wh, decode_xy, head_geometry
 from prune.detect.heads import HeadRules, head_rules, split_head
+from prune.detect.loss import as_logits
 from prune.errors import UsageError
-from prune.model.build import build
-from prune.model.files import read_exact
-from prune.model.state import load_weights
+from prune.model.files import load_network
 from prune.train.hooks import Batch, Hook
 from prune.train.matching import matched_cells
 from prune.train.settings import DistillSettings
 
 if TYPE_CHECKING:
     from prune.train.session import Session
-
-PROBABILITY_EPS = 1e-6
 
 
 def check_heads(student: Sequence[Head], teacher: Sequence[Head]) -> None:
@@ -67,11 +64,6 @@ def check_images(student: NetDef, teacher: NetDef) -> None:
         )
 
 
-def logits(values: Tensor, new_coords: bool) -> Tensor:
-    """Logits of objectness and classes; under `new_coords` the network gives probabilities."""
-    return torch.logit(values, eps=PROBABILITY_EPS) if new_coords else values
-
-
 def binary_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
     """KL(teacher || student) of the Bernoulli distributions of two logits at `temperature`, times
     temperature².
@@ -94,14 +86,14 @@ def class_divergence(student: Tensor, teacher: Tensor, rules: HeadRules, tempera
     if rules.class_kind == "softmax":
         own, target = ((values / temperature).log_softmax(2) for values in (student, teacher))
         return (target.exp() * (target - own)).sum(2) * temperature**2
-    own, target = (logits(values, rules.probable) for values in (student, teacher))
+    own, target = (as_logits(values, rules.probable) for values in (student, teacher))
     return binary_divergence(own, target, temperature).sum(2)
 
 
 def divergences(ours: Tensor, theirs: Tensor, head: Head, temperature: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
     """(B, A, H, W) each: the teacher's objectness, and the divergences of objectness and of the classes."""
     rules, own, other = head_rules(head), split_head(ours, head), split_head(theirs, head)
-    own_object, object_ = (logits(values[:, :, 4], rules.probable) for values in (own, other))
+    own_object, object_ = (as_logits(values[:, :, 4], rules.probable) for values in (own, other))
     classes = class_divergence(own[:, :, 5:], other[:, :, 5:], rules, temperature)
     return object_.sigmoid(), binary_divergence(own_object, object_, temperature), classes
 
@@ -218,8 +210,7 @@ def distill_from(session: Session, cfg: Path, weights: Path, settings: DistillSe
     """The hook that teaches a session's network what the network of `cfg` and `weights` knows."""
     netdef = read_netdef(cfg)
     check_images(session.netdef, netdef)
-    teacher = build(netdef)
-    load_weights(teacher, read_exact(weights, netdef))
+    teacher = load_network(netdef, weights, str(session.device))
     memory = torch.channels_last if session.job.train.channels_last else torch.contiguous_format
-    moved = teacher.to(device=session.device, memory_format=memory)  # type: ignore[call-overload]
+    moved = teacher.to(memory_format=memory)  # type: ignore[call-overload]
     return DistillHook(moved, teacher.heads, session.model.heads, settings)

@@ -210,7 +210,7 @@ def writer(code: str) -> Iterator[None]:
 class TestLeftovers:
     def test_those_of_a_killed_process_go_and_those_of_a_living_one_stay(self, tmp_path: Path) -> None:
         target = tmp_path / "pruned.cfg"
-        code = f"from prune.darknet.temporary import open_temporary; held = open_temporary(Path({str(target)!r}))"
+        code = f"from prune.files.temporary import open_temporary; held = open_temporary(Path({str(target)!r}))"
         with writer(code):
             remove_leftovers([target])
             assert len(list(tmp_path.iterdir())) == 1

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from prune.darknet.layers import Head
 from prune.darknet.netdef import NetDef, parse_netdef
 from prune.detect.heads import HeadRules
+from prune.detect.loss import as_logits
 from prune.errors import UsageError
 from prune.model.build import build
 from prune.train.distill import (
@@ -19,7 +20,6 @@ from prune.train.distill import (
     bounded_boxes,
     check_heads,
     class_divergence,
-    logits,
     soft_target_loss,
     task_loss,
 )
@@ -103,8 +103,8 @@ def test_the_divergence_is_that_of_two_coins() -> None:
 
 def test_outputs_of_new_coords_are_probabilities_already() -> None:
     values = torch.tensor([0.0, 0.25, 1.0])
-    assert logits(values, new_coords=True).sigmoid().tolist() == pytest.approx([0, 0.25, 1], abs=1e-5)
-    assert logits(values, new_coords=False) is values
+    assert as_logits(values, probable=True).sigmoid().tolist() == pytest.approx([0, 0.25, 1], abs=1e-5)
+    assert as_logits(values, probable=False) is values
 
 
 def exact(target: Tensor = BATCH.targets) -> list[Tensor]:
