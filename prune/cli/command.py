@@ -82,8 +82,8 @@ class Command:
             print(text, file=sys.stderr if self._prints_json() else sys.stdout, flush=True)
 
     def begin_writing(self) -> Path:
-        """The out folder, from now on written to: take away the summary of the run that is replaced: until this one is finished, it would vouch for a mixture
-        of both runs' files."""
+        """The out folder, from now on written to. The summary of a run that is replaced is removed first: until this
+        one is finished, it would vouch for a mixture of both runs' files."""
         if self.run.overwrite:
             (self.out / SUMMARY).unlink(missing_ok=True)
         return self.out
