@@ -180,7 +180,7 @@ def test_training_options_that_are_not_followed_are_named_once(
     names = "learning_rate, hue, burn_in, counters_per_class, focal_loss"
     said = capsys.readouterr().err
     assert said.count("not these options") == 1
-    assert f"a.cfg: training follows its own flags, not these options: {names}\n" in said
+    assert f"note: a.cfg: training follows its own flags, not these options: {names}\n" in said
 
 
 def test_a_cfg_without_training_options_needs_no_line() -> None:
