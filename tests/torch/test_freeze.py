@@ -176,7 +176,7 @@ def test_training_options_that_are_not_followed_are_named_once(
 ) -> None:
     text = cfg_text().replace("channels=3\n", "channels=3\nlearning_rate=0.1\nangle=0\nhue=.1\nburn_in=9\n")
     (folder / "a.cfg").write_text(text + "counters_per_class=3,4\nfocal_loss=1\nlabel_smooth_eps=0.1\nrandom=0\n")
-    assert run(monkeypatch, train, f"{BASE} out --epochs 1") == 0
+    assert run(monkeypatch, train, f"{BASE} out --epochs 1".replace("--quiet ", "")) == 0
     names = "learning_rate, hue, burn_in, counters_per_class, focal_loss"
     said = capsys.readouterr().err
     assert said.count("not these options") == 1
