@@ -14,10 +14,9 @@ from prune.darknet.records import Weights
 from prune.graph.channels import trace_groups
 from prune.surgery.absorb import absorb_constants
 from tests.absorbing import DeadTask
-from tests.core.test_absorb import EXACT, WIDE, plan_again, task_of
-from tests.core.test_channels import HEAD, NET, cbl
-from tests.core.test_score import ADD
+from tests.absorbing_tasks import EXACT, WIDE, plan_again, task_of
 from tests.oracle import Array
+from tests.small_cfgs import ADD, HEAD, NET, cbl
 from tests.strategies import doubles, tame_weights
 
 DEPTHWISE = cbl(4, groups=4, size=3, pad=1)

@@ -18,8 +18,8 @@ from prune.model.build import build
 from prune.train.checkpoint import Checkpoint, read_checkpoint
 from prune.train.frozen import freeze, frozen_layers, unfollowed
 from prune.train.start import start_network
-from tests.torch.test_distributed import launch
-from tests.torch.test_training import BASE, cfg_text, folder, run
+from tests.torch.small_trainings import BASE, cfg_text, folder, run
+from tests.torch.two_processes import launch
 
 __all__ = ["folder"]
 START = f"{BASE} out --weights start.weights --lr 0.05 --warmup 0 --weight-decay 0.1"
