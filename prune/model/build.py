@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import cast
 
 import torch
@@ -98,6 +99,22 @@ class DarknetModel(nn.Module):
         """imgs (B, channels, H, W) in [0, 1] → for each head its undecoded input (B, A·(entries + C), H', W')."""
         domain = ModuleDomain(self, imgs)
         return [value for layer, value in steps(self.netdef, domain) if isinstance(layer, Head)]
+
+    def features(self, imgs: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        """imgs as `forward` takes them → the outputs (B, C, H', W') of `layers`, in their order; a head's is its input.
+
+        Layers count from 0, without [net]. Raises PlanError for a layer that the network does not have.
+        """
+        for index in layers:
+            if not 0 <= index < len(self.netdef.layers):
+                raise PlanError(
+                    f"{self.netdef.path}: there is no layer {index}; it has {len(self.netdef.layers)}, from 0"
+                )
+        every = steps(self.netdef, ModuleDomain(self, imgs))
+        wanted = {
+            layer.index: value for layer, value in islice(every, max(layers, default=-1) + 1) if layer.index in layers
+        }
+        return [wanted[index] for index in layers]
 
     def block(self, layer_index: int) -> ConvBlock:
         """The convolution or connected layer at an index. Raises PlanError where another kind stands there."""

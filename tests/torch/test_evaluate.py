@@ -295,7 +295,7 @@ def test_other_classes_and_impossible_sizes_are_usage_errors(tmp_path: Path) -> 
         evaluate(build(two_heads(3)), samples, EvaluateSettings())
     with pytest.raises(UsageError, match="multiples of 16"):
         evaluate(build(two_heads()), samples, EvaluateSettings(img_size=(72, 64)))
-    with pytest.raises(UsageError, match="NMS threshold"):
+    with pytest.raises(UsageError, match=r"--nms-thres 1.5 must be within \[0, 1\]"):
         EvaluateSettings(nms_thres=1.5)
 
 

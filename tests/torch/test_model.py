@@ -184,3 +184,48 @@ def test_a_network_with_a_connected_layer_takes_one_image_size() -> None:
     assert model(torch.rand(1, 3, 16, 16))[0].shape == (1, 6, 1, 1)
     with pytest.raises(UsageError, match=r"\[connected\] reads a map of 16x16, not 24x16"):
         model(torch.rand(1, 3, 16, 24))
+
+
+@given(networks())
+@examples(20)
+def test_the_features_of_a_convolution_are_what_its_module_returns(network: tuple[NetDef, Weights]) -> None:
+    netdef, weights = network[0], as_float32(network[1])
+    model = build(netdef).eval()
+    load_weights(model, weights)
+    seen: dict[int, torch.Tensor] = {}
+
+    def watch(index: int) -> None:
+        model.block(index).register_forward_hook(lambda module, args, output: seen.update({index: output.clone()}))
+
+    indices = [layer.index for layer in netdef.convolutions]
+    for index in indices:
+        watch(index)
+    imgs = torch.from_numpy(random_image()[None]).float()
+    with torch.no_grad():
+        model(imgs)
+        expected = dict(seen)
+        found = model.features(imgs, indices[::-1])
+    assert len(found) == len(indices)
+    for index, value in zip(indices[::-1], found, strict=True):
+        assert torch.equal(value, expected[index])
+
+
+def test_features_of_any_layer_come_in_the_order_asked_and_nothing_after_the_last_is_computed() -> None:
+    shortcut = "[shortcut]\nfrom=-2\nactivation=linear\n"
+    model = build(parse_netdef(NET + cbl(4) + cbl(4) + shortcut + HEAD)).eval()
+    calls: list[int] = []
+    model.block(3).register_forward_hook(lambda module, args, output: calls.append(3))
+    imgs = torch.rand(2, 3, 16, 16)
+    added, first, second, twice = model.features(imgs, [2, 0, 1, 0])
+    assert torch.equal(added, first + second)
+    assert torch.equal(twice, first)
+    assert calls == []
+    (raw,) = model(imgs)
+    assert torch.equal(model.features(imgs, [len(model.netdef.layers) - 1])[0], raw)  # a head's is its input
+
+
+@pytest.mark.parametrize("index", [-1, 3, 99])
+def test_features_of_a_layer_that_is_not_there_are_refused(index: int) -> None:
+    model = build(parse_netdef(NET + cbl(4) + HEAD))
+    with pytest.raises(PlanError, match=rf"there is no layer {index}; it has 3, from 0"):
+        model.features(torch.rand(1, 3, 16, 16), [0, index])
