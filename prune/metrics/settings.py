@@ -9,7 +9,7 @@ from prune.errors import UsageError
 from prune.settings import BELOW_ONE, check_options, option
 
 Protocol = Literal["coco", "voc07", "voc10", "darknet"]
-Points = Literal[0, 11, 101]
+RecallPoints = Literal[0, 11, 101]
 
 
 def default_protocol(source: str) -> Protocol:
@@ -26,8 +26,8 @@ class ScoreSettings:
         "coco: IoU .50:.95; voc07: 11 points; voc10: area; darknet: as `detector map` "
         "(default: coco for COCO data, else voc10)",
     )
-    points: Points = option(
-        0, "darknet: recall points of the AP, 0: area under the curve", parse=int, choices=get_args(Points)
+    points: RecallPoints = option(
+        0, "darknet: recall points of the AP, 0: area under the curve", parse=int, choices=get_args(RecallPoints)
     )
     iou_thres: float = option(0.5, "darknet: a hit overlaps by more", metavar="X", within=BELOW_ONE)
     thresh: float = option(0.25, "darknet: hits and misses are counted above this score", metavar="X", within=BELOW_ONE)

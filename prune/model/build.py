@@ -63,7 +63,10 @@ class ShortcutWeights(nn.Module):
 
 
 class DarknetModel(nn.Module):
-    """The network of a NetDef. `heads` are its detection heads in the order of the cfg."""
+    """The network of a NetDef, with fresh weights. `heads` are its detection heads in the order of the cfg.
+
+    Raises CfgError where its layers do not fit each other.
+    """
 
     def __init__(self, netdef: NetDef) -> None:
         super().__init__()
@@ -151,11 +154,6 @@ class ModuleDomain(TensorDomain):
 
     def shortcut_weights(self, layer: Shortcut) -> Tensor:
         return self.model.shortcut_weights(layer.index)
-
-
-def build(netdef: NetDef) -> DarknetModel:
-    """A fresh module for `netdef`; raises CfgError where its layers do not fit each other."""
-    return DarknetModel(netdef)
 
 
 def _blocks(netdef: NetDef) -> dict[str, nn.Module]:

@@ -17,7 +17,7 @@ from prune.darknet.netdef import NetDef, parse_netdef
 from prune.detect.heads import HeadRules
 from prune.detect.loss import as_logits
 from prune.errors import UsageError
-from prune.model.build import build
+from prune.model.build import DarknetModel
 from prune.settings import POSITIVE, check_options, option
 from prune.train.bounded_boxes import bounded_boxes
 from prune.train.distill import DistillHook
@@ -138,7 +138,7 @@ def test_images_without_objects_have_a_finite_loss() -> None:
 
 def test_teacher_and_student_may_differ_in_width_and_depth() -> None:
     torch.manual_seed(0)
-    teacher, student = build(network(width=8, depth=3)), build(network(width=4))
+    teacher, student = DarknetModel(network(width=8, depth=3)), DarknetModel(network(width=4))
     hook = DistillHook(teacher, teacher.heads, student.heads, Task(), weight=2.0)
     term = hook.loss(student(BATCH.imgs), BATCH)["distill"]
     assert term.requires_grad
@@ -177,7 +177,7 @@ OTHER_KINDS = [("region", "region"), ("region without softmax", "yolo"), ("Gauss
 @pytest.mark.parametrize("strategy", [SoftTarget(), Task(box_weight=0.0)])
 def test_heads_of_other_kinds_are_taught_too(strategy: Strategy, kinds: tuple[str, str]) -> None:
     netdef = two_heads(2, kinds=kinds)
-    teacher = build(netdef).eval()
+    teacher = DarknetModel(netdef).eval()
     hook = DistillHook(teacher, netdef.heads, netdef.heads, strategy)
     wanted = [head.detach() for head in teacher(BATCH.imgs)]
     assert float(hook.loss(wanted, BATCH)["distill"]) == pytest.approx(0.0, abs=1e-5)
@@ -242,7 +242,7 @@ def test_a_strategy_is_a_row_of_the_table_with_flags_of_its_own(monkeypatch: pyt
     settings = take(namespace, DistillSettings)
     strategy = take_row(namespace, STRATEGIES, settings.strategy)
     assert strategy == Copy(sharpness=3.0)
-    teacher = build(network()).eval()
+    teacher = DarknetModel(network()).eval()
     hook = DistillHook(teacher, HEADS, HEADS, strategy, settings.distill_weight)
     student = [head.detach() + 2 for head in teacher(BATCH.imgs)]
     assert float(hook.loss(student, BATCH)["distill"]) == pytest.approx(2 * 8, rel=1e-4)
