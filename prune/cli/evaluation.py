@@ -25,7 +25,7 @@ from prune.settings import option
 TABLES = ("per_class.csv", "confusion.csv")
 JUDGING = ("ap", "points", "iou_thres", "thresh")
 """The settings that tell how detections are judged; the others tell how they are made."""
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,4 +107,4 @@ def _write(command: Command, keep: KeepSettings, metrics: Metrics, found: Findin
         for path in save_plots(found, command.out):
             command.path(path.name)
     elif keep.plots:
-        _log.warning("%s", MISSING)
+        logger.warning("%s", MISSING)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from prune.surgery.apply import Pruned
     from prune.trial import Facts, Trial
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 CFG, WEIGHTS, PLAN = "pruned.cfg", "pruned.weights", "plan.json"
 
 
@@ -103,7 +103,7 @@ def open_pruning(namespace: argparse.Namespace, writes: bool) -> tuple[Pair, Com
     network_size(netdef, images.img_size)  # refuses what the network cannot take, before any work
     samples = None if data.data is None else read_samples(read_datafile(data.data), "valid")
     if samples is not None and not samples.trainable:
-        _log.warning("%s: %s", data.data, NOTHING_COUNTS)
+        logger.warning("%s: %s", data.data, NOTHING_COUNTS)
 
     from prune.model.files import read_exact  # torch comes in here, after the arguments parsed
 
