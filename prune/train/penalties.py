@@ -6,28 +6,35 @@ fields must have different names, since each becomes a flag.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from prune.train.l1 import L1
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.optim import Optimizer
 
 
 class Penalty(Protocol):
-    """A function of γ to be made small; a frozen dataclass of its own settings. `gamma`, `s`, `step`: (C,), of a layer.
+    """A function of all γ together to be made small; a frozen dataclass of its own settings.
 
-    `constant_pull`: whether it pulls by s whatever the size of γ, so that the reach of s is known before a run.
+    `gammas`, `strengths` and `steps` hold a tensor (C,) per layer, and so do the results. `constant_pull`: whether it
+    pulls by s whatever the size of γ, so that the reach of s is known before a run.
     """
 
     constant_pull: ClassVar[bool]
 
-    def gradient(self, gamma: Tensor, s: Tensor) -> Tensor:
-        """Its gradient at strength `s`, (C,); where the optimiser is SGD it joins that of the loss."""
+    def proximal(self, optimizer: Optimizer) -> bool:
+        """Whether with `optimizer` the γ are `shrunk` after each step, and not `gradients` added before it."""
         ...
 
-    def shrunk(self, gamma: Tensor, step: Tensor) -> Tensor:
-        """Its proximal operator for `step` = lr · s, (C,): what γ becomes after a step of another optimiser."""
+    def gradients(self, gammas: Sequence[Tensor], strengths: Sequence[Tensor]) -> list[Tensor]:
+        """What joins the gradients of the loss, unscaled, at the strengths s of each γ."""
+        ...
+
+    def shrunk(self, gammas: Sequence[Tensor], steps: Sequence[Tensor]) -> list[Tensor]:
+        """What the γ become: the proximal operator for `steps` = lr · s."""
         ...
 
 

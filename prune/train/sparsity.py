@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from torch.optim import SGD
 
 from prune.errors import UsageError
 from prune.train.gamma import GammaHistory, is_late, magnitudes, measure_reach, resume_history, shares_below
@@ -26,12 +25,9 @@ logger = logging.getLogger(__name__)
 
 
 class SparsityHook(Hook):
-    """Adds the penalty's gradient at s_i to that of each gamma_i, or shrinks gamma_i by lr * s_i where the optimiser
-    is not SGD.
+    """Adds the gradient of the penalty to that of the gammas before each step, or shrinks them after it.
 
-    An adaptive optimiser would divide the gradient term by its own second moment and so undo the balance
-    between s and the loss; the proximal step (soft threshold) does not pass through it. `norms`: the batch
-    norms to sparsify.
+    `norms`: the batch norms to sparsify. `penalty`: None is that of the settings with its own defaults.
     """
 
     def __init__(
@@ -55,18 +51,19 @@ class SparsityHook(Hook):
 
     @torch.no_grad()
     def before_step(self, info: StepInfo) -> None:
-        """SGD: the gradient of the penalty joins that of the loss, which is already unscaled and clipped."""
-        if isinstance(info.optimizer, SGD):
-            for gamma, s in zip(self.gammas, self.strengths, strict=True):
-                term = self.penalty.gradient(gamma, s)
+        """The gradient of the penalty joins that of the loss, which is already unscaled and clipped."""
+        if not self.penalty.proximal(info.optimizer):
+            terms = self.penalty.gradients(self.gammas, self.strengths)
+            for gamma, term in zip(self.gammas, terms, strict=True):
                 gamma.grad = term if gamma.grad is None else gamma.grad.add_(term)
 
     @torch.no_grad()
     def after_step(self, info: StepInfo) -> None:
-        """Other optimisers: the proximal operator of lr * s * penalty."""
-        if not isinstance(info.optimizer, SGD):
-            for gamma, s in zip(self.gammas, self.strengths, strict=True):
-                gamma.copy_(self.penalty.shrunk(gamma, info.lr * s))
+        """Or the proximal operator of lr * s * penalty moves the gammas."""
+        if self.penalty.proximal(info.optimizer):
+            shrunk = self.penalty.shrunk(self.gammas, [info.lr * s for s in self.strengths])
+            for gamma, value in zip(self.gammas, shrunk, strict=True):
+                gamma.copy_(value)
 
     def epoch_end(self, epoch: int) -> dict[str, float]:
         """The shares of gammas under thresholds; the histogram goes to the history."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -267,11 +268,14 @@ class Power:
     def __post_init__(self) -> None:
         check_options(self)
 
-    def gradient(self, gamma: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
-        return s * gamma.abs() ** (self.power - 1) * gamma.sign()
+    def proximal(self, optimizer: torch.optim.Optimizer) -> bool:
+        return isinstance(optimizer, torch.optim.AdamW)
 
-    def shrunk(self, gamma: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-        return gamma / (1 + step)
+    def gradients(self, gammas: Sequence[torch.Tensor], strengths: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        return [s * g.abs() ** (self.power - 1) * g.sign() for g, s in zip(gammas, strengths, strict=True)]
+
+    def shrunk(self, gammas: Sequence[torch.Tensor], steps: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        return [g / (1 + step) for g, step in zip(gammas, steps, strict=True)]
 
 
 def test_a_penalty_is_a_row_of_the_table_with_flags_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
