@@ -7,13 +7,14 @@ if __name__ == "__main__":  # before anything that takes its time
 
     start()
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 from prune.cli import add_options, run_command, take
 from prune.cli.pruning import chosen_plan, close_pruning, open_pruning, pruning_parser
 from prune.cli.sweep import parse_sweep, run_sweep
 from prune.graph.channels import trace_groups
 from prune.plan.channel import ChannelPolicy, plan_channels, shares, threshold_of
+from prune.settings import option
 from prune.surgery.apply import apply
 
 EXAMPLE = "python prune_channel.py --cfg net.cfg --weights sparse.weights --data my.data --percent 0.8 --out runs/cut"
@@ -23,21 +24,14 @@ EXAMPLE = "python prune_channel.py --cfg net.cfg --weights sparse.weights --data
 class ChannelArgs:
     """What this command has beside its policy."""
 
-    protect: tuple[str, ...] = field(
-        default=("upsample",),
-        metadata={
-            "help": "leave alone what feeds an upsample; '' lifts it",
-            "parse": lambda text: tuple(filter(None, text.split(","))),
-            "metavar": "KINDS",
-        },
+    protect: tuple[str, ...] = option(
+        ("upsample",),
+        "leave alone what feeds an upsample; '' lifts it",
+        parse=lambda text: tuple(filter(None, text.split(","))),
+        metavar="KINDS",
     )
-    sweep: tuple[float, ...] | None = field(
-        default=None,
-        metadata={
-            "help": "with --data: measure each percent, write nothing",
-            "parse": parse_sweep,
-            "metavar": "A:B:STEP",
-        },
+    sweep: tuple[float, ...] | None = option(
+        None, "with --data: measure each percent, write nothing", parse=parse_sweep, metavar="A:B:STEP"
     )
 
 

@@ -8,10 +8,12 @@ if __name__ == "__main__":  # before anything that takes its time
     start()
 
 from pathlib import Path
+from typing import Any
 
-from prune.cli import Parser, run_command, take
+from prune.cli import Parser, run_command, take, take_row
 from prune.cli.training import close_training, open_training, training_parser
 from prune.graph.channels import trace_groups
+from prune.train.penalties import PENALTIES
 from prune.train.settings import SparsitySettings
 
 EXAMPLE = (
@@ -24,7 +26,8 @@ OUTPUTS = ["mid.pt", "gamma_history.npz"]
 
 
 def sparse_parser() -> Parser:
-    parser = training_parser(str(__doc__), EXAMPLE, groups={"sparsity": SparsitySettings}, defaults=SPARSE_DEFAULTS)
+    groups: dict[str, type[Any]] = {"sparsity": SparsitySettings, **PENALTIES}
+    parser = training_parser(str(__doc__), EXAMPLE, groups=groups, defaults=SPARSE_DEFAULTS)
     parser.add_argument(
         "-sr",
         "--sparsity-regularization",
@@ -37,6 +40,7 @@ def sparse_parser() -> Parser:
 def main() -> int:
     namespace = sparse_parser().parse_args()
     settings = take(namespace, SparsitySettings)
+    penalty = take_row(namespace, PENALTIES, settings.penalty)
     job, command = open_training(namespace, outputs=OUTPUTS)
 
     from prune.train.session import Session
@@ -44,7 +48,8 @@ def main() -> int:
 
     session = Session(job)
     layers = trace_groups(session.netdef, settings.tie, settings.protected).prune
-    session.fit([sparsify(session, layers, settings)], measured="last")  # as it is pruned: the best may not be sparse
+    hook = sparsify(session, layers, settings, penalty)
+    session.fit([hook], measured="last")  # as it is pruned: the best may not be sparse
     close_training(command, session)
     return 0
 

@@ -23,7 +23,7 @@ from prune.detect.settings import EvaluateSettings
 from prune.metrics.coco_results import read_results
 from prune.metrics.measure import measure
 from prune.metrics.result import ResultsFile
-from prune.model.build import build
+from prune.model.build import DarknetModel
 from prune.model.state import load_weights
 from prune.report.tables import format_table
 from prune.samples.coco_json import read_coco
@@ -51,7 +51,7 @@ def by_darknet(cfg: Path, weights: Path, samples: SampleSet, folder: Path) -> li
 def by_us(cfg: Path, weights: Path, samples: SampleSet) -> list[float]:
     """The same evaluation by this project."""
     netdef = read_netdef(cfg)
-    load_weights(model := build(netdef), read_weights(weights, netdef))
+    load_weights(model := DarknetModel(netdef), read_weights(weights, netdef))
     settings = EvaluateSettings(letterbox=True, resize="align-corners", conf_thres=0.005, nms_thres=0.45)
     metrics = evaluate(model, samples, settings)
     return [metrics.numbers[name] for name in TWELVE]

@@ -29,7 +29,7 @@ from prune.loading.loaders import EvalBatch
 from prune.metrics.detections import Detected
 from prune.metrics.measure import measure
 from prune.metrics.result import Inference
-from prune.model.build import DarknetModel, build
+from prune.model.build import DarknetModel
 from prune.model.state import load_weights
 from prune.report.tables import format_table
 from prune.samples.coco_json import read_coco
@@ -101,7 +101,7 @@ def report(clock: Clock, total: float, images: int) -> str:
 def load(cfg: Path, weights: Path, fuse: bool) -> DarknetModel:
     """A network ready to run."""
     netdef = read_netdef(cfg)
-    load_weights(model := build(netdef), read_weights(weights, netdef))
+    load_weights(model := DarknetModel(netdef), read_weights(weights, netdef))
     return fused(model) if fuse else model.eval()
 
 

@@ -138,14 +138,14 @@ def _received(pipe: Connection, numbers: range) -> Iterator[Result]:
 def _child(pipe: Connection, corpus: list[str], seed: int, numbers: range, memory: int) -> None:
     import torch
 
-    from prune.model.build import build
+    from prune.model.build import DarknetModel
     from prune.verify.absorption import check_absorption
     from prune.verify.equivalence import gate
 
     def checked(pruned: Pruned) -> None:
         gate(pruned)
         check_absorption(pruned)
-        build(pruned.netdef)
+        DarknetModel(pruned.netdef)
 
     torch.set_num_threads(1)
     logging.disable(logging.WARNING)

@@ -38,7 +38,7 @@ from prune.darknet.records import ConvParams, Weights
 from prune.darknet.weights import write_weights
 from prune.detect.decode import decode_head
 from prune.files.writing import atomic_write
-from prune.model.build import build
+from prune.model.build import DarknetModel
 from prune.model.state import load_weights
 
 Array = NDArray[np.float32]
@@ -101,7 +101,7 @@ class HeadOutput:
 
 def our_outputs(netdef: NetDef, weights: Weights, image: Array) -> list[HeadOutput]:
     """What this project computes in float32, head by head. image (1, C, H, W)."""
-    model = build(netdef).eval()
+    model = DarknetModel(netdef).eval()
     load_weights(model, weights)
     size = (netdef.net.width, netdef.net.height)
     outputs = []

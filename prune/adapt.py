@@ -17,6 +17,7 @@ from prune.darknet.netdef import format_netdef, read_netdef
 from prune.files.temporary import remove_leftovers
 from prune.files.writing import atomic_write, refuse_overwriting
 from prune.report.visible import visible
+from prune.settings import option
 from prune.surgery.classes import adapt_classes
 
 EXAMPLE = "python -m prune.adapt cfg/yolov3-tiny.cfg --classes 3 --out my.cfg"
@@ -33,15 +34,10 @@ class AdaptArgs:
 
     classes: int = field(metadata={"help": "how many classes the data has", "metavar": "N"})
     out: Path = field(metadata={"help": "the cfg to write", "metavar": "NEW.cfg"})
-    anchors: tuple[float, ...] | None = field(
-        default=None,
-        metadata={
-            "help": "w,h,w,h,... in pixels of the input, as many as before",
-            "parse": parse_anchors,
-            "metavar": "W,H,...",
-        },
+    anchors: tuple[float, ...] | None = option(
+        None, "w,h,w,h,... in pixels of the input, as many as before", parse=parse_anchors, metavar="W,H,..."
     )
-    overwrite: bool = field(default=False, metadata={"help": "replace NEW.cfg where it exists"})
+    overwrite: bool = option(False, "replace NEW.cfg where it exists")
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ if __name__ == "__main__":  # before anything that takes its time
     start()
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from prune.cli import Parser, RunArgs, add_options, open_command, parse_size, require, run_command, take
@@ -21,6 +21,7 @@ from prune.files.writing import atomic_write, refuse_overwriting
 from prune.report.check_page import check_page
 from prune.report.check_text import check_text, verdict
 from prune.report.html import is_page
+from prune.settings import option
 
 EXAMPLE = "python -m prune.check data/voc.data --cfg cfg/yolov3-tiny.cfg --html voc.html"
 EXIT_FAULTS = 3
@@ -32,24 +33,16 @@ OMITTED = ("out", "overwrite", "device", "workers")
 class CheckArgs:
     """What to compare with, and where to show it."""
 
-    cfg: Path | None = field(
-        default=None, metadata={"help": "compare the anchors with those of this cfg", "metavar": "FILE"}
+    cfg: Path | None = option(None, "compare the anchors with those of this cfg", metavar="FILE")
+    html: Path | None = option(None, "write a page with all of it, and pictures, to FILE", metavar="FILE")
+    overwrite: bool = option(False, "replace the page where it exists")
+    img_size: tuple[int, int] | None = option(
+        None,
+        "network input that the anchors are for, N or WxH (default: the cfg's, or 416)",
+        metavar="N",
+        parse=parse_size,
     )
-    html: Path | None = field(
-        default=None, metadata={"help": "write a page with all of it, and pictures, to FILE", "metavar": "FILE"}
-    )
-    overwrite: bool = field(default=False, metadata={"help": "replace the page where it exists"})
-    img_size: tuple[int, int] | None = field(
-        default=None,
-        metadata={
-            "help": "network input that the anchors are for, N or WxH (default: the cfg's, or 416)",
-            "metavar": "N",
-            "parse": parse_size,
-        },
-    )
-    letterbox: bool = field(
-        default=True, metadata={"help": "fit images with their aspect ratio, as training does", "off": "stretch"}
-    )
+    letterbox: bool = option(True, "fit images with their aspect ratio, as training does", off="stretch")
 
 
 def main() -> int:

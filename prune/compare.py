@@ -11,7 +11,7 @@ if __name__ == "__main__":  # before anything that takes its time
     start()
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from prune.files.reading import read_json
 from prune.report.tables import format_table
 from prune.report.visible import visible_lines
 from prune.samples.coco_boxes import finite
+from prune.settings import option
 
 EXAMPLE = "python -m prune.compare runs/demo/baseline runs/demo/finetune --behind 0.01"
 METRICS = ("ap", "ap50", "ap75")
@@ -31,12 +32,8 @@ COSTS = ("parameters", "bflops", "weights_bytes", "layers")
 class CompareArgs:
     """What is compared, and the guard."""
 
-    behind: float | None = field(
-        default=None,
-        metadata={
-            "help": "exit 3 where the last stage's AP50 is more than this behind the first's",
-            "metavar": "X",
-        },
+    behind: float | None = option(
+        None, "exit 3 where the last stage's AP50 is more than this behind the first's", metavar="X"
     )
 
 

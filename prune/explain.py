@@ -8,7 +8,7 @@ if __name__ == "__main__":  # before anything that takes its time
     start()
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +20,7 @@ from prune.graph.channels import ChannelGraph, PruneGroup, trace_groups
 from prune.graph.cost import LayerCost, layer_costs, network_cost
 from prune.report.tables import format_table
 from prune.report.visible import visible_lines
+from prune.settings import option
 
 EXAMPLE = "python -m prune.explain cfg/toy.cfg"
 
@@ -28,16 +29,12 @@ EXAMPLE = "python -m prune.explain cfg/toy.cfg"
 class ExplainArgs:
     """What decides which groups may be cut."""
 
-    tie: Literal["union", "first", "freeze"] = field(
-        default="union", metadata={"help": "layers tied by shortcuts: freeze leaves them alone"}
-    )
-    protect: tuple[str, ...] = field(
-        default=("upsample",),
-        metadata={
-            "help": "leave alone what feeds an upsample; '' lifts it",
-            "parse": lambda text: tuple(filter(None, text.split(","))),
-            "metavar": "KINDS",
-        },
+    tie: Literal["union", "first", "freeze"] = option("union", "layers tied by shortcuts: freeze leaves them alone")
+    protect: tuple[str, ...] = option(
+        ("upsample",),
+        "leave alone what feeds an upsample; '' lifts it",
+        parse=lambda text: tuple(filter(None, text.split(","))),
+        metavar="KINDS",
     )
 
 

@@ -30,7 +30,7 @@ from prune.cli.groups import (
     parse_size,
     require,
 )
-from prune.cli.parser import Parser, add_options, parse_finite, take
+from prune.cli.parser import Parser, add_options, parse_finite, take, take_row
 
 __all__ = [
     "Command",
@@ -50,4 +50,5 @@ __all__ = [
     "run_command",
     "setup_logging",
     "take",
+    "take_row",
 ]

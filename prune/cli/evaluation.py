@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +20,22 @@ from prune.report.plots import MISSING, PLOTS, available, save_plots
 from prune.report.tables import format_table
 from prune.samples.faults import Faults
 from prune.samples.sample import SampleSet
+from prune.settings import option
 
 TABLES = ("per_class.csv", "confusion.csv")
 JUDGING = ("ap", "points", "iou_thres", "thresh")
 """The settings that tell how detections are judged; the others tell how they are made."""
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredArgs:
     """What is measured: a network, or the detections that some network made."""
 
-    cfg: Path | None = field(default=None, metadata={"help": "the network definition (Darknet cfg)", "metavar": "FILE"})
-    weights: Path | None = field(
-        default=None, metadata={"help": "its weights (.weights or our .pt)", "metavar": "FILE"}
-    )
-    results: Path | None = field(
-        default=None,
-        metadata={"help": "instead of a network: the COCO results file of one (--save-json)", "metavar": "FILE"},
+    cfg: Path | None = option(None, "the network definition (Darknet cfg)", metavar="FILE")
+    weights: Path | None = option(None, "its weights (.weights or our .pt)", metavar="FILE")
+    results: Path | None = option(
+        None, "instead of a network: the COCO results file of one (--save-json)", metavar="FILE"
     )
 
     def __post_init__(self) -> None:
@@ -109,4 +107,4 @@ def _write(command: Command, keep: KeepSettings, metrics: Metrics, found: Findin
         for path in save_plots(found, command.out):
             command.path(path.name)
     elif keep.plots:
-        _log.warning("%s", MISSING)
+        logger.warning("%s", MISSING)

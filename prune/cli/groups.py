@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prune.errors import UsageError
+from prune.settings import AT_LEAST_ONE, NOT_NEGATIVE, Interval, check_options, option
 
 
 def require(condition: bool, message: str) -> None:
@@ -36,19 +37,11 @@ class StartArgs:
     """A network to train and the weights it starts from; without weights it starts fresh."""
 
     cfg: Path = field(metadata={"help": "the network definition (Darknet cfg)", "metavar": "FILE"})
-    weights: Path | None = field(
-        default=None,
-        metadata={
-            "help": "start from these (.weights, also partial as yolov3-tiny.conv.15, or our .pt)",
-            "metavar": "FILE",
-        },
+    weights: Path | None = option(
+        None, "start from these (.weights, also partial as yolov3-tiny.conv.15, or our .pt)", metavar="FILE"
     )
-    weights_cfg: Path | None = field(
-        default=None,
-        metadata={
-            "help": "the cfg of --weights, where it is another: layers of equal shape are taken over",
-            "metavar": "FILE",
-        },
+    weights_cfg: Path | None = option(
+        None, "the cfg of --weights, where it is another: layers of equal shape are taken over", metavar="FILE"
     )
 
     def __post_init__(self) -> None:
@@ -66,54 +59,43 @@ class DataArgs:
 class MaybeDataArgs:
     """A data set where the command can do without."""
 
-    data: Path | None = field(
-        default=None, metadata={"help": "a .data file; with it the networks are evaluated", "metavar": "FILE"}
-    )
+    data: Path | None = option(None, "a .data file; with it the networks are evaluated", metavar="FILE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageArgs:
     """How images enter the network. `img_size` is (width, height); None leaves it to the cfg's [net]."""
 
-    img_size: tuple[int, int] | None = field(
-        default=None,
-        metadata={
-            "help": "network input, N or WxH, multiples of the largest stride (default: the cfg's)",
-            "metavar": "N",
-            "parse": parse_size,
-        },
+    img_size: tuple[int, int] | None = option(
+        None,
+        "network input, N or WxH, multiples of the largest stride (default: the cfg's)",
+        metavar="N",
+        parse=parse_size,
     )
-    letterbox: bool | None = field(
-        default=None,
-        metadata={
-            "help": "keep the aspect ratio; --stretch does not (default: letter_box of the cfg; training: --letterbox)",
-            "off": "stretch",
-        },
+    letterbox: bool | None = option(
+        None,
+        "keep the aspect ratio; --stretch does not (default: letter_box of the cfg; training: --letterbox)",
+        off="stretch",
     )
-    batch_size: int = field(default=16, metadata={"help": "images per step", "metavar": "N"})
+    batch_size: int = option(16, "images per step", metavar="N", within=AT_LEAST_ONE)
 
     def __post_init__(self) -> None:
-        require(self.batch_size >= 1, f"--batch-size {self.batch_size} must be at least 1")
+        check_options(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunArgs:
     """Where a run happens and what it leaves behind."""
 
-    out: Path | None = field(default=None, metadata={"help": "folder for the results", "metavar": "DIR"})
-    overwrite: bool = field(default=False, metadata={"help": "replace earlier results in --out"})
-    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or cuda:N"})
-    workers: int = field(default=0, metadata={"help": "processes that load images (0: this one)", "metavar": "N"})
-    seed: int = field(default=0, metadata={"help": "seed of everything random", "metavar": "N"})
-    json: str | None = field(
-        default=None,
-        metadata={
-            "help": "write the summary as JSON to FILE too; -: to standard output, all else to stderr",
-            "metavar": "FILE",
-        },
+    out: Path | None = option(None, "folder for the results", metavar="DIR")
+    overwrite: bool = option(False, "replace earlier results in --out")
+    device: str = option("auto", "auto, cpu, cuda or cuda:N")
+    workers: int = option(0, "processes that load images (0: this one)", metavar="N", within=NOT_NEGATIVE)
+    seed: int = option(0, "seed of everything random", metavar="N", within=Interval(0, 2**31 - 1))
+    json: str | None = option(
+        None, "write the summary as JSON to FILE too; -: to standard output, all else to stderr", metavar="FILE"
     )
-    quiet: bool = field(default=False, metadata={"help": "no progress bars, no tables"})
+    quiet: bool = option(False, "no progress bars, no tables")
 
     def __post_init__(self) -> None:
-        require(self.workers >= 0, f"--workers {self.workers} must not be negative")
-        require(0 <= self.seed < 2**31, f"--seed {self.seed} must be within 0 .. 2147483647")
+        check_options(self)

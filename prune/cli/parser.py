@@ -2,8 +2,8 @@
 
 An option group is a frozen dataclass. Each field becomes a flag: its name (`_` or `-`, both are understood),
 its type, its default and `metadata`: `help`, and where needed `flags` (further spellings), `metavar`, `parse`
-(text -> value), `const` (the value of the bare flag) and `off` (a bool's second flag). Settings of the
-library declare their flags the same way and know nothing of argparse.
+(text -> value), `choices`, `const` (the value of the bare flag) and `off` (a bool's second flag): what
+`prune.settings.option` writes. Settings of the library declare their flags the same way and know nothing of argparse.
 """
 
 from __future__ import annotations
@@ -102,6 +102,8 @@ def _add_option(target: Any, item: dataclasses.Field[Any], hint: Any, default: A
         return
     if typing.get_origin(kind) is typing.Literal:
         options.update(choices=typing.get_args(kind), type=meta.get("parse", str))
+    elif "choices" in meta:
+        options.update(choices=tuple(meta["choices"]), type=meta.get("parse", kind))
     else:
         options["type"] = meta.get("parse", parse_finite if kind is float else kind)
     if "metavar" in meta:
@@ -147,3 +149,9 @@ def take(namespace: argparse.Namespace, group: type[T], **fixed: Any) -> T:
     given = vars(namespace)
     names = [item.name for item in dataclasses.fields(group)]  # type: ignore[arg-type]
     return group(**{name: given[name] for name in names if name in given} | fixed)
+
+
+def take_row(namespace: argparse.Namespace, table: Mapping[str, type[T]], name: str) -> T:
+    """The option group `name` of `table`, filled from parsed arguments. Raises UsageError where the checks of any of
+    the groups fail: a wrong flag is not excused by another choice."""
+    return {row: take(namespace, group) for row, group in table.items()}[name]

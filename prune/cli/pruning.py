@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,6 @@ from prune.detect.settings import EvaluateSettings
 from prune.errors import PlanError
 from prune.files.writing import atomic_write
 from prune.graph.channels import trace_groups
-from prune.graph.cost import network_cost
 from prune.metrics.settings import Protocol
 from prune.plan.types import PrunePlan, format_plan, read_plan
 from prune.report.tables import format_before_after
@@ -30,11 +29,13 @@ from prune.samples.channels import check_classes
 from prune.samples.faults import Faults
 from prune.samples.read import read_samples
 from prune.samples.sample import NOTHING_COUNTS, SampleSet
+from prune.settings import option
 
 if TYPE_CHECKING:
     from prune.surgery.apply import Pruned
+    from prune.trial import Facts, Trial
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 CFG, WEIGHTS, PLAN = "pruned.cfg", "pruned.weights", "plan.json"
 
 
@@ -42,14 +43,10 @@ CFG, WEIGHTS, PLAN = "pruned.cfg", "pruned.weights", "plan.json"
 class PlanArgs:
     """What happens with the plan."""
 
-    plan: Path | None = field(
-        default=None,
-        metadata={"help": "replay this plan.json on the input it was made for", "metavar": "FILE"},
-    )
-    dry_run: bool = field(default=False, metadata={"help": "show the plan and write nothing"})
-    ap: Protocol | None = field(
-        default=None,
-        metadata={"help": "with --data: how average precision is measured (default: coco for COCO data, else voc10)"},
+    plan: Path | None = option(None, "replay this plan.json on the input it was made for", metavar="FILE")
+    dry_run: bool = option(False, "show the plan and write nothing")
+    ap: Protocol | None = option(
+        None, "with --data: how average precision is measured (default: coco for COCO data, else voc10)"
     )
 
 
@@ -67,21 +64,18 @@ class Pair:
     device: str
     faults: Faults = field(default_factory=Faults)
 
-    @property
-    def size_wh(self) -> tuple[int, int]:
-        """The input size that costs and metrics are told for: (width, height) in pixels."""
-        return self.settings.img_size or (self.netdef.net.width, self.netdef.net.height)
+    def trial(self) -> Trial:
+        """By which the network and all that is cut from it are measured."""
+        from prune.trial import Trial  # torch comes in here, after the arguments parsed
 
-    def facts(self, netdef: NetDef, weights: Weights) -> dict[str, Any]:
-        """Cost and, where there are images, metrics of a network: the fields of before/after."""
-        found: dict[str, Any] = asdict(network_cost(netdef, *self.size_wh))
-        if self.samples is not None:
-            metrics, undecoded = _measure(netdef, weights, self.samples, self.settings, self.device)
-            found |= metrics
-            if not self.faults:  # the same images and labels in every measurement
-                self.faults.merge(self.samples.faults)
-                self.faults.merge(undecoded)
-        return found
+        return Trial(self.netdef, self.weights, self.samples, self.settings, self.device)
+
+    def summary(self, facts: Facts) -> dict[str, Any]:
+        """The fields of before/after; what was skipped in the images is noted in `faults`."""
+        if self.samples is not None and not self.faults:  # the same images and labels in every measurement
+            self.faults.merge(self.samples.faults)
+            self.faults.merge(facts.undecoded)
+        return facts.summary()
 
 
 def pruning_parser(description: str, example: str, policy: type[Any], omit: tuple[str, ...] = ()) -> Parser:
@@ -112,7 +106,7 @@ def open_pruning(namespace: argparse.Namespace, writes: bool) -> tuple[Pair, Com
     if samples is not None:
         check_classes(netdef, samples)
         if not samples.trainable:
-            _log.warning("%s: %s", data.data, NOTHING_COUNTS)
+            logger.warning("%s: %s", data.data, NOTHING_COUNTS)
 
     from prune.model.files import read_exact  # torch comes in here, after the arguments parsed
 
@@ -151,7 +145,8 @@ def close_pruning(pair: Pair, pruned: Pruned, plan: PrunePlan, command: Command,
     from prune.verify.equivalence import gate
 
     deviation, absorption = gate(pruned), check_absorption(pruned)
-    before, after = pair.facts(pair.netdef, pair.weights), pair.facts(pruned.netdef, pruned.weights)
+    trial = pair.trial()
+    before, after = map(pair.summary, (trial.original(), trial.measure(pruned.netdef, pruned.weights)))
     command.begin_writing()
     atomic_write(command.path(CFG), format_netdef(pruned.netdef))
     write_weights(command.path(WEIGHTS), pruned.weights, pruned.netdef)
@@ -169,13 +164,3 @@ def close_pruning(pair: Pair, pruned: Pruned, plan: PrunePlan, command: Command,
         if note:
             command.echo(f"note: {note}")
     pair.faults.log()
-
-
-def _measure(
-    netdef: NetDef, weights: Weights, samples: SampleSet, settings: EvaluateSettings, device: str
-) -> tuple[dict[str, Any], Faults]:
-    from prune.detect.evaluate import examine
-    from prune.model.files import network_of
-
-    metrics, _, undecoded = examine(network_of(netdef, weights, device), samples, settings)
-    return metrics.summary(), undecoded

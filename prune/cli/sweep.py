@@ -14,7 +14,6 @@ from prune.cli.pruning import Pair
 from prune.graph.channels import ChannelGraph
 from prune.plan.channel import ChannelPolicy, plan_channels, shares
 from prune.report.tables import format_table
-from prune.surgery.apply import apply
 
 COLUMNS = ("percent", "real share", "parameters", "BFLOPs", "ap", "ap50")
 
@@ -54,12 +53,12 @@ def _hidden(command: Command) -> bool | None:
 def _rows(
     pair: Pair, graph: ChannelGraph, policy: ChannelPolicy, percents: tuple[float, ...]
 ) -> Iterator[Mapping[str, Any]]:
-    yield _row(0.0, 0.0, pair.facts(pair.netdef, pair.weights))
+    trial = pair.trial()
+    yield _row(0.0, 0.0, pair.summary(trial.original()))
     for percent in percents:
         plan = plan_channels(graph, pair.weights, replace(policy, percent=percent))
-        pruned = apply(pair.netdef, pair.weights, plan)
         real = shares(graph, plan, percent).of_all
-        yield _row(percent, real, pair.facts(pruned.netdef, pruned.weights))
+        yield _row(percent, real, pair.summary(trial.score(plan)))
 
 
 def _row(percent: float, real: float, facts: Mapping[str, Any]) -> dict[str, Any]:

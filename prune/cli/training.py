@@ -16,6 +16,7 @@ from prune.detect.settings import LossSettings
 from prune.loading.augment import AugmentSettings
 from prune.metrics.settings import Protocol
 from prune.report.tables import format_table
+from prune.settings import option
 from prune.train.job import Job
 from prune.train.settings import TrainSettings
 
@@ -32,10 +33,7 @@ OUTPUTS = ("last.pt", "best.pt", "last.weights", "best.weights", "model.cfg", "r
 class MeasureArgs:
     """How the network is measured while it trains."""
 
-    ap: Protocol | None = field(
-        default=None,
-        metadata={"help": "how average precision is measured (default: coco for COCO data, else voc10)"},
-    )
+    ap: Protocol | None = option(None, "how average precision is measured (default: coco for COCO data, else voc10)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from prune.errors import DataError
 from prune.files.paths import expand_user, find_path
 from prune.files.reading import is_unicode, read_text
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _KEYS = "classes train valid names difficult train_difficult backup eval train_images valid_images"
 _DARKNET_KEYS = "results top labels test map leaves tree thresh"  # harmless here, so not worth a warning
@@ -109,10 +109,10 @@ def parse_entries(text: str, path: Path) -> dict[str, Entry]:
 def _add_entry(entries: dict[str, Entry], key: str, entry: Entry, path: Path) -> None:
     if key in entries:
         first = entries[key].line
-        _log.warning("%s:%d: '%s' again; the first (line %d) counts", path, entry.line, key, first)
+        logger.warning("%s:%d: '%s' again; the first (line %d) counts", path, entry.line, key, first)
         return
     if key not in KNOWN_KEYS:
-        _log.warning("%s:%d: unknown key '%s' is ignored", path, entry.line, key)
+        logger.warning("%s:%d: unknown key '%s' is ignored", path, entry.line, key)
     entries[key] = entry
 
 

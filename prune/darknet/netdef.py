@@ -14,7 +14,7 @@ from prune.darknet.soundness import check_cfg_kind
 from prune.errors import CfgError, PlanError
 from prune.files.reading import read_bytes, read_text
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 MOST_LAYERS = 10_000
 """Far more than any network has."""
 
@@ -83,7 +83,7 @@ def read_netdef(path: Path | str) -> NetDef:
     check_cfg_kind(path, read_bytes(path, CfgError))
     netdef = parse_netdef(read_text(path, CfgError), path)
     for remark in netdef.remarks:
-        log.warning(remark)
+        logger.warning(remark)
     return netdef
 
 

@@ -17,18 +17,6 @@ from prune.errors import WeightsError
 from prune.files.reading import read_bytes
 from prune.files.writing import atomic_file
 
-__all__ = [
-    "ConvParams",
-    "Floats",
-    "Header",
-    "Record",
-    "ShortcutParams",
-    "Weights",
-    "random_weights",
-    "read_partial",
-    "read_weights",
-    "write_weights",
-]
 _LATEST_VERSION = 10_000
 OTHER_NETWORK = "for weights of another network pass its cfg as --weights-cfg OLD.cfg"
 """What training may do with weights that do not fit."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,11 @@ from prune.data.pixels import Look, look_at_all
 from prune.data.shots import Shot, examples
 from prune.data.split_check import check_split
 from prune.data.statistics import SplitStatistics, Wh, split_statistics
-from prune.errors import DataError, UsageError
+from prune.errors import DataError
 from prune.samples.faults import Faults
 from prune.samples.read import SPLITS, Split, read_samples
 from prune.samples.sample import Sample, SampleSet
+from prune.settings import Interval, check_options, option
 
 NO_OBJECTS = "class without an object in {}"
 
@@ -37,16 +38,17 @@ NO_OBJECTS = "class without an object in {}"
 class CheckSettings:
     """What to look for. `anchors`: how many k-means finds; 0: none; None: as many as the cfg uses, or 9."""
 
-    anchors: int | None = field(
-        default=None,
-        metadata={"help": "k-means anchors to find (0: none; default: as many as --cfg uses, or 9)", "metavar": "N"},
+    anchors: int | None = option(
+        None,
+        "k-means anchors to find (0: none; default: as many as --cfg uses, or 9)",
+        metavar="N",
+        within=Interval(0, 100),
     )
     seed: int = 0
     progress: bool = True
 
     def __post_init__(self) -> None:
-        if self.anchors is not None and not 0 <= self.anchors <= 100:
-            raise UsageError(f"--anchors {self.anchors} must be within 0 .. 100")
+        check_options(self)
 
 
 @dataclass(frozen=True, slots=True)

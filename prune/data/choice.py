@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from prune.errors import UsageError
 from prune.samples.faults import Faults
 from prune.samples.sample import Sample, SampleSet
+from prune.settings import option
 
 OTHER_CLASS = "object of a class that --classes leaves out"
 DIFFICULT = "difficult object left out (--drop-difficult)"
@@ -30,13 +31,12 @@ def parse_names(text: str) -> tuple[str, ...]:
 class Choice:
     """What of a data set is kept; without any flag, all of it."""
 
-    classes: tuple[str, ...] | None = field(
-        default=None,
-        metadata={"help": "keep only these classes, in this order", "parse": parse_names, "metavar": "A,B,..."},
+    classes: tuple[str, ...] | None = option(
+        None, "keep only these classes, in this order", parse=parse_names, metavar="A,B,..."
     )
-    drop_difficult: bool = field(default=False, metadata={"help": "leave out objects marked difficult"})
-    drop_crowd: bool = field(default=False, metadata={"help": "leave out crowd regions (iscrowd)"})
-    drop_empty: bool = field(default=False, metadata={"help": "leave out images that hold no object then"})
+    drop_difficult: bool = option(False, "leave out objects marked difficult")
+    drop_crowd: bool = option(False, "leave out crowd regions (iscrowd)")
+    drop_empty: bool = option(False, "leave out images that hold no object then")
 
     def names(self, known: Sequence[str]) -> tuple[str, ...]:
         """The class names after the choice. Raises UsageError for one that `known` does not hold, or repeated."""

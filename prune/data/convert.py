@@ -18,6 +18,7 @@ from prune.errors import DataError, UsageError
 from prune.samples.faults import Faults
 from prune.samples.read import SPLITS, Split, read_samples
 from prune.samples.sample import SampleSet
+from prune.settings import option
 
 _IMAGE_FOLDERS = frozenset({"images", "JPEGImages"})
 Format = Literal["coco", "voc", "darknet"]
@@ -28,12 +29,8 @@ class ConvertSettings:
     """What is converted, and into what."""
 
     to: Format = field(metadata={"help": "the format to write: coco, voc or darknet"})
-    split: Literal["train", "valid", "both"] = field(
-        default="both", metadata={"help": "which splits (both: those that the .data file names)"}
-    )
-    images: Handling = field(
-        default="link", metadata={"help": "link: the images appear as symbolic links; copy: as copies"}
-    )
+    split: Literal["train", "valid", "both"] = option("both", "which splits (both: those that the .data file names)")
+    images: Handling = option("link", "link: the images appear as symbolic links; copy: as copies")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

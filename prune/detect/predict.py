@@ -9,10 +9,9 @@ from itertools import islice
 import numpy as np
 import torch
 
-from prune.darknet.shapes import largest_stride
+from prune.darknet.shapes import network_size
 from prune.detect.evaluate import detect
 from prune.detect.predict_settings import DetectSettings
-from prune.errors import UsageError
 from prune.loading.loaders import EvalBatch
 from prune.model.build import DarknetModel
 from prune.samples.boxes import Boxes, area
@@ -35,20 +34,12 @@ def predict(models: Sequence[DarknetModel], frames: Iterable[Frame], settings: D
 
     Raises UsageError for an input size that a network cannot take.
     """
-    sizes = [_input_size(model, settings) for model in models]
+    sizes = [network_size(model.netdef, settings.img_size) for model in models]
     waiting = iter(frames)
     while batch := list(islice(waiting, settings.batch_size)):
         found = [_found(model, batch, size, settings) for model, size in zip(models, sizes, strict=True)]
         for frame, *boxes in zip(batch, *found, strict=True):
             yield Seen(frame, tuple(boxes))
-
-
-def _input_size(model: DarknetModel, settings: DetectSettings) -> tuple[int, int]:
-    stride, net = largest_stride(model.netdef), model.netdef.net
-    size = settings.img_size or (net.width, net.height)
-    if size[0] % stride or size[1] % stride:
-        raise UsageError(f"--img-size {size[0]}x{size[1]} must be multiples of {stride}, the largest stride")
-    return size
 
 
 def _found(

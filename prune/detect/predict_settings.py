@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from prune.darknet.datafile import read_datafile, read_names
@@ -11,14 +11,15 @@ from prune.darknet.netdef import NetDef
 from prune.detect.settings import NmsSettings
 from prune.errors import UsageError
 from prune.samples.channels import check_channels
+from prune.settings import AT_LEAST_ONE, BELOW_ONE, FRACTION, check_options, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamesArgs:
     """Where the classes' names come from; without either they are numbers."""
 
-    names: Path | None = field(default=None, metadata={"help": "names of the classes, one a line", "metavar": "FILE"})
-    data: Path | None = field(default=None, metadata={"help": "or a .data file that has them", "metavar": "FILE"})
+    names: Path | None = option(None, "names of the classes, one a line", metavar="FILE")
+    data: Path | None = option(None, "or a .data file that has them", metavar="FILE")
 
     def __post_init__(self) -> None:
         if self.names and self.data:
@@ -35,24 +36,21 @@ class NamesArgs:
 class DetectSettings:
     """What counts as a detection, and what is kept of it. `img_size`, `letterbox`: None leaves them to the cfg."""
 
-    conf_thres: float = field(default=0.25, metadata={"help": "lowest score that is shown", "metavar": "X"})
-    nms_thres: float = field(
-        default=0.45, metadata={"help": "of two boxes of a class that overlap by more, one goes", "metavar": "X"}
+    conf_thres: float = option(0.25, "lowest score that is shown", metavar="X", within=BELOW_ONE)
+    nms_thres: float = option(
+        0.45, "of two boxes of a class that overlap by more, one goes", metavar="X", within=FRACTION
     )
-    save_txt: bool = field(
-        default=False, metadata={"help": "write labels/NAME.txt, a line `class cx cy w h score` per detection"}
+    save_txt: bool = option(False, "write labels/NAME.txt, a line `class cx cy w h score` per detection")
+    save_json: bool = option(
+        False, "write detections.json, COCO's results with file names (of --compare: the first network's)"
     )
-    save_json: bool = field(
-        default=False,
-        metadata={"help": "write detections.json, COCO's results with file names (of --compare: the first network's)"},
-    )
-    save_crop: bool = field(default=False, metadata={"help": "write each detection as crops/CLASS/NAME_001.jpg"})
+    save_crop: bool = option(False, "write each detection as crops/CLASS/NAME_001.jpg")
     img_size: tuple[int, int] | None = None
     letterbox: bool | None = None
-    batch_size: int = 4
+    batch_size: int = option(4, "images per step", within=AT_LEAST_ONE)
 
     def __post_init__(self) -> None:
-        _ = self.nms  # its own checks name the thresholds
+        check_options(self)
 
     @property
     def nms(self) -> NmsSettings:

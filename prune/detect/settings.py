@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from prune.errors import UsageError
 from prune.metrics.settings import ScoreSettings
 from prune.samples.fit import Resize
+from prune.settings import AT_LEAST_ONE, BELOW_ONE, FRACTION, NOT_NEGATIVE, POSITIVE, check_options, option
 
 IouKind = Literal["iou", "giou", "diou", "ciou"]
 NmsKind = Literal["greedy", "diou"]
@@ -17,43 +18,35 @@ NmsKind = Literal["greedy", "diou"]
 class LossSettings:
     """How predictions are held against the targets; see `prune.detect.loss` for the formulas."""
 
-    box_loss: IouKind = field(default="ciou", metadata={"help": "what a box is trained to maximise"})
-    box_gain: float = field(default=3.5, metadata={"help": "weight of the box loss", "metavar": "X"})
-    obj_gain: float = field(default=64.0, metadata={"help": "weight of the objectness loss", "metavar": "X"})
-    cls_gain: float = field(default=1.0, metadata={"help": "weight of the class loss", "metavar": "X"})
-    match_iou: float | None = field(
-        default=0.213,
-        metadata={
-            "help": "anchors whose shape agrees by more with an object also learn it, beside the best one "
-            "(Darknet's iou_thresh; 1: the best one only)",
-            "metavar": "X",
-        },
+    box_loss: IouKind = option("ciou", "what a box is trained to maximise")
+    box_gain: float = option(3.5, "weight of the box loss", metavar="X", within=NOT_NEGATIVE)
+    obj_gain: float = option(64.0, "weight of the objectness loss", metavar="X", within=NOT_NEGATIVE)
+    cls_gain: float = option(1.0, "weight of the class loss", metavar="X", within=NOT_NEGATIVE)
+    match_iou: float | None = option(
+        0.213,
+        "anchors whose shape agrees by more with an object also learn it, beside the best one "
+        "(Darknet's iou_thresh; 1: the best one only)",
+        metavar="X",
+        within=FRACTION,
     )
-    ignore_iou: float | None = field(
-        default=None,
-        metadata={
-            "help": "boxes that overlap an object by more are no background (default: ignore_thresh of the cfg)",
-            "metavar": "X",
-        },
+    ignore_iou: float | None = option(
+        None,
+        "boxes that overlap an object by more are no background (default: ignore_thresh of the cfg)",
+        metavar="X",
+        within=FRACTION,
     )
-    iou_objectness: float = field(
-        default=0.0,
-        metadata={
-            "help": "share of the box's IoU in its objectness target: 0 is Darknet's (the target is 1)",
-            "metavar": "X",
-        },
+    iou_objectness: float = option(
+        0.0,
+        "share of the box's IoU in its objectness target: 0 is Darknet's (the target is 1)",
+        metavar="X",
+        within=FRACTION,
     )
-    label_smoothing: float | None = field(
-        default=None, metadata={"help": "of the class targets (default: label_smooth_eps of the cfg)", "metavar": "X"}
+    label_smoothing: float | None = option(
+        None, "of the class targets (default: label_smooth_eps of the cfg)", metavar="X", within=FRACTION
     )
 
     def __post_init__(self) -> None:
-        for name in ("box_gain", "obj_gain", "cls_gain"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)} must be 0 or more")
-        for name in ("match_iou", "ignore_iou", "iou_objectness", "label_smoothing"):
-            if not 0 <= (getattr(self, name) or 0.0) <= 1:
-                raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)} must be within [0, 1]")
+        check_options(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +62,16 @@ class NmsSettings:
     this, the best ones, enter at all, 0 = all.
     """
 
-    conf: float = 0.001
-    iou: float = 0.6
+    conf: float = option(0.001, "lowest score", within=BELOW_ONE, label="the confidence threshold")
+    iou: float = option(0.6, "largest overlap", within=FRACTION, label="the NMS threshold")
     multi_label: bool = True
-    max_detections: int = 0
+    max_detections: int = option(0, "per image", within=NOT_NEGATIVE, label="the limit on detections")
     kind: NmsKind = "greedy"
-    max_candidates: int = 30_000
-    beta: float = 1.0
+    max_candidates: int = option(30_000, "per image", within=NOT_NEGATIVE, label="the limit on candidates")
+    beta: float = option(1.0, "exponent of DIoU", within=POSITIVE, label="the exponent of DIoU-NMS")
 
     def __post_init__(self) -> None:
-        if not 0 <= self.conf < 1:
-            raise UsageError(f"the confidence threshold {self.conf} must be within [0, 1)")
-        if not 0 <= self.iou <= 1:
-            raise UsageError(f"the NMS threshold {self.iou} must be within [0, 1]")
-        if self.max_detections < 0 or self.max_candidates < 0:
-            raise UsageError("limits on detections must be 0 (no limit) or more")
-        if self.beta <= 0:
-            raise UsageError(f"the exponent of DIoU-NMS, {self.beta}, must be above 0")
+        check_options(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,46 +83,36 @@ class EvaluateSettings(ScoreSettings):
     the stride allows. `fuse`: fold batch norms into their convolutions first (the same numbers to about 1e-6).
     """
 
-    conf_thres: float | None = field(
-        default=None, metadata={"help": "lowest score that counts (default: 0.001; darknet: 0.005)", "metavar": "X"}
+    conf_thres: float | None = option(
+        None, "lowest score that counts (default: 0.001; darknet: 0.005)", metavar="X", within=BELOW_ONE
     )
-    nms_thres: float | None = field(
-        default=None,
-        metadata={
-            "help": "of two boxes of a class that overlap by more, one goes (default: 0.6; darknet: 0.45)",
-            "metavar": "X",
-        },
+    nms_thres: float | None = option(
+        None,
+        "of two boxes of a class that overlap by more, one goes (default: 0.6; darknet: 0.45)",
+        metavar="X",
+        within=FRACTION,
     )
-    nms_kind: NmsKind | None = field(
-        default=None,
-        metadata={"help": "what overlap means: IoU, or DIoU (default: greedy; darknet: nms_kind of the cfg)"},
+    nms_kind: NmsKind | None = option(
+        None, "what overlap means: IoU, or DIoU (default: greedy; darknet: nms_kind of the cfg)"
     )
-    max_detections: int = field(
-        default=0,
-        metadata={"help": "the best so many of an image, 0: all (COCO counts 100 of each class)", "metavar": "N"},
+    max_detections: int = option(
+        0, "the best so many of an image, 0: all (COCO counts 100 of each class)", metavar="N", within=NOT_NEGATIVE
     )
-    resize: Resize | None = field(
-        default=None,
-        metadata={"help": "how images are scaled (default: half-pixel, as OpenCV; darknet: align-corners)"},
+    resize: Resize | None = option(
+        None, "how images are scaled (default: half-pixel, as OpenCV; darknet: align-corners)"
     )
-    rect: bool = field(
-        default=False,
-        metadata={"help": "letterbox with no more border than the stride needs: faster, other numbers"},
-    )
-    fuse: bool = field(default=True, metadata={"help": "fold batch norms into their convolutions"})
+    rect: bool = option(False, "letterbox with no more border than the stride needs: faster, other numbers")
+    fuse: bool = option(True, "fold batch norms into their convolutions")
     img_size: tuple[int, int] | None = None
     letterbox: bool | None = None
-    batch_size: int = 16
+    batch_size: int = option(16, "images per step", within=AT_LEAST_ONE)
     workers: int = 0
     progress: bool = False
 
     def __post_init__(self) -> None:
         ScoreSettings.__post_init__(self)
-        if self.batch_size < 1:
-            raise UsageError(f"--batch-size {self.batch_size} must be at least 1")
         if self.rect and self.letterbox is False:
             raise UsageError("--rect is a letterbox without border: it does not go with --stretch")
-        _ = self.nms  # its own checks name the thresholds
 
     def for_source(self, source: str) -> EvaluateSettings:
         """With the protocol and what follows from it settled, for a data set's `SampleSet.source`. Raises UsageError
@@ -164,6 +140,6 @@ class EvaluateSettings(ScoreSettings):
 class KeepSettings:
     """What an evaluation shows and keeps beside its summary."""
 
-    per_class: bool = field(default=False, metadata={"help": "show each class"})
-    save_json: bool = field(default=False, metadata={"help": "write detections.json, a COCO results file"})
-    plots: bool = field(default=True, metadata={"help": "draw curves, confusion matrix and worst images into --out"})
+    per_class: bool = option(False, "show each class")
+    save_json: bool = option(False, "write detections.json, a COCO results file")
+    plots: bool = option(True, "draw curves, confusion matrix and worst images into --out")

@@ -6,25 +6,24 @@ All geometry is in edges: the first pixel reaches from 0 to 1. A transform is a 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from prune.errors import UsageError
 from prune.samples.boxes import Boxes, area, clip_edges
 from prune.samples.fit import FILL
 from prune.samples.images import Image
+from prune.settings import FRACTION, NOT_NEGATIVE, Interval, check_options, option
 
 Matrix = NDArray[np.float64]
 
 
-def _change(default: float, text: str) -> float:
+def _change(default: float, text: str, within: Interval = FRACTION) -> float:
     """A field whose flag says what it does."""
-    value: float = field(default=default, metadata={"help": text, "metavar": "X"})
-    return value
+    return option(default, text, metavar="X", within=within)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +42,16 @@ class AugmentSettings:
     value: float = _change(0.4, "largest relative change of brightness, in [0, 1]")
     flip_lr: float = _change(0.5, "probability of a flip left to right")
     flip_ud: float = _change(0.0, "probability of a flip upside down")
-    degrees: float = _change(0.0, "largest rotation in degrees")
+    degrees: float = _change(0.0, "largest rotation in degrees", Interval(0, 180))
     translate: float = _change(0.1, "largest shift, as a share of the input")
-    scale: float = _change(0.5, "the size is multiplied by 1 ± this, in [0, 1)")
-    shear: float = _change(0.0, "largest shear in degrees")
+    scale: float = _change(0.5, "the size is multiplied by 1 ± this, in [0, 1)", Interval(0, 0.99))
+    shear: float = _change(0.0, "largest shear in degrees", Interval(0, 60))
     mosaic: float = _change(1.0, "probability of a mosaic of four images")
     min_visible: float = _change(0.1, "a box goes where less than this share of its area stays")
-    min_pixels: float = _change(2.0, "a box goes where a side gets shorter, in pixels")
+    min_pixels: float = _change(2.0, "a box goes where a side gets shorter, in pixels", NOT_NEGATIVE)
 
     def __post_init__(self) -> None:
-        limits = {"degrees": 180.0, "shear": 60.0, "scale": 0.99, "translate": 1.0, "min_pixels": math.inf}
-        for entry in fields(self):
-            value, limit = getattr(self, entry.name), limits.get(entry.name, 1.0)
-            if not 0 <= value <= limit:
-                raise UsageError(f"augmentation: {entry.name} = {value} must lie between 0 and {limit:g}")
+        check_options(self)
 
     @classmethod
     def none(cls) -> AugmentSettings:

@@ -23,7 +23,7 @@ from prune.samples.images import decode_fault, image_size, none_decodes
 from prune.samples.sample import SampleSet, in_fractions
 
 Floats = NDArray[np.float64]
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 FRACTIONS = "every box lies within the first pixel: are they in fractions of the image? A results file has pixels"
 _WANTED = "a COCO results file is a list of {image_id, category_id, bbox, score}"
 
@@ -51,7 +51,7 @@ def results_entries(
             category = int(category_ids[int(label)])
             entries.append({"image_id": image_id, "category_id": category, "bbox": box, "score": round(score, 6)})
     if left_out:
-        _log.warning("%d detections of classes that the annotations have no category for are left out", left_out)
+        logger.warning("%d detections of classes that the annotations have no category for are left out", left_out)
     return entries
 
 

@@ -19,7 +19,7 @@ from prune.metrics.settings import ScoreSettings
 from prune.metrics.voc import Points, mean_ap, voc_ap
 from prune.samples.sample import SampleSet
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _POINTS: dict[str, Points] = {"voc07": "11", "voc10": "area"}
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Literal, Self
+from dataclasses import dataclass, replace
+from typing import Literal, Self, get_args
 
 from prune.errors import UsageError
+from prune.settings import BELOW_ONE, check_options, option
 
 Protocol = Literal["coco", "voc07", "voc10", "darknet"]
+RecallPoints = Literal[0, 11, 101]
 
 
 def default_protocol(source: str) -> Protocol:
@@ -19,28 +21,19 @@ def default_protocol(source: str) -> Protocol:
 class ScoreSettings:
     """By which protocol, and Darknet's own choices within its. `ap` None follows the data's source."""
 
-    ap: Protocol | None = field(
-        default=None,
-        metadata={
-            "help": "coco: IoU .50:.95; voc07: 11 points; voc10: area; darknet: as `detector map` "
-            "(default: coco for COCO data, else voc10)"
-        },
+    ap: Protocol | None = option(
+        None,
+        "coco: IoU .50:.95; voc07: 11 points; voc10: area; darknet: as `detector map` "
+        "(default: coco for COCO data, else voc10)",
     )
-    points: Literal[0, 11, 101] = field(
-        default=0,
-        metadata={"help": "darknet: recall points of the AP, 0: area under the curve", "parse": int},
+    points: RecallPoints = option(
+        0, "darknet: recall points of the AP, 0: area under the curve", parse=int, choices=get_args(RecallPoints)
     )
-    iou_thres: float = field(default=0.5, metadata={"help": "darknet: a hit overlaps by more", "metavar": "X"})
-    thresh: float = field(
-        default=0.25, metadata={"help": "darknet: hits and misses are counted above this score", "metavar": "X"}
-    )
+    iou_thres: float = option(0.5, "darknet: a hit overlaps by more", metavar="X", within=BELOW_ONE)
+    thresh: float = option(0.25, "darknet: hits and misses are counted above this score", metavar="X", within=BELOW_ONE)
 
     def __post_init__(self) -> None:
-        if self.points not in (0, 11, 101):
-            raise UsageError(f"--points {self.points} must be 0, 11 or 101")
-        for name in ("iou_thres", "thresh"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)} must be within [0, 1)")
+        check_options(self)
 
     def for_source(self, source: str) -> Self:
         """With the protocol settled, for a data set's `SampleSet.source`. Raises UsageError where a setting of

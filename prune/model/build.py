@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import cast
 
 import torch
@@ -62,7 +63,10 @@ class ShortcutWeights(nn.Module):
 
 
 class DarknetModel(nn.Module):
-    """The network of a NetDef. `heads` are its detection heads in the order of the cfg."""
+    """The network of a NetDef, with fresh weights. `heads` are its detection heads in the order of the cfg.
+
+    Raises CfgError where its layers do not fit each other.
+    """
 
     def __init__(self, netdef: NetDef) -> None:
         super().__init__()
@@ -99,6 +103,22 @@ class DarknetModel(nn.Module):
         domain = ModuleDomain(self, imgs)
         return [value for layer, value in steps(self.netdef, domain) if isinstance(layer, Head)]
 
+    def features(self, imgs: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        """imgs as `forward` takes them → the outputs (B, C, H', W') of `layers`, in their order; a head's is its input.
+
+        Layers count from 0, without [net]. Raises PlanError for a layer that the network does not have.
+        """
+        for index in layers:
+            if not 0 <= index < len(self.netdef.layers):
+                raise PlanError(
+                    f"{self.netdef.path}: there is no layer {index}; it has {len(self.netdef.layers)}, from 0"
+                )
+        every = steps(self.netdef, ModuleDomain(self, imgs))
+        wanted = {
+            layer.index: value for layer, value in islice(every, max(layers, default=-1) + 1) if layer.index in layers
+        }
+        return [wanted[index] for index in layers]
+
     def block(self, layer_index: int) -> ConvBlock:
         """The convolution or connected layer at an index. Raises PlanError where another kind stands there."""
         self.netdef.convolution(layer_index)
@@ -134,11 +154,6 @@ class ModuleDomain(TensorDomain):
 
     def shortcut_weights(self, layer: Shortcut) -> Tensor:
         return self.model.shortcut_weights(layer.index)
-
-
-def build(netdef: NetDef) -> DarknetModel:
-    """A fresh module for `netdef`; raises CfgError where its layers do not fit each other."""
-    return DarknetModel(netdef)
 
 
 def _blocks(netdef: NetDef) -> dict[str, nn.Module]:

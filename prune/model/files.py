@@ -20,7 +20,7 @@ from prune.darknet.soundness import check_checkpoint_kind, check_values
 from prune.darknet.weights import read_weights
 from prune.errors import WeightsError
 from prune.files.impostors import HEAD
-from prune.model.build import DarknetModel, build
+from prune.model.build import DarknetModel
 from prune.model.content import check_sum
 from prune.model.device import select_device
 from prune.model.peers import is_ours, peer_weights
@@ -58,7 +58,7 @@ def load_network(netdef: NetDef, weights: Path, device: str) -> DarknetModel:
 def network_of(netdef: NetDef, weights: Weights, device: str) -> DarknetModel:
     """The network with these weights on `device`. Raises WeightsError, UsageError."""
     place = select_device(device)
-    load_weights(model := build(netdef), weights)
+    load_weights(model := DarknetModel(netdef), weights)
     return model.to(place)
 
 
@@ -82,7 +82,7 @@ def read_checkpoint_weights(path: Path, netdef: NetDef, advice: str = "is it of 
 
 
 def _own_weights(path: Path, state: State, netdef: NetDef, advice: str) -> Weights:
-    model = build(netdef)
+    model = DarknetModel(netdef)
     if what := misfit(model, state):
         raise WeightsError(path, f"does not fit {netdef.path}: {what}; {advice}")
     model.load_state_dict(state)

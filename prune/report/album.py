@@ -21,7 +21,7 @@ from prune.report.text import drawable_names
 from prune.samples.boxes import Boxes
 from prune.samples.sources import DEFAULT_FPS, Source, video_facts
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Album:
@@ -51,7 +51,7 @@ class Album:
         if self.settings.save_json and (kind is None or self.images or self.frames):
             self._results.write(self._note(self.out / RESULTS))
         if self._left_out:
-            _log.info("%d labels found no room in their pictures and were left out", self._left_out)
+            logger.info("%d labels found no room in their pictures and were left out", self._left_out)
 
     def add(self, seen: Seen) -> None:
         """Draw and keep one frame."""

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Mask = NDArray[np.uint8]
 
@@ -35,7 +35,7 @@ def drawable_names(names: Sequence[str]) -> tuple[str, ...]:
     changed = [f"{name} as '{text}'" for name, text in zip(names, shown, strict=True) if name != text]
     if changed:
         more = ", …" if len(changed) > 3 else ""
-        _log.warning(
+        logger.warning(
             "class names that cannot be drawn here are spelt otherwise in the pictures: %s%s; "
             "pip install matplotlib and a font with these letters to have them drawn",
             ", ".join(changed[:3]),

@@ -19,7 +19,7 @@ from prune.samples.ids import Ids, number_id, plain_id
 from prune.samples.images import decode_fault, image_size, is_turned
 from prune.samples.sample import FRACTIONS, Annotation, Sample, SampleSet, in_fractions, pixel_fault, sample_from_pixels
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Record = Mapping[str, Any]
 _Placed = tuple[int, Record]
@@ -79,7 +79,7 @@ def class_ids(categories: Sequence[Record], names: Sequence[str], path: Path) ->
         _warn_of_moved(spelled, names, path)
         return {category_id: index for index, category_id in enumerate(sorted(by_id))}
     if same_names and spelled != list(names):
-        _log.warning("%s: holds the classes of 'names' in another order; mapped by name", path)
+        logger.warning("%s: holds the classes of 'names' in another order; mapped by name", path)
     if set(spelled) <= set(names) or set(names) <= set(spelled):
         index = {name: position for position, name in enumerate(names)}
         return {category_id: index[name] for category_id, name in by_id.items() if name in index}
@@ -109,7 +109,7 @@ def _warn_of_moved(spelled: Sequence[str], names: Sequence[str], path: Path) -> 
     for place, name in enumerate(spelled):
         if name in known and names[place] != name:
             told = f"its category {place + 1} is '{name}', but line {place + 1} of 'names' is '{names[place]}'"
-            _log.warning("%s: %s; mapped by order, correct 'names' if that is wrong", path, told)
+            logger.warning("%s: %s; mapped by order, correct 'names' if that is wrong", path, told)
             return
 
 

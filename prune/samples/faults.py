@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Faults:
@@ -64,7 +64,7 @@ class Faults:
         """The lines together; empty where there was no fault."""
         return "\n".join(self.lines())
 
-    def log(self, logger: logging.Logger = _log) -> None:
+    def log(self) -> None:
         """Warns once a kind."""
         for line in self.lines():
             logger.warning("%s", line)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from prune.darknet.datafile import DataFile
 from prune.errors import DataError
 from prune.samples.coco_json import read_coco
 from prune.samples.image_list import list_lines, read_image_list
 from prune.samples.images import is_image_name
-from prune.samples.sample import Sample, SampleSet
+from prune.samples.sample import SampleSet
 from prune.samples.voc_xml import read_voc, voc_root
 
-__all__ = ["SPLITS", "Sample", "SampleSet", "Split", "read_samples"]
-
 Split = Literal["train", "valid"]
-SPLITS: tuple[Split, ...] = ("train", "valid")
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 def read_samples(datafile: DataFile, split: Split) -> SampleSet:

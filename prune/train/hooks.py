@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from torch import Tensor
 from torch.optim import Optimizer
@@ -20,7 +21,7 @@ class Batch:
     size_wh: tuple[int, int]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class StepInfo:
     """Where training stands: `epoch` and `step` count from 0, `lr` is the rate of this step."""
 
@@ -28,7 +29,6 @@ class StepInfo:
     step: int
     lr: float
     optimizer: Optimizer
-    extra: dict[str, float] = field(default_factory=dict)
 
 
 class Hook:
@@ -37,9 +37,11 @@ class Hook:
     def epoch_start(self, epoch: int) -> None:
         """Before the first step of `epoch`."""
 
-    def loss(self, raw: list[Tensor], batch: Batch) -> Tensor | None:
-        """A term to add to the loss, a mean per image of the batch. `raw`: the student's head inputs."""
-        return None
+    def loss(self, raw: list[Tensor], batch: Batch) -> Mapping[str, Tensor]:
+        """Terms () to add to the loss, each a mean per image of the batch, by the names of their columns in
+        results.csv. `raw`: the network's head inputs.
+        """
+        return {}
 
     def before_step(self, info: StepInfo) -> None:
         """Change gradients: they are unscaled, clipped, and the mean per image of the effective batch."""

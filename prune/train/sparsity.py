@@ -1,4 +1,4 @@
-"""Sparse training: L1 on the gammas that may be pruned, as a hook of the training loop."""
+"""Sparse training: a penalty on the gammas that may be pruned, as a hook of the training loop."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
-from torch.optim import SGD
+from torch import nn
 
 from prune.errors import UsageError
 from prune.train.gamma import GammaHistory, is_late, magnitudes, measure_reach, resume_history, shares_below
 from prune.train.hooks import Hook, StepInfo
+from prune.train.penalties import PENALTIES, Penalty
 from prune.train.schedule import make_schedule
 from prune.train.settings import SparsitySettings
+from prune.train.strengths import strengths
 
 if TYPE_CHECKING:
     from prune.train.session import Session
@@ -23,30 +24,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def strengths(gammas: Sequence[Tensor], epoch: int, epochs: int, settings: SparsitySettings) -> list[Tensor]:
-    """The s of every gamma in `epoch` (from 0), one tensor per layer.
-
-    constant: s. global-decay: s while epoch <= decay_at*epochs, s*alpha after. local-decay: after that point
-    the `local_percent` of all gammas with the smallest |gamma| (the earlier of equal ones) keep s, the rest
-    get s*alpha.
-    """
-    if settings.sr_mode == "constant" or not is_late(epoch, epochs, settings):
-        return [torch.full_like(g, settings.s) for g in gammas]
-    if settings.sr_mode == "global-decay":
-        return [torch.full_like(g, settings.s * settings.alpha) for g in gammas]
-    flat = torch.cat([g.detach().abs().flatten() for g in gammas])
-    kept = int(settings.local_percent * flat.numel() + 1e-9)
-    values = torch.full_like(flat, settings.s * settings.alpha)
-    values[torch.argsort(flat, stable=True)[:kept]] = settings.s
-    return list(values.split([g.numel() for g in gammas]))  # type: ignore[no-untyped-call]
-
-
 class SparsityHook(Hook):
-    """Adds s_i * sign(gamma_i) to each gradient, or shrinks gamma by lr * s_i where the optimiser is not SGD.
+    """Adds the gradient of the penalty to that of the gammas before each step, or shrinks them after it.
 
-    An adaptive optimiser would divide the gradient term by its own second moment and so undo the balance
-    between s and the loss; the proximal step (soft threshold) does not pass through it. `norms`: the batch
-    norms to sparsify.
+    `norms`: the batch norms to sparsify. `penalty`: None is that of the settings with its own defaults.
     """
 
     def __init__(
@@ -55,11 +36,13 @@ class SparsityHook(Hook):
         settings: SparsitySettings,
         epochs: int,
         history: GammaHistory | None = None,
+        penalty: Penalty | None = None,
     ) -> None:
         if not norms:
             raise ValueError("no batch norm to sparsify")
         self.gammas = [norm.weight for norm in norms]
         self.settings, self.epochs, self.history = settings, epochs, history
+        self.penalty = penalty or PENALTIES[settings.penalty]()
         self.strengths = strengths(self.gammas, 0, epochs, settings)
 
     def epoch_start(self, epoch: int) -> None:
@@ -68,18 +51,19 @@ class SparsityHook(Hook):
 
     @torch.no_grad()
     def before_step(self, info: StepInfo) -> None:
-        """SGD: the subgradient of L1 joins the gradient, which is already unscaled and clipped."""
-        if isinstance(info.optimizer, SGD):
-            for gamma, s in zip(self.gammas, self.strengths, strict=True):
-                term = s * gamma.sign()
+        """The gradient of the penalty joins that of the loss, which is already unscaled and clipped."""
+        if not self.penalty.proximal(info.optimizer):
+            terms = self.penalty.gradients(self.gammas, self.strengths)
+            for gamma, term in zip(self.gammas, terms, strict=True):
                 gamma.grad = term if gamma.grad is None else gamma.grad.add_(term)
 
     @torch.no_grad()
     def after_step(self, info: StepInfo) -> None:
-        """Other optimisers: the proximal operator of lr * s * |gamma|."""
-        if not isinstance(info.optimizer, SGD):
-            for gamma, s in zip(self.gammas, self.strengths, strict=True):
-                gamma.copy_(gamma.sign() * (gamma.abs() - info.lr * s).clamp_(min=0))
+        """Or the proximal operator of lr * s * penalty moves the gammas."""
+        if self.penalty.proximal(info.optimizer):
+            shrunk = self.penalty.shrunk(self.gammas, [info.lr * s for s in self.strengths])
+            for gamma, value in zip(self.gammas, shrunk, strict=True):
+                gamma.copy_(value)
 
     def epoch_end(self, epoch: int) -> dict[str, float]:
         """The shares of gammas under thresholds; the histogram goes to the history."""
@@ -94,8 +78,12 @@ class SparsityHook(Hook):
         return "mid.pt" if last and not is_late(epoch, self.epochs, self.settings) else None
 
 
-def sparsify(session: Session, layers: Sequence[int], settings: SparsitySettings) -> SparsityHook:
-    """The hook for the batch norms of `layers` in a session; tells the reach of s before training starts.
+def sparsify(
+    session: Session, layers: Sequence[int], settings: SparsitySettings, penalty: Penalty | None = None
+) -> SparsityHook:
+    """The hook for the batch norms of `layers` in a session; reports the reach of s before training starts.
+
+    `penalty`: None is that of the settings with its own defaults.
 
     Frozen layers are left out: their γ must not move. Raises UsageError where there is no layer that may be pruned,
     or all of them are frozen.
@@ -106,10 +94,15 @@ def sparsify(session: Session, layers: Sequence[int], settings: SparsitySettings
     if not norms:
         raise UsageError(f"{session.netdef.path}: all layers that may be pruned are frozen; lower --freeze")
     if len(norms) < len(layers):
-        logger.info("L1 acts on %d of %d layers, the others are frozen", len(norms), len(layers))
+        logger.info(
+            "%s acts on %d of %d layers, the others are frozen", settings.penalty.upper(), len(norms), len(layers)
+        )
     history = resume_history(session.job.out / "gamma_history.npz", session.first_epoch if session.job.continues else 0)
-    tell_reach(session, norms, settings)
-    return SparsityHook(norms, settings, session.job.train.epochs, history if session.world.writes else None)
+    penalty = penalty or PENALTIES[settings.penalty]()
+    if penalty.constant_pull:
+        tell_reach(session, norms, settings)
+    kept = history if session.world.writes else None
+    return SparsityHook(norms, settings, session.job.train.epochs, kept, penalty)
 
 
 def tell_reach(session: Session, norms: Sequence[nn.BatchNorm2d], settings: SparsitySettings) -> None:

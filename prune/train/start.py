@@ -17,7 +17,7 @@ from prune.darknet.records import Weights
 from prune.darknet.transfer import transfer
 from prune.darknet.weights import OTHER_NETWORK, read_partial
 from prune.errors import WeightsError
-from prune.model.build import DarknetModel, build
+from prune.model.build import DarknetModel
 from prune.model.files import CHECKPOINT_SUFFIXES, State, read_checkpoint_weights, read_exact
 from prune.model.state import load_weights
 from prune.train.frozen import freeze
@@ -39,7 +39,7 @@ def start_network(
     layers of equal shape are taken. What no file sets is fresh. Raises WeightsError, CfgError, and UsageError
     where nothing is left to train.
     """
-    model = build(netdef)
+    model = DarknetModel(netdef)
     initialize(model)
     freeze(model, frozen)
     if weights is None:
@@ -62,7 +62,7 @@ def _warn_of_frozen(fresh: Sequence[int], frozen: int) -> None:
 
 def restore_network(netdef: NetDef, state: State) -> DarknetModel:
     """The network of a checkpoint. Raises WeightsError where `state` is another network's."""
-    model = build(netdef)
+    model = DarknetModel(netdef)
     try:
         model.load_state_dict(state)
     except RuntimeError as cause:

@@ -97,11 +97,9 @@ class Updater:
             raw = self.model(batch.imgs)
         raw = [head.float() for head in raw]
         parts = self.criterion(raw, batch)
-        extra = [term for hook in self.hooks if (term := hook.loss(raw, batch)) is not None]
-        total = torch.stack([parts.total, *extra]).sum()
-        named = {"loss": total, "box": parts.box, "obj": parts.obj, "cls": parts.cls}
-        if extra:
-            named["distill"] = torch.stack(extra).sum()
+        terms = [item for hook in self.hooks for item in hook.loss(raw, batch).items()]
+        total = torch.stack([parts.total, *(term for _, term in terms)]).sum()
+        named = {"loss": total, "box": parts.box, "obj": parts.obj, "cls": parts.cls} | summed(terms)
         read = dict(zip(named, torch.stack([v.detach().float() for v in named.values()]).tolist(), strict=True))
         if not torch.isfinite(torch.tensor(list(read.values()))).all():
             shown = ", ".join(f"{name} {value:.4g}" for name, value in read.items())
@@ -115,6 +113,14 @@ class Updater:
         norm = nn.utils.clip_grad_norm_(self.parameters, limit)
         if not self.scaler.is_enabled() and not torch.isfinite(norm):  # the scaler itself skips such a step
             raise not_finite(info, "a gradient is not finite")
+
+
+def summed(terms: Sequence[tuple[str, Tensor]]) -> dict[str, Tensor]:
+    """The terms of all hooks by name; those of one name are added up."""
+    found: dict[str, list[Tensor]] = {}
+    for name, term in terms:
+        found.setdefault(name, []).append(term)
+    return {name: torch.stack(values).sum() for name, values in found.items()}
 
 
 def not_finite(info: StepInfo, what: str) -> TrainingError:

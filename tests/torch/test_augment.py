@@ -200,15 +200,17 @@ def test_brightness_alone_keeps_the_hue() -> None:
     assert pixel[2] == 0
 
 
-BAD: list[Callable[[], AugmentSettings]] = [
-    lambda: AugmentSettings(mosaic=1.5),
-    lambda: AugmentSettings(scale=1.0),
-    lambda: AugmentSettings(degrees=-1),
-    lambda: AugmentSettings(hue=float("nan")),
+BAD: list[tuple[Callable[[], AugmentSettings], str]] = [
+    (lambda: AugmentSettings(mosaic=1.5), "--mosaic 1.5 must be within [0, 1]"),
+    (lambda: AugmentSettings(scale=1.0), "--scale 1.0 must be within [0, 0.99]"),
+    (lambda: AugmentSettings(degrees=-1), "--degrees -1 must be within [0, 180]"),
+    (lambda: AugmentSettings(hue=float("nan")), "--hue nan must be within [0, 1]"),
+    (lambda: AugmentSettings(min_pixels=-0.5), "--min-pixels -0.5 must be 0 or more"),
 ]
 
 
-@pytest.mark.parametrize("make", BAD)
-def test_settings_out_of_range_are_refused(make: Callable[[], AugmentSettings]) -> None:
-    with pytest.raises(UsageError, match="must lie between"):
+@pytest.mark.parametrize(("make", "message"), BAD)
+def test_settings_out_of_range_are_refused(make: Callable[[], AugmentSettings], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
         make()
+    assert str(caught.value) == message

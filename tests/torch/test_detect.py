@@ -395,7 +395,7 @@ def test_a_broken_image_does_not_stop_the_others(run: Run, tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--conf-thres", "1.5"], "confidence threshold 1.5"),
+        (["--conf-thres", "1.5"], "--conf-thres 1.5 must be within [0, 1)"),
         (["--names", str(REPOSITORY / "data" / "coco.names")], "80 names"),
         (["--names", "x", "--data", "y"], "give one of them"),
         (["--img-size", "50"], "multiples of"),

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from prune.cli import Parser, add_options, take, take_row
 from prune.darknet.layers import Head
 from prune.darknet.netdef import NetDef, parse_netdef
 from prune.detect.heads import HeadRules
 from prune.detect.loss import as_logits
 from prune.errors import UsageError
-from prune.model.build import build
-from prune.train.distill import (
-    DistillHook,
-    binary_divergence,
-    bounded_boxes,
-    check_heads,
-    class_divergence,
-    soft_target_loss,
-    task_loss,
-)
+from prune.model.build import DarknetModel
+from prune.settings import POSITIVE, check_options, option
+from prune.train.bounded_boxes import bounded_boxes
+from prune.train.distill import DistillHook
+from prune.train.divergence import binary_divergence, class_divergence
 from prune.train.hooks import Batch
 from prune.train.matching import matched_cells
 from prune.train.settings import DistillSettings
+from prune.train.soft_target import SoftTarget
+from prune.train.strategies import STRATEGIES, Strategy
+from prune.train.task import Task
+from prune.train.teacher import check_heads
 from tests.torch.heads import random_raw, two_heads
 
 SIZE = (64, 64)
@@ -52,19 +55,14 @@ def raw(seed: int, scale: float = 1.0) -> list[Tensor]:
 
 
 def strategy_loss(name: str, student: list[Tensor], teacher: list[Tensor]) -> Tensor:
-    if name == "task":
-        return task_loss(student, teacher, HEADS, BATCH, DistillSettings(strategy="task"))
-    return soft_target_loss(student, teacher, HEADS, 2.0)
+    strategy: Strategy = Task() if name == "task" else SoftTarget(temperature=2.0)
+    return strategy.loss(student, teacher, HEADS, BATCH)
 
 
 @pytest.mark.parametrize("name", ["soft-target", "task"])
 def test_a_student_that_equals_its_teacher_has_no_soft_loss(name: str) -> None:
-    settings = DistillSettings(strategy="task", box_weight=0.0)
-    same = (
-        task_loss(raw(0), raw(0), HEADS, BATCH, settings)
-        if name == "task"
-        else soft_target_loss(raw(0), raw(0), HEADS, 2.0)
-    )
+    strategy: Strategy = Task(box_weight=0.0) if name == "task" else SoftTarget(temperature=2.0)
+    same = strategy.loss(raw(0), raw(0), HEADS, BATCH)
     assert float(same) == pytest.approx(0.0, abs=1e-6)
     assert float(strategy_loss(name, raw(1), raw(0))) > 0.1
 
@@ -88,9 +86,9 @@ def test_cells_the_teacher_calls_background_weigh_next_to_nothing() -> None:
     teacher[0].view(2, 2, 7, 8, 8)[0, 1, 4, 3, 5] = 6.0
     student = [teacher[0].clone()]
     student[0].view(2, 2, 7, 8, 8)[1, :, 5:] += 3.0  # wrong classes, but only where nothing is
-    assert float(soft_target_loss(student, teacher, HEADS, 2.0)) < 0.05
+    assert float(SoftTarget(temperature=2.0).loss(student, teacher, HEADS, BATCH)) < 0.05
     student[0].view(2, 2, 7, 8, 8)[0, 1, 5:, 3, 5] += 3.0
-    assert float(soft_target_loss(student, teacher, HEADS, 2.0)) > 0.5
+    assert float(SoftTarget(temperature=2.0).loss(student, teacher, HEADS, BATCH)) > 0.5
 
 
 def test_the_divergence_is_that_of_two_coins() -> None:
@@ -134,15 +132,15 @@ def test_a_box_nearer_than_the_teachers_costs_nothing() -> None:
 
 def test_images_without_objects_have_a_finite_loss() -> None:
     empty = Batch(BATCH.imgs, torch.zeros(0, 6), SIZE)
-    loss = task_loss(raw(0), raw(1), HEADS, empty, DistillSettings(strategy="task"))
+    loss = Task().loss(raw(0), raw(1), HEADS, empty)
     assert torch.isfinite(loss)
 
 
 def test_teacher_and_student_may_differ_in_width_and_depth() -> None:
     torch.manual_seed(0)
-    teacher, student = build(network(width=8, depth=3)), build(network(width=4))
-    hook = DistillHook(teacher, teacher.heads, student.heads, DistillSettings(distill_weight=2.0))
-    term = hook.loss(student(BATCH.imgs), BATCH)
+    teacher, student = DarknetModel(network(width=8, depth=3)), DarknetModel(network(width=4))
+    hook = DistillHook(teacher, teacher.heads, student.heads, Task(), weight=2.0)
+    term = hook.loss(student(BATCH.imgs), BATCH)["distill"]
     assert term.requires_grad
     assert not teacher.training
     assert not any(p.requires_grad for p in teacher.parameters())
@@ -167,7 +165,7 @@ def test_outputs_of_another_stride_are_refused() -> None:
         def forward(self, imgs: Tensor) -> list[Tensor]:
             return [torch.zeros(2, 14, 4, 4)]
 
-    hook = DistillHook(Coarse(), HEADS, HEADS, DistillSettings())
+    hook = DistillHook(Coarse(), HEADS, HEADS, Task())
     with pytest.raises(UsageError, match="strides must agree"):
         hook.loss(raw(0), BATCH)
 
@@ -176,19 +174,19 @@ OTHER_KINDS = [("region", "region"), ("region without softmax", "yolo"), ("Gauss
 
 
 @pytest.mark.parametrize("kinds", OTHER_KINDS)
-@pytest.mark.parametrize("strategy", ["soft-target", "task"])
-def test_heads_of_other_kinds_are_taught_too(strategy: Literal["soft-target", "task"], kinds: tuple[str, str]) -> None:
+@pytest.mark.parametrize("strategy", [SoftTarget(), Task(box_weight=0.0)])
+def test_heads_of_other_kinds_are_taught_too(strategy: Strategy, kinds: tuple[str, str]) -> None:
     netdef = two_heads(2, kinds=kinds)
-    teacher = build(netdef).eval()
-    hook = DistillHook(teacher, netdef.heads, netdef.heads, DistillSettings(strategy=strategy, box_weight=0.0))
+    teacher = DarknetModel(netdef).eval()
+    hook = DistillHook(teacher, netdef.heads, netdef.heads, strategy)
     wanted = [head.detach() for head in teacher(BATCH.imgs)]
-    assert float(hook.loss(wanted, BATCH)) == pytest.approx(0.0, abs=1e-5)
+    assert float(hook.loss(wanted, BATCH)["distill"]) == pytest.approx(0.0, abs=1e-5)
     student = [head.clone().requires_grad_() for head in random_raw(netdef.heads, 2)]
     optimizer = torch.optim.Adam(student, lr=0.05)
-    first = float(hook.loss(student, BATCH).detach())
+    first = float(hook.loss(student, BATCH)["distill"].detach())
     for _ in range(60):
         optimizer.zero_grad()
-        loss = hook.loss(student, BATCH)
+        loss = hook.loss(student, BATCH)["distill"]
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert first > 0.1
@@ -214,3 +212,43 @@ def test_a_softmax_diverges_as_distributions_do() -> None:
 def test_heads_of_another_kind_are_refused() -> None:
     with pytest.raises(UsageError, match=r"head 0: kind is \[yolo\] in the teacher and \[region\] in the student"):
         check_heads(two_heads(kinds=("region", "yolo")).heads, two_heads().heads)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """A strategy that is not of the project: a power of the differences of all outputs."""
+
+    sharpness: float = option(1.0, "exponent", metavar="X", within=POSITIVE)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    def loss(self, student: list[Tensor], teacher: list[Tensor], heads: Sequence[Head], batch: Batch) -> Tensor:
+        pairs = zip(student, teacher, strict=True)
+        return torch.stack([(own - other).abs().pow(self.sharpness).mean() for own, other in pairs]).sum()
+
+
+def distill_arguments(*args: str) -> argparse.Namespace:
+    parser = Parser("teaches", "none")
+    groups: list[type[Any]] = [DistillSettings, *STRATEGIES.values()]
+    for group in groups:
+        add_options(parser, group)
+    return parser.parse_args(args)
+
+
+def test_a_strategy_is_a_row_of_the_table_with_flags_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(STRATEGIES, "copy", Copy)
+    namespace = distill_arguments("--distill", "copy", "--sharpness", "3", "--distill-weight", "2")
+    settings = take(namespace, DistillSettings)
+    strategy = take_row(namespace, STRATEGIES, settings.strategy)
+    assert strategy == Copy(sharpness=3.0)
+    teacher = DarknetModel(network()).eval()
+    hook = DistillHook(teacher, HEADS, HEADS, strategy, settings.distill_weight)
+    student = [head.detach() + 2 for head in teacher(BATCH.imgs)]
+    assert float(hook.loss(student, BATCH)["distill"]) == pytest.approx(2 * 8, rel=1e-4)
+
+
+def test_a_flag_of_another_strategy_is_checked_too() -> None:
+    namespace = distill_arguments("--distill", "task", "--temperature", "-1")
+    with pytest.raises(UsageError, match=r"--temperature -1.0 must be positive"):
+        take_row(namespace, STRATEGIES, take(namespace, DistillSettings).strategy)

@@ -10,10 +10,13 @@ import torch
 from torch import Tensor
 
 from prune.detect.heads import HeadRules
-from prune.train.distill import DistillHook, bounded_boxes, class_divergence, soft_target_loss, task_loss
+from prune.train.bounded_boxes import bounded_boxes
+from prune.train.distill import DistillHook
+from prune.train.divergence import class_divergence
 from prune.train.hooks import Batch
 from prune.train.matching import matched_cells
-from prune.train.settings import DistillSettings
+from prune.train.soft_target import SoftTarget
+from prune.train.task import Task
 from tests.torch.heads import random_raw, two_heads
 
 SIZE = (64, 64)
@@ -79,19 +82,20 @@ def test_soft_targets_are_those_of_their_formula(temperature: float, lowered: fl
     """With the objectness lowered by 9 the teacher sees less than one object in all."""
     teacher = doubtful(TEACHER, lowered)
     expected = soft_target(STUDENT, teacher, temperature)
-    assert float(soft_target_loss(STUDENT, teacher, HEADS, temperature)) == pytest.approx(expected, rel=1e-4)
+    found = float(SoftTarget(temperature=temperature).loss(STUDENT, teacher, HEADS, BATCH))
+    assert found == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("background", [1.0, 1.5])
 @pytest.mark.parametrize("lowered", [0.0, 9.0])
 def test_the_task_loss_is_that_of_its_formula(background: float, lowered: float) -> None:
     teacher = doubtful(TEACHER, lowered)
-    settings = DistillSettings(background=background, box_weight=0.0)
+    strategy = Task(background=background, box_weight=0.0)
     expected = task(STUDENT, teacher, background)
-    assert float(task_loss(STUDENT, teacher, HEADS, BATCH, settings)) == pytest.approx(expected, rel=1e-4)
+    assert float(strategy.loss(STUDENT, teacher, HEADS, BATCH)) == pytest.approx(expected, rel=1e-4)
     boxes = float(bounded_boxes(STUDENT, teacher, HEADS, BATCH, 0.0))
     assert boxes > 0
-    weighted = float(task_loss(STUDENT, teacher, HEADS, BATCH, replace(settings, box_weight=0.25)))
+    weighted = float(replace(strategy, box_weight=0.25).loss(STUDENT, teacher, HEADS, BATCH))
     assert weighted == pytest.approx(expected + 0.25 * boxes, rel=1e-4)
 
 
@@ -136,7 +140,7 @@ def test_the_weight_multiplies_the_term() -> None:
             return TEACHER
 
     one, three = (
-        float(DistillHook(Fixed(), HEADS, HEADS, DistillSettings(distill_weight=weight)).loss(STUDENT, BATCH))
+        float(DistillHook(Fixed(), HEADS, HEADS, Task(), weight).loss(STUDENT, BATCH)["distill"])
         for weight in (1.0, 3.0)
     )
     assert one > 0
@@ -145,9 +149,8 @@ def test_the_weight_multiplies_the_term() -> None:
 
 def test_under_new_coords_probabilities_are_compared_as_logits() -> None:
     heads = two_heads(new_coords=1).heads
-    settings = DistillSettings(strategy="soft-target", temperature=2.0)
     own, other = ([r.sigmoid() for r in raw] for raw in (STUDENT, TEACHER))
-    found = float(soft_target_loss(own, other, heads, settings.temperature))
+    found = float(SoftTarget(temperature=2.0).loss(own, other, heads, BATCH))
     assert found == pytest.approx(soft_target(STUDENT, TEACHER, 2.0), rel=1e-3)
 
 

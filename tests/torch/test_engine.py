@@ -41,8 +41,8 @@ class Spoil(Hook):
     def epoch_start(self, epoch: int) -> None:
         self.now = epoch
 
-    def loss(self, raw: list[Tensor], batch: Batch) -> Tensor | None:
-        return raw[0].sum() * float("nan") if self.now >= self.epoch else None
+    def loss(self, raw: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        return {"broken": raw[0].sum() * float("nan")} if self.now >= self.epoch else {}
 
 
 class Gradients(Hook):

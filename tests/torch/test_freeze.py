@@ -14,7 +14,7 @@ import train_sparse
 from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
 from prune.darknet.weights import random_weights, write_weights
 from prune.errors import UsageError
-from prune.model.build import build
+from prune.model.build import DarknetModel
 from prune.train.checkpoint import Checkpoint, read_checkpoint
 from prune.train.frozen import freeze, frozen_layers, unfollowed
 from prune.train.start import start_network
@@ -68,7 +68,7 @@ def test_a_weighted_shortcut_can_be_frozen(folder: Path, monkeypatch: pytest.Mon
 
 def test_a_batch_norm_that_is_shared_with_a_frozen_layer_is_frozen() -> None:
     conv = "[convolutional]\nbatch_normalize=1\nfilters=3\nsize=3\npad=1\nactivation=leaky\n"
-    model = build(parse_netdef("[net]\nwidth=8\nheight=8\n" + conv + conv + "share_index=0\n" + conv))
+    model = DarknetModel(parse_netdef("[net]\nwidth=8\nheight=8\n" + conv + conv + "share_index=0\n" + conv))
     model.freeze(1)
     before = {name: value.clone() for name, value in model.bn_of(0).state_dict().items()}
     model.train()
@@ -158,7 +158,7 @@ def test_frozen_layers_without_weights_are_warned_of(
 
 
 def test_freezing_all_that_has_weights_is_refused() -> None:
-    model = build(parse_netdef("[net]\n[convolutional]\nactivation=linear\n"))
+    model = DarknetModel(parse_netdef("[net]\n[convolutional]\nactivation=linear\n"))
     with pytest.raises(UsageError, match="nothing is left to train"):
         freeze(model, 1)
 

@@ -32,7 +32,7 @@ from prune.detect.predict_settings import DetectSettings
 from prune.loading.augment import AugmentSettings, jitter_colours
 from prune.loading.dataset import EvalDataset, TrainDataset
 from prune.loading.loaders import eval_loader, train_loader
-from prune.model.build import build
+from prune.model.build import DarknetModel
 from prune.model.state import load_weights
 from prune.samples.faults import Faults
 from prune.samples.fit import Resize
@@ -330,7 +330,7 @@ def test_a_frame_is_shown_in_colour_and_taken_as_its_grayscale(tmp_path: Path) -
 def test_what_is_shown_is_what_is_measured(tmp_path: Path) -> None:
     path, _ = colourful(tmp_path, ".jpg", (64, 64))
     netdef: NetDef = parse_netdef(cfg_text())
-    model = build(netdef).eval()
+    model = DarknetModel(netdef).eval()
     load_weights(model, as_float32(tame_weights(netdef, 0)))
     taken: list[torch.Tensor] = []
     model.register_forward_pre_hook(lambda _, imgs: taken.append(imgs[0]))

@@ -12,7 +12,7 @@ from prune.detect.decode import decode
 from prune.detect.loss import YoloLoss
 from prune.detect.nms import nms
 from prune.detect.settings import LossSettings, NmsSettings
-from prune.model.build import DarknetModel, build
+from prune.model.build import DarknetModel
 from tests.torch.heads import two_heads
 from tests.torch.loss_cases import KINDS, SIZE
 
@@ -36,7 +36,7 @@ def scenes(classes: int) -> tuple[Tensor, Tensor]:
 @torch.enable_grad()
 def overfit(netdef: NetDef, imgs: Tensor, targets: Tensor, steps: int) -> DarknetModel:
     torch.manual_seed(0)
-    model = build(netdef).train()
+    model = DarknetModel(netdef).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
     loss = YoloLoss(model.heads, LossSettings(), SIZE)
     for _ in range(steps):

@@ -14,7 +14,7 @@ from prune.darknet.netdef import NetDef, parse_netdef
 from prune.darknet.records import Weights
 from prune.darknet.weights import random_weights, write_weights
 from prune.errors import WeightsError
-from prune.model.build import build
+from prune.model.build import DarknetModel
 from prune.model.files import read_exact
 from prune.model.state import load_weights
 from prune.surgery.classes import adapt_classes
@@ -142,7 +142,7 @@ def test_a_value_that_no_training_leaves_is_one_line(
 ) -> None:
     netdef, weights = pair()
     if ours:
-        load_weights(model := build(netdef), weights)
+        load_weights(model := DarknetModel(netdef), weights)
         state, name = dict(model.state_dict()), f"blocks.1.bn.{leaf}"
     else:
         state, name = spoken(weights, DIALECTS["plain"]), f"models.1.bn.{leaf}"
@@ -154,7 +154,7 @@ def test_a_value_that_no_training_leaves_is_one_line(
 
 def test_a_checkpoint_of_another_number_of_classes_is_named_by_it(tmp_path: Path) -> None:
     netdef = parse_netdef(HEADS, "two.cfg")
-    state = dict(build(adapt_classes(netdef, 80)).state_dict())
+    state = dict(DarknetModel(adapt_classes(netdef, 80)).state_dict())
     with pytest.raises(WeightsError, match=r"peer\.pt: does not fit two\.cfg: its heads have 80 classes, not 2; is it"):
         read_exact(saved(tmp_path, state), netdef)
     with pytest.raises(WeightsError, match=r"its heads have 80 classes, not 2; .*--weights-cfg OLD\.cfg"):
@@ -163,10 +163,10 @@ def test_a_checkpoint_of_another_number_of_classes_is_named_by_it(tmp_path: Path
 
 def test_a_checkpoint_of_another_network_names_the_first_difference(tmp_path: Path) -> None:
     netdef, _ = pair()
-    wide = dict(build(parse_netdef(CFG.replace("filters=4", "filters=8"))).state_dict())
+    wide = dict(DarknetModel(parse_netdef(CFG.replace("filters=4", "filters=8"))).state_dict())
     with pytest.raises(WeightsError, match=r"its blocks\.1\.conv\.weight has the shape 8×6×3×3, the cfg needs 4×6×3×3"):
         read_exact(saved(tmp_path, wide), netdef)
-    more = dict(build(netdef).state_dict()) | {"blocks.9.conv.weight": torch.ones(1, 1, 1, 1)}
+    more = dict(DarknetModel(netdef).state_dict()) | {"blocks.9.conv.weight": torch.ones(1, 1, 1, 1)}
     with pytest.raises(WeightsError, match=r"it has blocks\.9\.conv\.weight, which the cfg has not"):
         read_exact(saved(tmp_path, more), netdef)
 

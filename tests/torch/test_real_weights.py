@@ -17,7 +17,7 @@ from prune.detect.decode import decode
 from prune.detect.nms import nms_batch
 from prune.detect.settings import NmsSettings
 from prune.graph.channels import ChannelGraph, PruneGroup, trace_groups
-from prune.model.build import build
+from prune.model.build import DarknetModel
 from prune.model.state import load_weights
 from prune.plan.score import gammas, slot_scores
 from prune.plan.types import ChannelMask, PrunePlan, digest
@@ -66,7 +66,7 @@ def images(netdef: NetDef, count: int) -> Tensor:
 
 
 def outputs(netdef: NetDef, weights: Weights, imgs: Tensor) -> list[Tensor]:
-    model = build(netdef).eval()
+    model = DarknetModel(netdef).eval()
     load_weights(model, weights)
     with torch.inference_mode():
         return list(model.to(imgs.dtype)(imgs))

@@ -14,7 +14,7 @@ from prune.darknet.netdef import NetDef, parse_netdef
 from prune.darknet.records import Weights
 from prune.darknet.weights import random_weights, read_weights, write_weights
 from prune.model.activations import ACTIVATIONS as TENSOR_ACTIVATIONS
-from prune.model.build import ModuleDomain, build
+from prune.model.build import DarknetModel, ModuleDomain
 from prune.model.state import load_weights, to_weights
 from prune.verify.passes import WeightsDomain, outputs
 from tests.torch import reference
@@ -87,7 +87,7 @@ def test_a_section_computes_what_darknets_loops_do(name: str) -> None:
     imgs = torch.from_numpy(image[None])
     expected = reference.forward(netdef, weights, image)[-1]
     from_weights = list(outputs(netdef, WeightsDomain(imgs, weights)).values())[-1]
-    model = build(netdef).eval()
+    model = DarknetModel(netdef).eval()
     load_weights(model, weights)
     assert_close(from_weights.numpy()[0], expected)
     from_module = list(outputs(netdef, ModuleDomain(model.double(), imgs)).values())[-1]
@@ -97,7 +97,7 @@ def test_a_section_computes_what_darknets_loops_do(name: str) -> None:
 @pytest.mark.parametrize("name", SECTIONS)
 def test_floats_pass_through_module_and_file_bit_for_bit(tmp_path: Path, name: str) -> None:
     netdef, weights = network(SECTIONS[name])
-    model = build(netdef)
+    model = DarknetModel(netdef)
     load_weights(model, weights)
     assert_same(to_weights(model, weights.header), weights)
     write_weights(tmp_path / "net.weights", to_weights(model, weights.header), netdef)

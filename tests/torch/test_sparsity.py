@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,14 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from prune.cli import take, take_row
 from prune.errors import UsageError
+from prune.settings import Interval, check_options, option
 from prune.train.checkpoint import read_checkpoint
 from prune.train.gamma import GammaHistory, Reach, magnitudes, measure_reach, resume_history, shares_below
 from prune.train.hooks import StepInfo
+from prune.train.l1 import L1
+from prune.train.penalties import PENALTIES
 from prune.train.schedule import Schedule
 from prune.train.settings import SparsitySettings, parse_mode
-from prune.train.sparsity import SparsityHook, strengths
+from prune.train.sparsity import SparsityHook
+from prune.train.strengths import strengths
 from tests.torch.toy import ToyModel, toy_model, toy_trainer
+from train_sparse import sparse_parser
 
 FLAT = Schedule(steps=100, steps_per_epoch=10, warmup=0, lr=0.01, lr_final=1.0, momentum=0.9)
 
@@ -253,3 +262,49 @@ def test_modes_have_names_and_numbers() -> None:
     ]
     with pytest.raises(UsageError, match="--alpha"):
         SparsitySettings(alpha=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Power:
+    """s · |γ|^power / power: a penalty that is not of the project."""
+
+    constant_pull: ClassVar[bool] = False
+    power: float = option(2.0, "exponent", metavar="X", within=Interval(1, ends="()"))
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    def proximal(self, optimizer: torch.optim.Optimizer) -> bool:
+        return isinstance(optimizer, torch.optim.AdamW)
+
+    def gradients(self, gammas: Sequence[torch.Tensor], strengths: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        return [s * g.abs() ** (self.power - 1) * g.sign() for g, s in zip(gammas, strengths, strict=True)]
+
+    def shrunk(self, gammas: Sequence[torch.Tensor], steps: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        return [g / (1 + step) for g, step in zip(gammas, steps, strict=True)]
+
+
+def test_a_penalty_is_a_row_of_the_table_with_flags_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PENALTIES, "power", Power)
+    namespace = sparse_parser().parse_args("--cfg c --data d --penalty power --power 3 -s 0.5".split())
+    settings = take(namespace, SparsitySettings)
+    penalty = take_row(namespace, PENALTIES, settings.penalty)
+    assert penalty == Power(power=3.0)
+    (norm,) = norms([2.0, -3.0])
+    hook = SparsityHook([norm], settings, epochs=1, penalty=penalty)
+    hook.before_step(StepInfo(0, 0, 0.1, torch.optim.SGD([norm.weight], lr=0.1)))
+    assert norm.weight.grad is not None
+    assert norm.weight.grad.tolist() == pytest.approx([0.5 * 4, -0.5 * 9])
+    hook.after_step(StepInfo(0, 0, 0.1, torch.optim.AdamW([norm.weight], lr=0.1)))
+    assert norm.weight.tolist() == pytest.approx([2 / 1.05, -3 / 1.05])
+
+
+def test_the_penalty_is_l1_unless_another_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    namespace = sparse_parser().parse_args("--cfg c --data d".split())
+    assert take_row(namespace, PENALTIES, take(namespace, SparsitySettings).penalty) == L1()
+    with pytest.raises(SystemExit) as caught:
+        sparse_parser().parse_args("--cfg c --data d --penalty l0".split())
+    assert caught.value.code == 2
+    assert "--penalty: invalid choice: 'l0'" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="--penalty l0 must be one of l1"):
+        SparsitySettings(penalty="l0")

@@ -13,7 +13,7 @@ from torch import nn
 from prune.darknet.netdef import NetDef, format_netdef, parse_netdef, read_netdef
 from prune.darknet.records import Weights
 from prune.graph.channels import ChannelGraph, PruneGroup, trace_groups
-from prune.model.build import DarknetModel, build
+from prune.model.build import DarknetModel
 from prune.model.state import load_weights
 from prune.plan.types import ChannelMask, PrunePlan, digest
 from prune.surgery.apply import apply
@@ -60,7 +60,7 @@ def tied(graph: ChannelGraph) -> list[PruneGroup]:
 )
 def test_both_tie_the_same_layers(name: str, ties: int) -> None:
     netdef = narrowed(name, 8)
-    model, graph = build(netdef).eval(), trace_groups(netdef, protect=())
+    model, graph = DarknetModel(netdef).eval(), trace_groups(netdef, protect=())
     found = dependencies(model)
     assert len(tied(graph)) == ties
     for group in graph.groups:
@@ -85,7 +85,7 @@ def test_both_cut_to_the_same_network(name: str) -> None:
     cut = {group.id: sorted(rng.permutation(group.width)[: group.width // 2].tolist()) for group in graph.prunable()}
     dead = {index: cut[graph.group(index).id] for index in graph.prune}
     weights = without_beta(as_float32(tame_weights(netdef, 0)), dead)
-    model = build(netdef).eval()
+    model = DarknetModel(netdef).eval()
     load_weights(model, weights)
     imgs = torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -109,6 +109,6 @@ def ours_of(netdef: NetDef, weights: Weights, graph: ChannelGraph, cut: dict[int
         keep[slots] = False
         masks.append(ChannelMask(group, keep))
     pruned = apply(netdef, weights, PrunePlan(digest(netdef, weights), tuple(masks)))
-    model = build(pruned.netdef).eval()
+    model = DarknetModel(pruned.netdef).eval()
     load_weights(model, pruned.weights)
     return model

@@ -22,7 +22,7 @@ from prune.darknet.shapes import network_size
 from prune.darknet.weights import random_weights, read_weights, write_weights
 from prune.errors import UsageError, WeightsError
 from prune.metrics.result import Inference, Metrics
-from prune.model.build import build
+from prune.model.build import DarknetModel
 from prune.model.files import read_exact
 from prune.samples.sample import Sample
 from prune.train.board import find_board
@@ -352,7 +352,7 @@ def test_weights_of_another_network_set_the_layers_of_equal_shape(
 
 
 def test_a_checkpoint_of_another_cfg_is_refused(tmp_path: Path) -> None:
-    torch.save(build(parse_netdef(cfg_text(16))).state_dict(), tmp_path / "wide.pt")
+    torch.save(DarknetModel(parse_netdef(cfg_text(16))).state_dict(), tmp_path / "wide.pt")
     with pytest.raises(WeightsError, match=r"wide\.pt: does not fit"):
         read_exact(tmp_path / "wide.pt", parse_netdef(cfg_text(8)))
     with pytest.raises(WeightsError, match="is not the cfg of the checkpoint"):

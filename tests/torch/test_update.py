@@ -37,15 +37,15 @@ class Watch(Hook):
 class Steep(Hook):
     """A loss term of 0 whose gradient is not finite."""
 
-    def loss(self, raw: list[Tensor], batch: Batch) -> Tensor | None:
-        return (raw[0] * 0).sum().sqrt()
+    def loss(self, raw: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        return {"steep": (raw[0] * 0).sum().sqrt()}
 
 
 class Pull(Hook):
     """A loss term: the mean of the outputs."""
 
-    def loss(self, raw: list[Tensor], batch: Batch) -> Tensor | None:
-        return raw[0].mean()
+    def loss(self, raw: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        return {"pull": raw[0].mean()}
 
 
 def steady_model() -> ToyModel:
@@ -133,7 +133,25 @@ def test_batches_of_any_sizes_give_the_gradient_and_the_losses_of_their_images_t
 def test_the_terms_of_hooks_join_the_loss_and_the_gradient(sizes: tuple[int, ...]) -> None:
     _, plain, alone = updated(*sizes, clip=0.0)
     _, pulled, both = updated(*sizes, clip=0.0, hooks=(Pull(), Pull()))
-    assert "distill" not in alone
-    assert both["loss"] == pytest.approx(alone["loss"] + both["distill"], rel=1e-5)
+    assert "pull" not in alone
+    assert both["loss"] == pytest.approx(alone["loss"] + both["pull"], rel=1e-5)
     bias = pulled.gradients[-1] - plain.gradients[-1]  # of each of six outputs, by two hooks
     torch.testing.assert_close(bias, torch.full((6,), 2 / 6))
+
+
+class Named(Hook):
+    """A term of the loss under a name of its own."""
+
+    def __init__(self, name: str, weight: float) -> None:
+        self.name, self.weight = name, weight
+
+    def loss(self, raw: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        return {self.name: self.weight * raw[0].square().mean()}
+
+
+def test_each_term_of_a_hook_is_a_column_by_its_own_name() -> None:
+    _, _, alone = updated(4)
+    _, _, values = updated(4, hooks=(Named("hint", 1.0), Named("attention", 3.0)))
+    assert list(values) == ["loss", "box", "obj", "cls", "hint", "attention"]
+    assert values["attention"] == pytest.approx(3 * values["hint"], rel=1e-6)
+    assert values["loss"] == pytest.approx(alone["loss"] + 4 * values["hint"], rel=1e-5)

@@ -1,0 +1,68 @@
+"""Measuring candidates: what a network costs and how well it detects, before and after a plan."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from prune.darknet.netdef import NetDef
+from prune.darknet.records import Weights
+from prune.detect.evaluate import examine
+from prune.detect.settings import EvaluateSettings
+from prune.graph.cost import Cost, network_cost
+from prune.metrics.result import Metrics
+from prune.model.files import network_of
+from prune.plan.types import PrunePlan
+from prune.samples.faults import Faults
+from prune.samples.sample import SampleSet
+from prune.surgery.apply import apply
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was measured of one network. `metrics`: None without images; `undecoded`: the images that did not decode."""
+
+    cost: Cost
+    metrics: Metrics | None = None
+    undecoded: Faults = field(default_factory=Faults)
+
+    def summary(self) -> dict[str, Any]:
+        """The fields of `before` and `after` in summary.json."""
+        return asdict(self.cost) | (self.metrics.summary() if self.metrics is not None else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A network, and the images and settings by which it and every candidate cut from it are measured alike.
+
+    `samples`: None measures the cost alone. `device`: auto, cpu, cuda or cuda:N.
+    """
+
+    network: NetDef
+    weights: Weights
+    samples: SampleSet | None
+    settings: EvaluateSettings
+    device: str = "auto"
+
+    def original(self) -> Facts:
+        """The network as it is. Raises what `measure` does."""
+        return self.measure(self.network, self.weights)
+
+    def score(self, plan: PrunePlan) -> Facts:
+        """The network as `plan` prunes it; neither checked nor written. Raises PlanError where the plan was made for
+        another network or does not fit, and what `measure` does."""
+        pruned = apply(self.network, self.weights, plan)
+        return self.measure(pruned.netdef, pruned.weights)
+
+    def measure(self, netdef: NetDef, weights: Weights) -> Facts:
+        """A candidate that is there already.
+
+        Raises UsageError where the network and the images have different classes or it cannot take the input size,
+        DataError where no image decodes.
+        """
+        net = self.network.net
+        cost = network_cost(netdef, *(self.settings.img_size or (net.width, net.height)))
+        if self.samples is None:
+            return Facts(cost)
+        metrics, _, undecoded = examine(network_of(netdef, weights, self.device), self.samples, self.settings)
+        return Facts(cost, metrics, undecoded)
