@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from prune.commands import shipped as places
 from prune.commands.packages import PACKAGES
 from prune.commands.shipped import shipped
 from tests.shared import REPOSITORY
@@ -46,5 +45,5 @@ def test_every_extra_is_an_optional_package_that_doctor_looks_for() -> None:
 def test_the_files_of_an_installed_package_come_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (shipped("cfg"), shipped("data")) == (REPOSITORY / "cfg", REPOSITORY / "data")
     (tmp_path / "prune/resources/cfg").mkdir(parents=True)
-    monkeypatch.setattr(places.prune, "__file__", str(tmp_path / "prune/__init__.py"))
+    monkeypatch.setattr("prune.__file__", str(tmp_path / "prune/__init__.py"))
     assert shipped("cfg") == tmp_path / "prune/resources/cfg"
