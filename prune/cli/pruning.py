@@ -26,6 +26,7 @@ from prune.graph.cost import network_cost
 from prune.metrics.settings import Protocol
 from prune.plan.types import PrunePlan, format_plan, read_plan
 from prune.report.tables import format_before_after
+from prune.samples.channels import check_classes
 from prune.samples.faults import Faults
 from prune.samples.read import read_samples
 from prune.samples.sample import NOTHING_COUNTS, SampleSet
@@ -108,8 +109,10 @@ def open_pruning(namespace: argparse.Namespace, writes: bool) -> tuple[Pair, Com
     netdef = read_netdef(network.cfg)
     network_size(netdef, images.img_size)  # refuses what the network cannot take, before any work
     samples = None if data.data is None else read_samples(read_datafile(data.data), "valid")
-    if samples is not None and not samples.trainable:
-        _log.warning("%s: %s", data.data, NOTHING_COUNTS)
+    if samples is not None:
+        check_classes(netdef, samples)
+        if not samples.trainable:
+            _log.warning("%s: %s", data.data, NOTHING_COUNTS)
 
     from prune.model.files import read_exact  # torch comes in here, after the arguments parsed
 

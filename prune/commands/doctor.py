@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from prune.commands.packages import PACKAGES, Finding, inspect
 from prune.commands.table import SUBCOMMANDS
 from prune.report.tables import format_table
 
+_log = logging.getLogger(__name__)
 EXAMPLE = "darknet-prune doctor --json -"
 OMITTED = ("out", "overwrite", "device", "workers", "seed")
 DARKNET = "the tests and benchmarks that compare with Darknet itself are skipped"
@@ -49,10 +51,13 @@ def make_parser() -> Parser:
 
 def main() -> int:
     given = make_parser().parse_args()
-    command = open_command(given, take(given, RunArgs), inputs=[])
+    run = take(given, RunArgs)
+    command = open_command(given, run, inputs=[])
     found = diagnose()
     command.finish({"diagnosis": found, "problems": found.problems})
     command.echo(format_diagnosis(found))
+    for problem in found.problems if run.quiet else ():
+        _log.warning("%s", problem)
     return 1 if found.problems else 0
 
 

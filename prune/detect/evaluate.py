@@ -24,7 +24,7 @@ from prune.metrics.detections import Detected
 from prune.metrics.measure import measure
 from prune.metrics.result import Inference, Metrics
 from prune.model.build import DarknetModel
-from prune.samples.channels import check_channels
+from prune.samples.channels import check_classes
 from prune.samples.faults import Faults
 from prune.samples.fit import Fit
 from prune.samples.images import none_decodes
@@ -78,7 +78,7 @@ def make_loader(
     model: DarknetModel, samples: SampleSet, settings: EvaluateSettings, cache_images: bool = False
 ) -> EvalLoader:
     """The images, fitted as the settings or else the network's cfg say. For several evaluations, keep it."""
-    check_classes(model, samples)
+    check_classes(model.netdef, samples)
     settings = settings.for_source(samples.source)
     net, stride = model.netdef.net, largest_stride(model.netdef)
     letterbox = net.letter_box if settings.letterbox is None else settings.letterbox
@@ -96,17 +96,6 @@ def make_loader(
     )
     pinned = next(model.parameters()).is_cuda
     return eval_loader(dataset, settings.batch_size, settings.workers, pinned)
-
-
-def check_classes(model: DarknetModel, samples: SampleSet) -> None:
-    """Raise CfgError unless images can be read for the network, UsageError unless it has the data's classes."""
-    check_channels(model.netdef)
-    known = max((head.classes for head in model.heads), default=0)
-    if known != len(samples.names):
-        raise UsageError(
-            f"{model.netdef.path} has {known} classes and the data {len(samples.names)}: "
-            "adapt the cfg with python -m prune.adapt, or choose the data it was made for"
-        )
 
 
 def detect(

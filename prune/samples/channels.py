@@ -1,10 +1,11 @@
-"""Which images a network reads: RGB or grayscale."""
+"""Whether a network fits a data set: which images it reads, RGB or grayscale, and its classes."""
 
 from __future__ import annotations
 
 from prune.darknet.netdef import NetDef
-from prune.errors import CfgError
+from prune.errors import CfgError, UsageError
 from prune.samples.images import READ_FLAGS
+from prune.samples.sample import SampleSet
 
 
 def check_channels(netdef: NetDef) -> None:
@@ -14,3 +15,14 @@ def check_channels(netdef: NetDef) -> None:
         line = netdef.net.section.options["channels"].number  # without the key it would be 3
         told = f"channels={channels}, but images are read with 3 channels (RGB) or 1 (grayscale)"
         raise CfgError(netdef.path, line, f"{told}; set one of these and train the network with it")
+
+
+def check_classes(netdef: NetDef, samples: SampleSet) -> None:
+    """Raise CfgError unless images can be read for the network, UsageError unless it has the data's classes."""
+    check_channels(netdef)
+    known = max((head.classes for head in netdef.heads), default=0)
+    if known != len(samples.names):
+        raise UsageError(
+            f"{netdef.path} has {known} classes and the data {len(samples.names)}: "
+            "adapt the cfg with python -m prune.adapt, or choose the data it was made for"
+        )

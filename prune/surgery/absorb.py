@@ -53,6 +53,7 @@ class Absorbing(Domain[Constant]):
         self.records = dict(weights.records)
         self.weights = Weights(weights.header, self.records)
         self.dead = {index for block in blocks for index in block.dead}
+        self.bodies = {index for block in blocks for index in block.body}
         self.replaced = {block.shortcut: block.skip for block in blocks if block.replaced}
         self.shared = {
             index
@@ -76,7 +77,7 @@ class Absorbing(Domain[Constant]):
         value, strength = record.bias.astype(np.float64), own_strength(record)
         if is_depthwise(layer, len(x.value)):
             value, strength = inherited(record, shift, strength, x.strength)
-        else:
+        elif layer.index not in self.bodies:  # what goes anyway has nothing to lose
             alive = ~input_keep(self.graph, layer, self.kept) & np.isnan(x.strength)
             self._lose(layer, alive, f"it reads {int(alive.sum())} cut channels that no γ makes constant", "read")
         constant = cut & ~np.isnan(strength)

@@ -24,6 +24,8 @@ from prune.train.settings import SparsitySettings
 THRESHOLDS = (0.001, 0.01, 0.1)
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.8, 0.9, 1.0)
 BINS = 100
+ROUNDING = 1e-9
+"""By so little a reach may miss: sums of rates in floating point."""
 Array = NDArray[np.float64]
 NOT_A_HISTORY = (
     ValueError,
@@ -70,7 +72,7 @@ class Reach:
     @property
     def enough(self) -> bool:
         """Whether the gamma at the asked percent can come to 0."""
-        return self.distance >= self.needed
+        return self.distance >= self.needed * (1 - ROUNDING)
 
     @property
     def sufficient_s(self) -> float:
@@ -128,7 +130,7 @@ def _round_up(value: float) -> float:
     if value <= 0:
         return 0.0
     scale = 10.0 ** (int(np.floor(np.log10(value))) - 1)
-    return float(f"{np.ceil(value / scale - 1e-9) * scale:.2g}")
+    return float(f"{np.ceil(value / scale - ROUNDING) * scale:.2g}")
 
 
 class GammaHistory:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from prune.errors import DataError
-from prune.files.reading import read_text
+from prune.files.reading import decode_text, read_bytes
 from prune.files.writing import atomic_write
 
 Row = dict[str, str]
@@ -57,7 +57,8 @@ def resume_results(path: Path, epoch: int | None) -> Results:
 
 
 def _read_rows(path: Path) -> list[Row]:
-    reader = csv.DictReader(io.StringIO(read_text(path, DataError)), quoting=csv.QUOTE_NONE)
+    text = decode_text(read_bytes(path, DataError))  # whatever it contains, the line and the fix are named below
+    reader = csv.DictReader(io.StringIO(text), quoting=csv.QUOTE_NONE)
     rows, before = list[Row](), -1
     try:
         for row in reader:

@@ -162,7 +162,7 @@ class Session:
     def _network(self) -> tuple[DarknetModel, int]:
         job = self.job
         if line := unfollowed(self.netdef):
-            logger.warning("%s", line)
+            logger.info("note: %s", line)
         frozen = frozen_layers(self.netdef, job.train.freeze)
         if frozen:
             logger.info("the first %d of %d layers are frozen", frozen, len(self.netdef.layers))

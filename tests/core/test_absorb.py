@@ -17,15 +17,12 @@ from prune.plan.types import ChannelMask, PrunePlan, digest
 from prune.surgery.apply import apply
 from prune.surgery.slice import slice_record
 from tests.absorbing import DeadTask, dead_tasks, deaden, random_image
+from tests.absorbing_tasks import AGAIN, BLOCK, EXACT, GATE, WIDE, plan_again, task_of
 from tests.cfg_writer import ACTIVATIONS
-from tests.core.test_channels import HEAD, NET, cbl
-from tests.core.test_score import ADD
 from tests.oracle import Array, NotConstantError, deviation, forward
 from tests.shared import REPOSITORY
+from tests.small_cfgs import ADD, HEAD, NET, cbl
 from tests.strategies import as_float32, doubles, examples, tame_weights
-
-EXACT = 1e-9
-GATE = "[avgpool]\n[convolutional]\nfilters=4\nactivation=logistic\n[scale_channels]\nfrom=-3\n"
 
 
 @given(dead_tasks(gates=False))
@@ -44,22 +41,6 @@ def test_what_a_gate_spoils_is_noted_and_all_else_is_exact(task: DeadTask) -> No
     event(f"noted: {bool(pruned.notes)}")
     if not pruned.notes:
         assert task.deviation(pruned) <= EXACT
-
-
-def task_of(layers: str, cut: dict[int, list[int]], removed: tuple[int, ...] = (), seed: int = 0) -> DeadTask:
-    """A task by hand; cut: convolution → slots of its group."""
-    netdef = parse_netdef(NET + layers + HEAD)
-    graph, weights, masks = trace_groups(netdef, protect=()), tame_weights(netdef, seed), []
-    for producer, slots in cut.items():
-        keep = np.ones(graph.group(producer).width, bool)
-        keep[slots] = False
-        masks.append(ChannelMask(graph.group(producer).id, keep))
-    return deaden(netdef, weights, PrunePlan(digest(netdef, weights), tuple(masks), removed))
-
-
-BLOCK = cbl(3, size=3, pad=1) + cbl(4, size=3, pad=1) + ADD
-WIDE = cbl(4, size=3, pad=1)
-AGAIN = "[route]\nlayers=0\n"
 
 
 @pytest.mark.parametrize(
@@ -215,10 +196,6 @@ def with_gamma_at(task: DeadTask, values: dict[int, float]) -> Weights:
         assert gamma is not None
         records[index] = replace(task.weights.conv(index), gamma=doubles(np.where(np.arange(4) == 1, value, gamma)))
     return Weights(task.weights.header, records)
-
-
-def plan_again(task: DeadTask, weights: Weights) -> PrunePlan:
-    return replace(task.plan, source_digest=digest(task.netdef, weights))
 
 
 def with_alive_gamma(task: DeadTask, index: int) -> DeadTask:

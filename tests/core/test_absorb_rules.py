@@ -14,10 +14,9 @@ from prune.darknet.records import Weights
 from prune.graph.channels import trace_groups
 from prune.surgery.absorb import absorb_constants
 from tests.absorbing import DeadTask
-from tests.core.test_absorb import EXACT, WIDE, plan_again, task_of
-from tests.core.test_channels import HEAD, NET, cbl
-from tests.core.test_score import ADD
+from tests.absorbing_tasks import EXACT, WIDE, plan_again, task_of
 from tests.oracle import Array
+from tests.small_cfgs import ADD, HEAD, NET, cbl
 from tests.strategies import doubles, tame_weights
 
 DEPTHWISE = cbl(4, groups=4, size=3, pad=1)
@@ -287,3 +286,12 @@ def test_a_weighted_sum_of_dead_channels_is_weighted_in_what_is_absorbed_and_los
 def test_upsampled_constants_are_scaled() -> None:
     task = task_of(WIDE + "[upsample]\nstride=2\nscale=0.5\n" + WIDE, {0: [1]})
     assert task.deviation(task.pruned()) <= EXACT
+
+
+def test_what_a_removed_block_reads_is_not_noted() -> None:
+    """It goes as a whole: a cut channel without a γ that only it reads costs nothing."""
+    bare = "[convolutional]\nfilters=4\nactivation=relu\n"
+    layers = bare + WIDE + ADD + "from=0\n" + WIDE + WIDE + ADD + "from=-3\n" + WIDE
+    notes = task_of(layers, {0: [1]}, (5,)).pruned().notes
+    assert [note for note in notes if "layer 3 " in note or "layer 4 " in note] == []
+    assert any("layer 6 [convolutional]: it reads 1 cut channels" in note for note in notes)

@@ -8,8 +8,8 @@ from hypothesis import given
 from prune.darknet.layers import Route
 from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
 from prune.graph.blocks import find_blocks, removable_blocks
-from tests.core.test_channels import NET, cbl, graph_of
 from tests.shared import REPOSITORY
+from tests.small_cfgs import NET, cbl, graph_of
 from tests.strategies import examples, netdefs
 
 ADD = "[shortcut]\nactivation=linear\n"

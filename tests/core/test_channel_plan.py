@@ -16,8 +16,8 @@ from prune.errors import PlanError, UsageError
 from prune.graph.channels import ChannelGraph, trace_groups
 from prune.plan.channel import RULES, ChannelPolicy, plan_channels, shares
 from prune.plan.types import PrunePlan
-from tests.core.test_channels import cbl, graph_of, yolov3
-from tests.core.test_score import ADD, with_gammas
+from tests.given_gammas import with_gammas
+from tests.small_cfgs import ADD, cbl, graph_of, yolov3
 from tests.strategies import examples, networks, policies
 
 PERCENTS = (0.5, 0.8, 0.93)

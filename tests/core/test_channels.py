@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import cache
 
 import numpy as np
 import pytest
 from hypothesis import given
 
 from prune.darknet.layers import Gate, Shortcut
-from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
+from prune.darknet.netdef import NetDef
 from prune.darknet.shapes import shapes
 from prune.errors import PlanError, UsageError
 from prune.graph.channels import ChannelGraph, PruneGroup, trace_groups
-from tests.shared import REPOSITORY
+from tests.small_cfgs import cbl, graph_of, yolov3
 from tests.strategies import examples, netdefs
-
-NET = "[net]\nwidth=16\nheight=16\n"
-
-
-def cbl(filters: int, **options: object) -> str:
-    lines = "".join(f"{key}={value}\n" for key, value in options.items())
-    return f"[convolutional]\nbatch_normalize=1\nfilters={filters}\nactivation=leaky\n{lines}"
-
-
-HEAD = "[convolutional]\nfilters=6\nactivation=linear\n[yolo]\nanchors=1,2\nclasses=1\n"
-
-
-def graph_of(layers: str, tie: str = "union", protect: tuple[str, ...] = ()) -> ChannelGraph:
-    return trace_groups(parse_netdef(NET + layers + HEAD), tie, protect)
-
-
-@cache
-def yolov3() -> NetDef:
-    return read_netdef(REPOSITORY / "cfg" / "yolov3.cfg")
 
 
 def tied(graph: ChannelGraph) -> list[PruneGroup]:

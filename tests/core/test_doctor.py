@@ -48,6 +48,13 @@ def test_a_package_that_cannot_be_imported_is_named_and_exit_1(tmp_path: Path, m
     assert f"{name} is broken: cannot be imported: libGL.so.1: cannot open shared object file" in lines
 
 
+def test_a_quiet_doctor_still_warns_of_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "tqdm.py").write_text("raise ImportError('no')\n")
+    done = doctor("--quiet", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "warning: tqdm is broken: cannot be imported: no\n"
+
+
 def test_an_absent_package_is_missing_with_what_cannot_be_done() -> None:
     absent = Package("no_such_module", ("no-such-distribution",), "no colours")
     said = "no colours; pip install no-such-distribution"

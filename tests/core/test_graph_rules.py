@@ -13,8 +13,7 @@ from prune.graph.cost import network_cost
 from prune.graph.freeze import unread_layers
 from prune.graph.parts import combined
 from prune.graph.trace import Ids
-from tests.core.test_channels import cbl, graph_of
-from tests.core.test_score import ADD
+from tests.small_cfgs import ADD, cbl, graph_of
 
 Parts = tuple[Ids, ...]
 

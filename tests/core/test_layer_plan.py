@@ -14,8 +14,8 @@ from prune.graph.channels import trace_groups
 from prune.plan.layer import LayerPolicy, plan_layers, rank_blocks
 from prune.plan.types import PrunePlan, block_at, digest
 from prune.surgery.apply import apply
-from tests.core.test_channels import cbl, graph_of, yolov3
-from tests.core.test_score import ADD, with_gammas
+from tests.given_gammas import with_gammas
+from tests.small_cfgs import ADD, cbl, graph_of, yolov3
 from tests.strategies import examples, networks
 
 

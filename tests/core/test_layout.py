@@ -12,18 +12,8 @@ from prune.darknet.records import Floats, Header, Weights
 from prune.darknet.weights import random_weights, read_partial, read_weights, write_weights
 from prune.errors import PlanError, WeightsError
 from prune.graph.cost import network_cost
+from tests.mixed_layers import CONNECTED, CONV, MIXED, NET
 from tests.strategies import arrays_of
-
-NET = "[net]\nwidth=4\nheight=2\nchannels=2\n"
-CONV = "[convolutional]\nfilters=3\nactivation=linear\n"
-CONNECTED = "[connected]\noutput=2\nbatch_normalize=1\nactivation=linear\n"
-MIXED = (
-    NET
-    + CONV
-    + "[convolutional]\nfilters=3\nsize=3\npad=1\nbatch_normalize=1\nflipped=1\nactivation=leaky\n"
-    + "[shortcut]\nfrom=-2\nweights_type=per_channel\nweights_normalization=relu\n"
-    + CONNECTED
-)
 
 
 def counted(path: Path, floats: int, header: Header | None = None) -> Floats:

@@ -172,7 +172,7 @@ class TestTwoRuns:
         ready, write = os.pipe()
         child = os.fork()
         if child == 0:
-            os.close(ready)
+            os.write(write, b"x")
             time.sleep(60)
             os._exit(0)
         os.close(write)

@@ -17,8 +17,8 @@ from prune.errors import PlanError, PruneError
 from prune.graph.channels import trace_groups
 from prune.plan.types import FORMAT, ChannelMask, PrunePlan, digest, format_plan, parse_plan, read_plan
 from prune.surgery.apply import Pruned, apply
-from tests.core.test_channels import cbl, graph_of
-from tests.core.test_score import with_gammas
+from tests.given_gammas import with_gammas
+from tests.small_cfgs import cbl, graph_of
 from tests.strategies import as_float32, examples, pruning_tasks
 
 GRAPH = graph_of(cbl(4) + cbl(4, groups=2) + cbl(4))

@@ -15,8 +15,8 @@ from prune.plan.channel import ChannelPolicy, plan_channels, shares, threshold_o
 from prune.plan.layer import LayerPolicy, plan_layers, rank_blocks
 from prune.plan.score import gammas, prunable_ids, slot_scores
 from prune.plan.types import PrunePlan, digest
-from tests.core.test_channels import HEAD, cbl, graph_of
-from tests.core.test_score import ADD, scores_of, with_gammas
+from tests.given_gammas import scores_of, with_gammas
+from tests.small_cfgs import ADD, HEAD, cbl, graph_of
 
 RUN = "[reorg]\nstride=2\n"
 BARE = "[convolutional]\nfilters=3\nactivation=leaky\n"

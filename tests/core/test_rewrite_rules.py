@@ -8,9 +8,9 @@ from prune.darknet.netdef import NetDef, format_netdef, parse_netdef
 from prune.errors import UsageError
 from prune.graph.channels import trace_groups
 from prune.surgery.classes import adapt_classes
-from tests.core.test_channels import HEAD, NET, cbl
-from tests.core.test_score import ADD, with_gammas
-from tests.core.test_surgery import BLOCK, applied
+from tests.applied_plans import BLOCK, applied
+from tests.given_gammas import with_gammas
+from tests.small_cfgs import ADD, HEAD, NET, cbl
 
 
 def without(layers: str, *removed: int) -> NetDef:

@@ -3,36 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
 
-import numpy as np
 import pytest
-from numpy.typing import ArrayLike
 
-from prune.darknet.records import Weights
 from prune.errors import PlanError
-from prune.graph.channels import ChannelGraph
-from prune.plan.score import block_scores, gammas, prunable_ids, slot_scores
-from tests.core.test_channels import cbl, graph_of
-from tests.strategies import tame_weights
-
-ADD = "[shortcut]\nactivation=linear\n"
-
-
-def with_gammas(graph: ChannelGraph, values: Mapping[int, ArrayLike]) -> Weights:
-    """Tame weights with the given γ at some layers."""
-    weights = tame_weights(graph.netdef, 0)
-    records = dict(weights.records)
-    for index, gamma in values.items():
-        records[index] = replace(weights.conv(index), gamma=np.array(gamma, np.float32))
-    return Weights(weights.header, records)
-
-
-def scores_of(layers: str, values: Mapping[int, ArrayLike], producer: int = 0, tie: str = "union") -> list[float]:
-    graph = graph_of(layers)
-    found = slot_scores(graph, gammas(graph, with_gammas(graph, values)), tie)
-    return [round(float(score), 6) for score in found[graph.group(producer).id]]
+from prune.plan.score import block_scores, gammas, prunable_ids
+from tests.given_gammas import scores_of, with_gammas
+from tests.small_cfgs import ADD, cbl, graph_of
 
 
 def test_an_untied_channel_scores_its_gamma() -> None:

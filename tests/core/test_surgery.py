@@ -21,19 +21,14 @@ from prune.errors import PlanError
 from prune.graph.channels import ChannelGraph, trace_groups
 from prune.plan.types import ChannelMask, PrunePlan, block_at, digest
 from prune.surgery.apply import Pruned, apply
-from tests.core.test_cfg import dressed
-from tests.core.test_channels import HEAD, NET, cbl, graph_of
-from tests.core.test_score import ADD, with_gammas
+from tests.applied_plans import BLOCK, applied
+from tests.given_gammas import with_gammas
+from tests.small_cfgs import ADD, HEAD, NET, cbl, graph_of
 from tests.strategies import arrays_of, as_float32, chance_masks, examples, networks, pruning_tasks, randoms
+from tests.untidy import dressed
 
 Task = tuple[NetDef, Weights, PrunePlan]
 Keep = Mapping[int, NDArray[np.bool_]]
-
-
-def applied(
-    netdef: NetDef, weights: Weights, masks: tuple[ChannelMask, ...] = (), removed: tuple[int, ...] = ()
-) -> Pruned:
-    return apply(netdef, weights, PrunePlan(digest(netdef, weights), masks, removed))
 
 
 @given(networks(), randoms)
@@ -133,9 +128,6 @@ def test_channels_then_layers_is_both_at_once(task: Task) -> None:
     then_layers = applied(channels.netdef, channels.weights, removed=removed)
     assert format_netdef(then_layers.netdef) == format_netdef(at_once.netdef)
     assert_close(then_layers.weights, at_once.weights)
-
-
-BLOCK = cbl(2) + cbl(4) + ADD
 
 
 def test_references_keep_their_form_when_a_block_before_them_goes() -> None:

@@ -15,10 +15,10 @@ from prune.plan.layer import LayerPolicy, plan_layers, rank_blocks
 from prune.plan.types import PrunePlan, digest
 from prune.surgery.apply import apply
 from tests.absorbing import deaden
-from tests.core.test_absorb import AGAIN, EXACT, WIDE, task_of
-from tests.core.test_channels import HEAD, NET, cbl, graph_of
-from tests.core.test_score import ADD, scores_of
+from tests.absorbing_tasks import AGAIN, EXACT, WIDE, task_of
+from tests.given_gammas import scores_of
 from tests.shared import SHARED, needs_shared
+from tests.small_cfgs import ADD, HEAD, NET, cbl, graph_of
 from tests.strategies import tame_weights
 
 EIGHT = cbl(8, size=3, pad=1)

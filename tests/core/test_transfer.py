@@ -7,8 +7,8 @@ import numpy as np
 from prune.darknet.netdef import parse_netdef
 from prune.darknet.transfer import transfer
 from prune.darknet.weights import random_weights
-from tests.core.test_layout import CONV, MIXED
-from tests.core.test_weights import CFG
+from tests.mixed_layers import CONV, MIXED
+from tests.weight_pairs import CFG
 
 
 def test_equal_networks_take_everything() -> None:

@@ -18,36 +18,15 @@ from prune.errors import CfgError, WeightsError
 from prune.graph.cost import network_cost
 from prune.surgery.classes import adapt_classes
 from tests.shared import SHARED, needs_shared
-from tests.strategies import arrays_of, as_float32, examples, networks
+from tests.strategies import as_float32, examples, networks
+from tests.weight_pairs import CFG, HEADS, assert_same
 
-CFG = """[net]
-width=16
-height=16
-[convolutional]
-batch_normalize=1
-filters=4
-size=3
-pad=1
-activation=leaky
-[convolutional]
-filters=6
-groups=2
-activation=linear
-"""
 FLOATS = (4 * 4 + 4 * 3 * 9) + (6 + 6 * 2)
 
 
 def small() -> tuple[NetDef, Weights]:
     netdef = parse_netdef(CFG, "small.cfg")
     return netdef, random_weights(netdef, np.random.default_rng(0))
-
-
-def assert_same(a: Weights, b: Weights) -> None:
-    """Equal headers, layers and floats, bit for bit."""
-    assert a.header == b.header
-    pairs = list(zip(arrays_of(a), arrays_of(b), strict=True))
-    assert all(i == j and x.dtype == y.dtype and x.shape == y.shape for (i, x), (j, y) in pairs)
-    assert all(x.tobytes() == y.tobytes() for (_, x), (_, y) in pairs)
 
 
 @given(networks())
@@ -232,37 +211,6 @@ def test_another_kind_of_file_in_the_place_of_a_cfg_is_named(tmp_path: Path, con
     with pytest.raises(CfgError) as caught:
         read_netdef(tmp_path / "a.cfg")
     assert str(caught.value).startswith(f"{tmp_path / 'a.cfg'}: {what}")
-
-
-HEADS = """[net]
-width=32
-height=32
-[convolutional]
-batch_normalize=1
-filters=4
-size=3
-pad=1
-activation=leaky
-[convolutional]
-filters=14
-activation=linear
-[yolo]
-mask=0,1
-anchors=4,5, 6,7, 8,9
-classes=2
-num=3
-[route]
-layers=0
-[convolutional]
-filters=7
-batch_normalize=1
-activation=linear
-[yolo]
-mask=2
-anchors=4,5, 6,7, 8,9
-classes=2
-num=3
-"""
 
 
 @pytest.mark.parametrize("classes", [1, 5, 80])

@@ -25,10 +25,9 @@ from prune.surgery import absorb
 from prune.surgery.apply import Pruned, apply
 from prune.verify.absorption import check_absorption
 from prune.verify.equivalence import TOLERANCE, gate
-from tests.core.test_absorb import BLOCK, GATE, WIDE, task_of
-from tests.core.test_channels import HEAD, NET, cbl
-from tests.core.test_score import ADD
+from tests.absorbing_tasks import BLOCK, GATE, WIDE, task_of
 from tests.shared import REPOSITORY
+from tests.small_cfgs import ADD, HEAD, NET, cbl
 from tests.strategies import as_float32, doubles, examples, pruning_tasks, tame_weights
 
 NANO = REPOSITORY / "cfg" / "yolov3-nano.cfg"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +13,7 @@ from make_shapes import main as make_shapes
 from prune.darknet.netdef import read_netdef
 from prune.darknet.weights import read_weights
 from prune.train.checkpoint import read_checkpoint
-from tests.shared import REPOSITORY
+from tests.torch.two_processes import launch
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available() or not torch.distributed.is_gloo_available(), reason="torch without gloo"
@@ -26,21 +23,6 @@ CFG = (
     + "[convolutional]\nbatch_normalize=1\nfilters=8\nsize=3\nstride=4\npad=1\nactivation=leaky\n\n" * 2
     + "[convolutional]\nfilters=8\nsize=1\nactivation=linear\n\n[yolo]\nmask=0\nanchors=12,12\nclasses=3\nnum=1\n"
 )
-
-
-def launch(folder: Path, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a training command in two processes on the CPU."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.run(
-        [*launcher, str(REPOSITORY / command), *arguments, "--device", "cpu"],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 def test_two_processes_train_one_network_and_one_of_them_writes(tmp_path: Path) -> None:

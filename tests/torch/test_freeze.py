@@ -18,8 +18,8 @@ from prune.model.build import build
 from prune.train.checkpoint import Checkpoint, read_checkpoint
 from prune.train.frozen import freeze, frozen_layers, unfollowed
 from prune.train.start import start_network
-from tests.torch.test_distributed import launch
-from tests.torch.test_training import BASE, cfg_text, folder, run
+from tests.torch.small_trainings import BASE, cfg_text, folder, run
+from tests.torch.two_processes import launch
 
 __all__ = ["folder"]
 START = f"{BASE} out --weights start.weights --lr 0.05 --warmup 0 --weight-decay 0.1"
@@ -176,11 +176,11 @@ def test_training_options_that_are_not_followed_are_named_once(
 ) -> None:
     text = cfg_text().replace("channels=3\n", "channels=3\nlearning_rate=0.1\nangle=0\nhue=.1\nburn_in=9\n")
     (folder / "a.cfg").write_text(text + "counters_per_class=3,4\nfocal_loss=1\nlabel_smooth_eps=0.1\nrandom=0\n")
-    assert run(monkeypatch, train, f"{BASE} out --epochs 1") == 0
+    assert run(monkeypatch, train, f"{BASE} out --epochs 1".replace("--quiet ", "")) == 0
     names = "learning_rate, hue, burn_in, counters_per_class, focal_loss"
     said = capsys.readouterr().err
     assert said.count("not these options") == 1
-    assert f"a.cfg: training follows its own flags, not these options: {names}\n" in said
+    assert f"note: a.cfg: training follows its own flags, not these options: {names}\n" in said
 
 
 def test_a_cfg_without_training_options_needs_no_line() -> None:

@@ -11,9 +11,7 @@ from prune.detect.heads import HeadRules
 from prune.detect.loss import YoloLoss, class_loss
 from prune.detect.settings import LossSettings
 from tests.torch.heads import random_raw, two_heads
-from tests.torch.test_loss import GRIDS, SIZE, TARGETS, places
-
-KINDS = ["region", "region without softmax", "Gaussian_yolo"]
+from tests.torch.loss_cases import GRIDS, KINDS, SIZE, TARGETS, places
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -14,7 +14,7 @@ import train_sparse
 from prune.darknet.netdef import read_netdef
 from prune.darknet.weights import read_weights
 from tests.torch.heads import two_head_cfg
-from tests.torch.test_training import BASE, folder, run
+from tests.torch.small_trainings import BASE, folder, run
 
 __all__ = ["folder"]
 

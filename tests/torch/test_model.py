@@ -24,10 +24,10 @@ from prune.train.settings import TrainSettings
 from prune.verify.passes import WeightsDomain, outputs
 from tests import oracle
 from tests.absorbing import random_image
-from tests.core.test_channels import HEAD, NET, cbl
-from tests.core.test_weights import assert_same
 from tests.shared import REPOSITORY
+from tests.small_cfgs import HEAD, NET, cbl
 from tests.strategies import as_float32, examples, networks
+from tests.weight_pairs import assert_same
 
 
 @given(networks())

@@ -14,8 +14,7 @@ from prune.detect.nms import nms
 from prune.detect.settings import LossSettings, NmsSettings
 from prune.model.build import DarknetModel, build
 from tests.torch.heads import two_heads
-from tests.torch.test_head_losses import KINDS
-from tests.torch.test_loss import SIZE
+from tests.torch.loss_cases import KINDS, SIZE
 
 
 def scenes(classes: int) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ from prune.model.files import read_exact
 from prune.model.state import load_weights
 from prune.surgery.classes import adapt_classes
 from prune.train.start import start_network
-from tests.core.test_weights import HEADS, assert_same
+from tests.weight_pairs import HEADS, assert_same
 
 CONV = "[convolutional]\nbatch_normalize=1\nfilters={}\nsize=3\npad=1\nactivation=leaky\n\n"
 RESIDUAL = CONV.format(6) + CONV.format(4) + CONV.format(6) + "[shortcut]\nfrom=-3\nactivation=linear\n\n"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import cv2
 import numpy as np
@@ -18,10 +18,11 @@ import prune_channel
 import prune_layer
 from prune import adapt, compare, explain
 from prune.cli import exit_code
-from prune.darknet.netdef import read_netdef
+from prune.darknet.netdef import format_netdef, read_netdef
 from prune.darknet.records import Header
 from prune.darknet.weights import random_weights, read_weights, write_weights
 from prune.errors import GateError
+from prune.surgery.classes import adapt_classes
 from tests.shared import REPOSITORY
 
 Run = Callable[..., int]
@@ -323,3 +324,28 @@ def test_compare_guards_the_last_stage(run: Run, tmp_path: Path, capsys: pytest.
     assert run(compare.main, *stages, "--behind", 0.01) == 3
     assert "more than 0.01 behind" in capsys.readouterr().err
     assert run(compare.main, tmp_path / "absent") == 2
+
+
+def test_data_of_other_classes_or_channels_end_the_command_before_any_work(
+    run: Run,
+    weights: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_late(*_: object) -> NoReturn:
+        raise AssertionError("planned although the data do not fit")
+
+    monkeypatch.setattr("prune_channel.plan_channels", too_late)
+    seven, other = adapt_classes(NETDEF, 7), tmp_path / "other.cfg"
+    other.write_text(format_netdef(seven))
+    write_weights(tmp_path / "other.weights", random_weights(seven, np.random.default_rng(0)), seven)
+    flags = ("--data", data, "--out", tmp_path / "out")
+    assert run(prune_channel.main, "--cfg", other, "--weights", tmp_path / "other.weights", *flags) == 2
+    assert "has 7 classes and the data 3" in capsys.readouterr().err
+    grey = tmp_path / "four.cfg"
+    grey.write_text(format_netdef(NETDEF.with_net_option("channels", "4")))
+    assert run(prune_channel.main, "--cfg", grey, "--weights", weights, *flags) == 2
+    assert "channels=4, but images are read with" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

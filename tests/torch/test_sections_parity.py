@@ -17,9 +17,9 @@ from prune.model.activations import ACTIVATIONS as TENSOR_ACTIVATIONS
 from prune.model.build import ModuleDomain, build
 from prune.model.state import load_weights, to_weights
 from prune.verify.passes import WeightsDomain, outputs
-from tests.core.test_weights import assert_same
 from tests.torch import reference
 from tests.torch.reference_activations import activated
+from tests.weight_pairs import assert_same
 
 NET = "[net]\nwidth=8\nheight=8\nchannels=3\n"
 

@@ -219,6 +219,12 @@ def test_a_reach_of_exactly_what_is_needed_is_enough() -> None:
     assert not Reach(s=0.5, travel=4.0, needed=2.001, percent=0.8, quantiles={}).enough
 
 
+def test_the_advised_strength_is_enough_although_rates_add_up_to_a_little_less() -> None:
+    reach = Reach(s=0.0012, travel=9.99999999999998, needed=0.012, percent=0.8, quantiles={})
+    assert reach.sufficient_s == 0.0012
+    assert reach.enough
+
+
 def test_a_histogram_has_a_hundred_bins_from_0_to_a_quarter_above_the_largest_gamma(tmp_path: Path) -> None:
     GammaHistory(tmp_path / "h.npz").append(0, np.array([0.4, 2.0]))
     with np.load(tmp_path / "h.npz") as stored:

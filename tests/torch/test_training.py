@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -19,7 +17,6 @@ import distill
 import finetune
 import train
 import train_sparse
-from prune.cli import exit_code
 from prune.darknet.netdef import parse_netdef, read_netdef
 from prune.darknet.shapes import network_size
 from prune.darknet.weights import random_weights, read_weights, write_weights
@@ -36,50 +33,7 @@ from prune.train.settings import TrainSettings
 from prune.train.sizes import rectangular_size, scaled_sizes
 from prune.train.start import OBJECT_PRIOR, restore_network, start_network
 from prune.train.validator import Validator
-
-CONV = "[convolutional]\nbatch_normalize=1\nfilters={}\nsize=3\nstride={}\npad=1\nactivation=leaky\n\n"
-HEAD = "[convolutional]\nfilters=14\nsize=1\nstride=1\npad=1\nactivation=linear\n\n"
-YOLO = "[yolo]\nmask=0,1\nanchors=12,12, 24,24\nclasses=2\nnum=2\n"
-
-
-def cfg_text(width: int = 8, shortcut: bool = False) -> str:
-    """Stride 8, one head of two classes, without or with a shortcut."""
-    body = CONV.format(width, 2) + CONV.format(width, 2) + CONV.format(width, 2)
-    residual = CONV.format(width, 1) + "[shortcut]\nfrom=-2\nactivation=linear\n\n" if shortcut else ""
-    return "[net]\nwidth=32\nheight=32\nchannels=3\n\n" + body + residual + HEAD + YOLO
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with pictures, their labels, `a.cfg` and `a.data`, which is the working directory."""
-    rng = np.random.default_rng(0)
-    (tmp_path / "images").mkdir()
-    (tmp_path / "labels").mkdir()
-    for number in range(10):
-        image = rng.integers(0, 80, (40, 48, 3), dtype=np.uint8)
-        kind, (x, y) = number % 2, rng.integers(2, 20, 2)
-        image[y : y + 16, x : x + 20] = (250, 40, 40) if kind else (40, 250, 40)
-        cv2.imwrite(str(tmp_path / f"images/{number}.png"), image)
-        line = f"{kind} {(x + 10) / 48} {(y + 8) / 40} {20 / 48} {16 / 40}\n"
-        (tmp_path / f"labels/{number}.txt").write_text(line)
-    paths = [str(tmp_path / f"images/{number}.png") for number in range(10)]
-    (tmp_path / "train.txt").write_text("\n".join(paths[:8]))
-    (tmp_path / "valid.txt").write_text("\n".join(paths[6:]))
-    (tmp_path / "a.names").write_text("green\nred\n")
-    (tmp_path / "a.data").write_text("classes=2\ntrain=train.txt\nvalid=valid.txt\nnames=a.names\n")
-    (tmp_path / "a.cfg").write_text(cfg_text())
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-BASE = "--cfg a.cfg --data a.data --batch-size 4 --epochs 2 --device cpu --quiet --out"
-
-
-def run(monkeypatch: pytest.MonkeyPatch, command: object, args: str, extra: Sequence[str] = ()) -> int:
-    """Run a command's main in this process, as its script does."""
-    name = command.__name__  # type: ignore[attr-defined]
-    monkeypatch.setattr("sys.argv", [f"{name}.py", *args.split(), *extra])
-    return exit_code(command.main)  # type: ignore[attr-defined]
+from tests.torch.small_trainings import BASE, cfg_text, run
 
 
 def test_training_leaves_files_that_other_tools_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,9 +18,8 @@ from prune.plan.types import PrunePlan
 from prune.surgery.apply import Pruned, apply
 from prune.verify.equivalence import TOLERANCE, gate
 from prune.verify.passes import relative_deviation
-from tests.core.test_channels import HEAD, NET, cbl
-from tests.core.test_score import ADD
 from tests.shared import REPOSITORY
+from tests.small_cfgs import ADD, HEAD, NET, cbl
 from tests.strategies import examples, pruning_tasks, tame_weights
 
 
