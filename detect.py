@@ -7,68 +7,8 @@ if __name__ == "__main__":  # before anything that takes its time
 
     start()
 
-from pathlib import Path
-
-from prune import cli
-from prune.darknet.netdef import read_netdef
-from prune.detect.predict_settings import DetectSettings, NamesArgs, check_names, class_count
-from prune.files.writing import refuse_overwriting
-from prune.report.kept import output_names
-from prune.samples.faults import Faults
-from prune.samples.sources import find_sources, read_frames
-
-EXAMPLE = "python detect.py --cfg net.cfg --weights net.weights --names data/coco.names --source photos --out runs/seen"
-SOURCE = "images, folders (with all below), globs, videos, text lists of them"
-COMPARE = "a second network (the pruned one), shown on the right: what it lost and what is new"
-
-
-def main() -> int:
-    parser = cli.Parser(str(__doc__), EXAMPLE)
-    cli.add_options(parser, cli.NetworkArgs)
-    parser.add_argument("--source", nargs="+", required=True, metavar="PATH", help=SOURCE)
-    parser.add_argument("--compare", nargs=2, type=Path, metavar=("CFG", "WEIGHTS"), help=COMPARE)
-    cli.add_options(parser, NamesArgs)
-    cli.add_options(parser, cli.ImageArgs, defaults={"batch_size": 4})
-    cli.add_options(parser, DetectSettings, omit=("img_size", "letterbox", "batch_size"))
-    cli.add_options(parser, cli.RunArgs, omit=("workers", "seed"), defaults={"out": Path("runs/detect")})
-    given = parser.parse_args()
-    network, run, naming = cli.take(given, cli.NetworkArgs), cli.take(given, cli.RunArgs), cli.take(given, NamesArgs)
-    cli.take(given, cli.ImageArgs)  # its own checks
-    settings = cli.take(given, DetectSettings)
-    pairs = [(network.cfg, network.weights), *([tuple(given.compare)] if given.compare else [])]
-    files = [path for pair in pairs for path in pair]
-
-    sources = find_sources(given.source, faults := Faults(), leave_out=run.out)
-    outputs = output_names(sources, settings)
-    command = cli.open_command(
-        given,
-        run,
-        inputs=[*files, naming.names, naming.data],
-        outputs=outputs,
-        read=[source.path for source in sources],
-    )
-    refuse_overwriting((command.out / name for name in outputs), (source.path for source in sources))
-    netdefs = [read_netdef(cfg) for cfg, _ in pairs]
-    names = naming.read(class_count(netdefs[0]))
-    for netdef in netdefs:
-        check_names(netdef, names)
-
-    from prune.detect.predict import predict  # torch comes in here, after the arguments parsed
-    from prune.model.files import load_network
-    from prune.report.album import Album
-    from prune.report.networks import network_title
-
-    models = [load_network(n, weights, run.device) for n, (_, weights) in zip(netdefs, pairs, strict=True)]
-    titles = [network_title(role, n) for role, n in zip(("original", "pruned"), netdefs, strict=False)]
-    with Album(command.begin_writing(), names, titles, settings) as album:
-        for seen in predict(models, read_frames(sources, faults, not run.quiet), settings):
-            album.add(seen)
-    faults.log()
-    command.written += album.written
-    command.finish(album.facts())
-    command.echo(album.table())
-    return 0
-
+from prune.cli import run_command
+from prune.commands.detect import main as main
 
 if __name__ == "__main__":
-    cli.run_command(main)
+    run_command(main)

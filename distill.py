@@ -7,39 +7,8 @@ if __name__ == "__main__":  # before anything that takes its time
 
     start()
 
-from pathlib import Path
-from typing import Any
-
-from prune.cli import run_command, take, take_row
-from prune.cli.training import FINETUNE_DEFAULTS, TeacherArgs, close_training, open_training, training_parser
-from prune.train.settings import DistillSettings
-from prune.train.strategies import STRATEGIES
-
-EXAMPLE = (
-    "python distill.py --cfg runs/cut/pruned.cfg --weights runs/cut/pruned.weights "
-    "--t-cfg runs/base/model.cfg --t-weights runs/base/best.weights "
-    "--data data/shapes/shapes.data --epochs 30 --out runs/distilled"
-)
-
-
-def main() -> int:
-    groups: dict[str, type[Any]] = {"teacher": TeacherArgs, "distillation": DistillSettings, **STRATEGIES}
-    parser = training_parser(
-        str(__doc__), EXAMPLE, groups=groups, defaults=FINETUNE_DEFAULTS | {"out": Path("runs/distill")}
-    )
-    namespace = parser.parse_args()
-    teacher, settings = take(namespace, TeacherArgs), take(namespace, DistillSettings)
-    strategy = take_row(namespace, STRATEGIES, settings.strategy)
-    job, command = open_training(namespace, inputs=[teacher.t_cfg, teacher.t_weights])
-
-    from prune.train.distill import distill_from
-    from prune.train.session import Session
-
-    session = Session(job)
-    session.fit([distill_from(session, teacher.t_cfg, teacher.t_weights, strategy, settings.distill_weight)])
-    close_training(command, session)
-    return 0
-
+from prune.cli import run_command
+from prune.commands.distill import main as main
 
 if __name__ == "__main__":
     run_command(main)

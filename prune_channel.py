@@ -7,60 +7,8 @@ if __name__ == "__main__":  # before anything that takes its time
 
     start()
 
-from dataclasses import asdict, dataclass
-
-from prune.cli import add_options, run_command, take
-from prune.cli.pruning import chosen_plan, close_pruning, open_pruning, pruning_parser
-from prune.cli.sweep import parse_sweep, run_sweep
-from prune.graph.channels import trace_groups
-from prune.plan.channel import ChannelPolicy, plan_channels, shares, threshold_of
-from prune.settings import option
-from prune.surgery.apply import apply
-
-EXAMPLE = "python prune_channel.py --cfg net.cfg --weights sparse.weights --data my.data --percent 0.8 --out runs/cut"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelArgs:
-    """What this command has beside its policy."""
-
-    protect: tuple[str, ...] = option(
-        ("upsample",),
-        "leave alone what feeds an upsample; '' lifts it",
-        parse=lambda text: tuple(filter(None, text.split(","))),
-        metavar="KINDS",
-    )
-    sweep: tuple[float, ...] | None = option(
-        None, "with --data: measure each percent, write nothing", parse=parse_sweep, metavar="A:B:STEP"
-    )
-
-
-def main() -> int:
-    parser = pruning_parser("Cut channels of a network by the γ of its batch norms.", EXAMPLE, ChannelPolicy)
-    add_options(parser, ChannelArgs)
-    namespace = parser.parse_args()
-    policy, args = take(namespace, ChannelPolicy), take(namespace, ChannelArgs)
-    pair, command = open_pruning(namespace, writes=args.sweep is None and not namespace.dry_run)
-    graph = trace_groups(pair.netdef, policy.tie, args.protect)
-    if args.sweep is not None:
-        run_sweep(pair, graph, policy, args.sweep, command)
-        return 0
-    plan = chosen_plan(namespace, pair, "channels", lambda: plan_channels(graph, pair.weights, policy))
-    asked = float(plan.policy.get("percent", 0.0))
-    share, threshold = shares(graph, plan, asked), threshold_of(graph, pair.weights, asked)
-    command.echo(
-        f"asked {asked:.1%} ({plan.policy.get('rule')}, |γ| ≤ {threshold:.4g}); really cut: "
-        f"{share.of_prunable:.1%} of the prunable channels, {share.of_all:.1%} of all with batch norm"
-    )
-    facts = {"threshold": threshold, "share": asdict(share)}
-    pruned = apply(pair.netdef, pair.weights, plan)
-    if namespace.dry_run:
-        command.echo(plan.describe(graph))
-        command.finish(facts)
-        return 0
-    close_pruning(pair, pruned, plan, command, facts)
-    return 0
-
+from prune.cli import run_command
+from prune.commands.prune_channel import main as main
 
 if __name__ == "__main__":
     run_command(main)

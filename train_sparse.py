@@ -7,52 +7,8 @@ if __name__ == "__main__":  # before anything that takes its time
 
     start()
 
-from pathlib import Path
-from typing import Any
-
-from prune.cli import Parser, run_command, take, take_row
-from prune.cli.training import close_training, open_training, training_parser
-from prune.graph.channels import trace_groups
-from prune.train.penalties import PENALTIES
-from prune.train.settings import SparsitySettings
-
-EXAMPLE = (
-    "python train_sparse.py --cfg runs/base/model.cfg --weights runs/base/best.weights "
-    "--data data/shapes/shapes.data --s 0.005 --epochs 40 --out runs/sparse"
-)
-SPARSE_DEFAULTS = {"out": Path("runs/sparse"), "optimizer": "sgd", "lr": 0.02}
-"""SGD: its momentum carries γ ten times as far as the proximal step of other optimisers at the same rate."""
-OUTPUTS = ["mid.pt", "gamma_history.npz"]
-
-
-def sparse_parser() -> Parser:
-    groups: dict[str, type[Any]] = {"sparsity": SparsitySettings, **PENALTIES}
-    parser = training_parser(str(__doc__), EXAMPLE, groups=groups, defaults=SPARSE_DEFAULTS)
-    parser.add_argument(
-        "-sr",
-        "--sparsity-regularization",
-        action="store_true",
-        help="accepted for the habit's sake: this command always sparsifies",
-    )
-    return parser
-
-
-def main() -> int:
-    namespace = sparse_parser().parse_args()
-    settings = take(namespace, SparsitySettings)
-    penalty = take_row(namespace, PENALTIES, settings.penalty)
-    job, command = open_training(namespace, outputs=OUTPUTS)
-
-    from prune.train.session import Session
-    from prune.train.sparsity import sparsify
-
-    session = Session(job)
-    layers = trace_groups(session.netdef, settings.tie, settings.protected).prune
-    hook = sparsify(session, layers, settings, penalty)
-    session.fit([hook], measured="last")  # as it is pruned: the best may not be sparse
-    close_training(command, session)
-    return 0
-
+from prune.cli import run_command
+from prune.commands.train_sparse import main as main
 
 if __name__ == "__main__":
     run_command(main)

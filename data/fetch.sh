@@ -19,6 +19,19 @@ fetch_arguments() {
     esac
 }
 
+# fetch_folder NAME: the folder that NAME.data and the data set go to: DATA_OUT, or that of the scripts. The descriptor
+# and its names are copied there; what lies there already is kept.
+fetch_folder() {
+    local folder=${DATA_OUT:-$here} file
+    mkdir -p "$folder" || fetch_fail "$folder cannot be made"
+    for file in "$1.data" "$1.names"; do
+        if [ -e "$folder/$file" ]; then continue; fi
+        cp "$here/$file" "$folder/$file.part" && mv "$folder/$file.part" "$folder/$file" ||
+            fetch_fail "cannot write $folder/$file"
+    done
+    (cd "$folder" && pwd)
+}
+
 fetch_sum() { # the SHA-256 of a file, in hex, with the tools of Linux or macOS
     if [ ! -f "$1" ]; then return; fi
     if command -v sha256sum >/dev/null; then sha256sum "$1"; else shasum -a 256 "$1"; fi | cut -d' ' -f1

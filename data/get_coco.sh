@@ -3,7 +3,8 @@
 #
 #   bash data/get_coco.sh [--keep]        --keep: keep the archives after unpacking
 #
-# It can be stopped and started again at any time. COCO_URL changes where it is fetched from.
+# It can be stopped and started again at any time. COCO_URL changes where it is fetched from,
+# DATA_OUT the folder it goes to.
 # Annotations: CC BY 4.0; the images are under the licences of their authors.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -11,7 +12,8 @@ source "$here/fetch.sh"
 fetch_arguments "${BASH_SOURCE[0]}" "$@"
 
 url=${COCO_URL:-http://images.cocodataset.org}
-out=$here/coco
+folder=$(fetch_folder coco)
+out=$folder/coco
 archives=$out/archives
 
 get() { # archive below $url, its SHA-256
@@ -29,4 +31,4 @@ for needed in annotations/instances_train2017.json annotations/instances_val2017
     [ -e "$out/$needed" ] || fetch_fail "$out/$needed is missing: remove $out and start again"
 done
 [ "${1:-}" = --keep ] || rm -rf "$archives"
-echo "ready: --data $here/coco.data"
+echo "ready: --data $folder/coco.data"

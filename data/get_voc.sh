@@ -6,14 +6,16 @@
 #
 # Both years are put into one VOC folder (their image names do not collide) with two more image sets:
 # trainval0712 (16,551 images), what the field trains on, and test2007 (4,952), what it measures on.
-# It can be stopped and started again at any time. VOC_URL changes where it is fetched from.
+# It can be stopped and started again at any time. VOC_URL changes where it is fetched from,
+# DATA_OUT the folder it goes to.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/fetch.sh"
 fetch_arguments "${BASH_SOURCE[0]}" "$@"
 
 url=${VOC_URL:-http://host.robots.ox.ac.uk/pascal/VOC}
-out=$here/voc
+folder=$(fetch_folder voc)
+out=$folder/voc
 archives=$out/archives
 parts=$out/parts
 
@@ -54,4 +56,4 @@ if [ ! -f "$out/.complete" ]; then
 fi
 rm -rf "$parts"
 [ "${1:-}" = --keep ] || rm -rf "$archives"
-echo "ready: --data $here/voc.data"
+echo "ready: --data $folder/voc.data"

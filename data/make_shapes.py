@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import cv2
 import numpy as np
@@ -133,11 +134,16 @@ def _write_descriptors(folder: Path, settings: Settings, final: Path) -> None:
     (folder / STAMP).write_text(_stamp(settings, final), encoding="utf-8")
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (--help explains the flags)\n")
+
+
 def parse_arguments(argv: list[str] | None = None) -> tuple[Path, Settings]:
     """`--out` and the settings; ends the process with exit code 2 on wrong usage."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         description="Make the demo data set of three shapes.",
-        epilog="example: python data/make_shapes.py --out data/shapes --train 400 --valid 120",
+        epilog="example: %(prog)s --out data/shapes --train 400 --valid 120",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )

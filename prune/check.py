@@ -7,77 +7,8 @@ if __name__ == "__main__":  # before anything that takes its time
 
     start()
 
-import logging
-from dataclasses import dataclass
-from pathlib import Path
-
-from prune.cli import Parser, RunArgs, add_options, open_command, parse_size, require, run_command, take
-from prune.cli.outputs import refuse_existing, refuse_foreign
-from prune.darknet.datafile import read_datafile
-from prune.darknet.netdef import read_netdef
-from prune.data.check import CheckReport, CheckSettings, check
-from prune.files.temporary import remove_leftovers
-from prune.files.writing import atomic_write, refuse_overwriting
-from prune.report.check_page import check_page
-from prune.report.check_text import check_text, verdict
-from prune.report.html import is_page
-from prune.settings import option
-
-EXAMPLE = "python -m prune.check data/voc.data --cfg cfg/yolov3-tiny.cfg --html voc.html"
-EXIT_FAULTS = 3
-logger = logging.getLogger("prune.check")
-OMITTED = ("out", "overwrite", "device", "workers")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckArgs:
-    """What to compare with, and where to show it."""
-
-    cfg: Path | None = option(None, "compare the anchors with those of this cfg", metavar="FILE")
-    html: Path | None = option(None, "write a page with all of it, and pictures, to FILE", metavar="FILE")
-    overwrite: bool = option(False, "replace the page where it exists")
-    img_size: tuple[int, int] | None = option(
-        None,
-        "network input that the anchors are for, N or WxH (default: the cfg's, or 416)",
-        metavar="N",
-        parse=parse_size,
-    )
-    letterbox: bool = option(True, "fit images with their aspect ratio, as training does", off="stretch")
-
-
-def main() -> int:
-    parser = Parser("Check a data set: images, labels, duplicates, leaks; statistics and anchors.", EXAMPLE)
-    parser.add_argument("data", type=Path, metavar="DATA", help="the .data file of the data set")
-    for group, omit in ((CheckSettings, ("seed", "progress")), (CheckArgs, ()), (RunArgs, OMITTED)):
-        add_options(parser, group, omit=omit)
-    given = parser.parse_args()
-    run, args = take(given, RunArgs), take(given, CheckArgs)
-    command = open_command(given, run, inputs=[given.data, args.cfg])
-    if args.html is not None:
-        refuse_overwriting([args.html], [given.data, args.cfg])
-        same = run.json not in (None, "-") and Path(str(run.json)).resolve() == args.html.resolve()
-        require(not same, f"--html and --json both name {args.html}; choose two files")
-        refuse_existing([] if args.overwrite else [args.html])
-        refuse_foreign(args.html, is_page, "a page")
-        remove_leftovers([args.html])
-    report = examine(given.data, args, take(given, CheckSettings, progress=not run.quiet))
-    if args.html is not None:
-        atomic_write(args.html, check_page(report, given.data.name))
-        command.written.append(args.html)
-    command.finish(report.facts())
-    command.echo(check_text(report))
-    command.echo(verdict(report))
-    if run.quiet and report.faults:
-        logger.warning("%s", verdict(report))
-    return EXIT_FAULTS if report.faults else 0
-
-
-def examine(data: Path, args: CheckArgs, settings: CheckSettings) -> CheckReport:
-    """The check, with anchors for the size that the flags, else the cfg, else 416 give."""
-    netdef = read_netdef(args.cfg) if args.cfg else None
-    size = args.img_size or ((netdef.net.width, netdef.net.height) if netdef else (416, 416))
-    return check(read_datafile(data), settings, size, args.letterbox, netdef)
-
+from prune.cli import run_command
+from prune.commands.check import main as main
 
 if __name__ == "__main__":
     run_command(main)

@@ -15,6 +15,7 @@ from prune.cli.groups import RunArgs, require
 from prune.cli.json_out import check_json, is_stdout, print_json, write_json
 from prune.cli.lock import FolderLock, is_first_process
 from prune.cli.outputs import check_creatable, earlier_outputs, refuse_existing
+from prune.cli.program import command_name
 from prune.errors import UsageError
 from prune.files.reading import sha256
 from prune.files.temporary import remove_leftovers
@@ -171,7 +172,7 @@ def open_command(
     lock = _hold(run.out, targets if not (run.overwrite or in_place) else []) if run.out and targets else None
     if is_first_process():
         remove_leftovers([*targets, *asked])
-    name = Path(sys.argv[0]).name
+    name = command_name()
     earlier = earlier_outputs(run.out, name) if run.out is not None and run.overwrite else {}
     return Command(name, dict(vars(namespace)), run, records, time.monotonic(), earlier=earlier, read=read, lock=lock)
 

@@ -17,6 +17,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
+from prune.cli.program import fitting, usage_name
 from prune.report.visible import visible
 
 T = TypeVar("T")
@@ -36,10 +37,10 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, description: str, example: str) -> None:
         super().__init__(
-            prog=_program(),
+            prog=usage_name(),
             description=description,
             allow_abbrev=False,
-            epilog=f"example:\n  {example}",
+            epilog=f"example:\n  {fitting(example)}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
@@ -49,12 +50,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         line = " ".join(message.split()).replace("invalid parse_", "invalid ")  # argparse names the function
         self.exit(EXIT_USAGE, f"{self.prog}: {visible(line)} (--help explains the flags)\n")
-
-
-def _program() -> str | None:
-    """How a module of the package was called; None, argparse's own choice, for a script. (Python does so from 3.12.)"""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return f"python -m {spec.name}" if spec is not None and spec.name.startswith("prune.") else None
 
 
 def dashed(args: Sequence[str]) -> list[str]:

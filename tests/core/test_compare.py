@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from prune.compare import format_stages, read_stage
+from prune.commands.compare import format_stages, read_stage
 from prune.errors import DataError
 
 FACTS: dict[str, Any] = {"parameters": 10, "bflops": 1.0, "weights_bytes": 40, "layers": 3, "ap50": 0.9}

@@ -94,10 +94,13 @@ def interrupted(folder: Path, number: signal.Signals, *command: str) -> subproce
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("command", ["train.py", "-mprune.explain", "-mprune.check", "evaluate.py"])
+@pytest.mark.parametrize(
+    "command",
+    ["train.py", "-mprune.explain", "-mprune.check", "evaluate.py", "-mprune train", "-mprune completion bash"],
+)
 def test_an_interrupted_import_is_one_line_and_exit_130(tmp_path: Path, number: signal.Signals, command: str) -> None:
     slow_package(tmp_path, "numpy")  # of those that the commands import at their top
-    done = interrupted(tmp_path, number, command)
+    done = interrupted(tmp_path, number, *command.split())
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
 
 

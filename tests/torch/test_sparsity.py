@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from prune.cli import take, take_row
+from prune.commands.train_sparse import make_parser
 from prune.errors import UsageError
 from prune.settings import Interval, check_options, option
 from prune.train.checkpoint import read_checkpoint
@@ -27,7 +28,6 @@ from prune.train.settings import SparsitySettings, parse_mode
 from prune.train.sparsity import SparsityHook
 from prune.train.strengths import strengths
 from tests.torch.toy import ToyModel, toy_model, toy_trainer
-from train_sparse import sparse_parser
 
 FLAT = Schedule(steps=100, steps_per_epoch=10, warmup=0, lr=0.01, lr_final=1.0, momentum=0.9)
 
@@ -286,7 +286,7 @@ class Power:
 
 def test_a_penalty_is_a_row_of_the_table_with_flags_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PENALTIES, "power", Power)
-    namespace = sparse_parser().parse_args("--cfg c --data d --penalty power --power 3 -s 0.5".split())
+    namespace = make_parser().parse_args("--cfg c --data d --penalty power --power 3 -s 0.5".split())
     settings = take(namespace, SparsitySettings)
     penalty = take_row(namespace, PENALTIES, settings.penalty)
     assert penalty == Power(power=3.0)
@@ -300,10 +300,10 @@ def test_a_penalty_is_a_row_of_the_table_with_flags_of_its_own(monkeypatch: pyte
 
 
 def test_the_penalty_is_l1_unless_another_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    namespace = sparse_parser().parse_args("--cfg c --data d".split())
+    namespace = make_parser().parse_args("--cfg c --data d".split())
     assert take_row(namespace, PENALTIES, take(namespace, SparsitySettings).penalty) == L1()
     with pytest.raises(SystemExit) as caught:
-        sparse_parser().parse_args("--cfg c --data d --penalty l0".split())
+        make_parser().parse_args("--cfg c --data d --penalty l0".split())
     assert caught.value.code == 2
     assert "--penalty: invalid choice: 'l0'" in capsys.readouterr().err
     with pytest.raises(UsageError, match="--penalty l0 must be one of l1"):

@@ -1,0 +1,8 @@
+"""`python -m prune`: the program `darknet-prune` where a module is asked for (torch.distributed.run -m prune train)."""
+
+from __future__ import annotations
+
+from prune.commands.start import main
+
+if __name__ == "__main__":
+    main()

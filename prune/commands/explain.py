@@ -1,0 +1,166 @@
+"""`darknet-prune explain CFG`: layers, costs, prune groups and residual blocks, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from prune.cli import Parser, add_options, setup_logging, take
+from prune.darknet.layers import Convolutional, Layer, Maxpool, Upsample
+from prune.darknet.netdef import NetDef, read_netdef
+from prune.graph.blocks import ResidualBlock, find_blocks
+from prune.graph.channels import ChannelGraph, PruneGroup, trace_groups
+from prune.graph.cost import LayerCost, layer_costs, network_cost
+from prune.report.tables import format_table
+from prune.report.visible import visible_lines
+from prune.settings import option
+
+EXAMPLE = "python -m prune.explain cfg/toy.cfg"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainArgs:
+    """What decides which groups may be cut."""
+
+    tie: Literal["union", "first", "freeze"] = option("union", "layers tied by shortcuts: freeze leaves them alone")
+    protect: tuple[str, ...] = option(
+        ("upsample",),
+        "leave alone what feeds an upsample; '' lifts it",
+        parse=lambda text: tuple(filter(None, text.split(","))),
+        metavar="KINDS",
+    )
+
+
+def explain(netdef: NetDef, args: ExplainArgs) -> str:
+    """All that the command shows."""
+    graph, costs = trace_groups(netdef, args.tie, args.protect), layer_costs(netdef)
+    parts = [_layer_table(graph, costs), _groups(graph), _blocks(netdef), _lists(graph), _total(graph)]
+    return "\n\n".join(parts)
+
+
+def _layer_table(graph: ChannelGraph, costs: Sequence[LayerCost]) -> str:
+    rows = [
+        [
+            layer.index,
+            _what(layer),
+            _reads(layer),
+            _shape(cost),
+            f"{cost.flops / 1e9:.4f}",
+            cost.parameters or None,
+            _group(graph, layer),
+        ]
+        for layer, cost in zip(graph.netdef.layers, costs, strict=True)
+    ]
+    return format_table(("layer", "kind", "reads", "output", "BFLOPs", "parameters", "group"), rows)
+
+
+def _what(layer: Layer) -> str:
+    match layer:
+        case Convolutional():
+            norm, groups = (
+                (" BN" if layer.batch_normalize else ""),
+                (f" groups={layer.groups}" if layer.groups > 1 else ""),
+            )
+            return f"convolutional {layer.size}x{layer.size}/{layer.stride_x}{groups}{norm} {layer.activation}"
+        case Maxpool():
+            return f"maxpool {layer.size}/{layer.stride_x}"
+        case Upsample():
+            return f"upsample x{layer.stride}"
+        case _:
+            return layer.kind
+
+
+def _reads(layer: Layer) -> str:
+    return ", ".join("image" if source < 0 else str(source) for source in layer.inputs)
+
+
+def _shape(cost: LayerCost) -> str:
+    return f"{cost.shape.channels} x {cost.shape.height} x {cost.shape.width}"
+
+
+def _group(graph: ChannelGraph, layer: Layer) -> str:
+    if not isinstance(layer, Convolutional):
+        return ""
+    group = graph.group(layer.index)
+    return f"{group.id}" if group.frozen is None else f"{group.id} frozen"
+
+
+def _groups(graph: ChannelGraph) -> str:
+    rows = [
+        [group.id, group.width, ", ".join(map(str, group.producers)), _about(group)]
+        for group in graph.groups
+        if group.producers
+    ]
+    title = "Prune groups: channels that can only be cut together (written by the layers named)."
+    return f"{title}\n{format_table(('group', 'channels', 'layers', ''), rows)}"
+
+
+def _about(group: PruneGroup) -> str:
+    if group.frozen is not None:
+        return f"frozen: {group.frozen}"
+    words = []
+    if group.shortcuts:
+        words.append("tied by shortcut " + ", ".join(map(str, group.shortcuts)))
+    words += [f"{len(parts)} parts must keep equal counts" for parts in group.equal]
+    for producer, slots in group.members.items():
+        if len(set(slots.tolist())) < len(slots):
+            words.append(f"several channels of layer {producer} only go together")
+    return "; ".join(words)
+
+
+def _blocks(netdef: NetDef) -> str:
+    rows = [
+        [
+            block.shortcut,
+            f"{block.body[0]}-{block.body[-1]}" if block.body else None,
+            ", ".join(map(str, block.skips)) if block.body else None,
+            _removable(block),
+        ]
+        for block in find_blocks(netdef)
+    ]
+    if not rows:
+        return "Residual blocks: none."
+    return "Residual blocks: shortcut = skip + body.\n" + format_table(("shortcut", "body", "skip", ""), rows)
+
+
+def _removable(block: ResidualBlock) -> str:
+    if block.reason is not None:
+        return f"not removable: {block.reason}"
+    if block.replaced:
+        return "removable; a depthwise convolution takes the place of its shortcut"
+    return "removable; its shortcut stays" if block.stays else "removable"
+
+
+def _lists(graph: ChannelGraph) -> str:
+    lists = {
+        "CBL (with batch norm)": graph.cbl,
+        "Conv (without)": graph.conv,
+        "prune (CBL that may be cut)": graph.prune,
+        "ignore (CBL that may not)": graph.ignore,
+    }
+    return "\n".join(f"{name}: {len(indices)} [{', '.join(map(str, indices))}]" for name, indices in lists.items())
+
+
+def _total(graph: ChannelGraph) -> str:
+    netdef, cost = graph.netdef, network_cost(graph.netdef)
+    size = f"{netdef.net.width} x {netdef.net.height}"
+    return (
+        f"{netdef.path}: {cost.layers} layers, {cost.parameters:,} parameters ({cost.weights_bytes / 1e6:.1f} MB), "
+        f"{cost.bflops:.3f} BFLOPs at {size}; {graph.channels(graph.prune):,} of {cost.channels:,} channels may be cut"
+    )
+
+
+def make_parser() -> Parser:
+    parser = Parser("Show the layers of a cfg, what they cost, and what may be cut.", EXAMPLE)
+    parser.add_argument("cfg", type=Path, metavar="CFG", help="the cfg to explain")
+    add_options(parser, ExplainArgs)
+    return parser
+
+
+def main() -> int:
+    namespace = make_parser().parse_args()
+    setup_logging(quiet=False)
+    print(visible_lines(explain(read_netdef(namespace.cfg), take(namespace, ExplainArgs))))
+    return 0

@@ -1,0 +1,92 @@
+"""The packages that this program needs or can use, and whether they are installed and work."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Literal
+
+State = Literal["ok", "missing", "broken", "old"]
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package: how it is imported, how it is installed (any one of `distributions`), what cannot be done without.
+
+    `minimum`: the oldest version of a needed package, None for an optional one.
+    """
+
+    module: str
+    distributions: tuple[str, ...]
+    without: str
+    minimum: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of a package. `detail`: what is missing without it, or why it does not work."""
+
+    name: str
+    state: State
+    version: str | None
+    needed: bool
+    detail: str
+
+
+PACKAGES = (
+    Package("torch", ("torch",), "nothing can be trained, evaluated or verified", minimum="2.6"),
+    Package("numpy", ("numpy",), "nothing can be read or pruned", minimum="1.26"),
+    Package("cv2", ("opencv-python", "opencv-python-headless"), "no image can be read", minimum="4.10"),
+    Package("pycocotools", ("pycocotools",), "no AP by the rules of COCO", minimum="2.0.8"),
+    Package("tqdm", ("tqdm",), "no progress bars, and so no training", minimum="4.66"),
+    Package("matplotlib", ("matplotlib",), "no plots, no class names beyond ASCII in pictures"),
+    Package("hotcoco", ("hotcoco",), "COCO's numbers by pycocotools: the same, but slower"),
+    Package("tensorboard", ("tensorboard",), "no scalars for TensorBoard while training"),
+)
+
+
+def inspect(package: Package) -> Finding:
+    """Import a package, and compare its version with the oldest that will do."""
+    found = installed(package.distributions)
+    name, version = next(iter(found.items()), (package.distributions[0], None))
+    state, detail = _state(package, version)
+    if state == "missing":
+        detail += f"; pip install {name}"
+    elif len(found) > 1:
+        detail = f"{' and '.join(found)} share one folder: remove one of them"
+    return Finding(name, state, version, package.minimum is not None, detail)
+
+
+def installed(distributions: Iterable[str]) -> dict[str, str]:
+    """Name and version of those that are installed."""
+    found = {}
+    for name in distributions:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _state(package: Package, version: str | None) -> tuple[State, str]:
+    try:
+        module = importlib.import_module(package.module)
+    except ModuleNotFoundError as error:
+        if error.name == package.module:
+            return "missing", package.without
+        return "broken", f"cannot be imported: {error}"
+    except Exception as error:  # a library that is missing, another version of numpy: whatever it is, it is the answer
+        return "broken", f"cannot be imported: {' '.join(str(error).split())}"
+    version = version or str(getattr(module, "__version__", ""))
+    if package.minimum and version and release(version) < release(package.minimum):
+        return "old", f"{package.minimum} or newer is needed"
+    return "ok", ""
+
+
+def release(version: str) -> tuple[int, ...]:
+    """The numbers a version begins with: `2.13.0+cpu` as (2, 13, 0)."""
+    match = re.match(r"\d+(\.\d+)*", version)
+    return tuple(map(int, match[0].split("."))) if match else ()

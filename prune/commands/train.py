@@ -1,0 +1,25 @@
+"""Train a Darknet network on a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prune.cli import Parser
+from prune.cli.training import close_training, open_training, training_parser
+
+EXAMPLE = "python train.py --cfg cfg/yolov3-nano.cfg --data data/shapes/shapes.data --epochs 40 --out runs/base"
+
+
+def make_parser() -> Parser:
+    return training_parser("Train a Darknet network on a data set.", EXAMPLE, defaults={"out": Path("runs/train")})
+
+
+def main() -> int:
+    job, command = open_training(make_parser().parse_args())
+
+    from prune.train.session import Session  # torch comes in here, after the arguments parsed
+
+    session = Session(job)
+    session.fit()
+    close_training(command, session)
+    return 0
