@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from unittest.mock import patch
 
@@ -36,6 +36,9 @@ COMMANDS = {
     "python -m prune.check": "prune.check",
 }
 """How a command is called, and the module whose `main` it is."""
+TRAINING = "train.py"
+BEYOND_TRAINING = ("train_sparse.py", "finetune.py", "distill.py")
+"""Their tables leave out the rows that stand in that of train.py."""
 NO_ROW = (argparse.SUPPRESS, "show this help message and exit")
 
 
@@ -66,7 +69,9 @@ def with_flags(page: str) -> str:
 
 def flag_tables() -> str:
     """A section for each command: what it is for, its example, its flags."""
-    return "\n".join(section(name, parser_of(module)) for name, module in COMMANDS.items())
+    training = rows(parser_of(COMMANDS[TRAINING]))
+    known = dict.fromkeys(BEYOND_TRAINING, training)
+    return "\n".join(section(name, parser_of(module), known.get(name, ())) for name, module in COMMANDS.items())
 
 
 def parser_of(module: str) -> Parser:
@@ -84,17 +89,19 @@ def _stop(parser: Parser, *_: object) -> None:
     raise _Built(parser)
 
 
-def section(name: str, parser: Parser) -> str:
-    """Heading, description, example and table of a command."""
+def section(name: str, parser: Parser, known: Collection[str] = ()) -> str:
+    """Heading, description, example and table of a command; without the rows that are known from train.py."""
     example = (parser.epilog or "").removeprefix("example:").strip()
-    parts = [f"### {name}", str(parser.description), f"```bash\n{example}\n```", table(parser._actions)]
-    return "\n\n".join(parts) + "\n"
+    own = [row for row in rows(parser) if row not in known]
+    lead = [f"All flags of `{TRAINING}`, and these, or these instead:"] if known else []
+    table = "\n".join(["| flag | meaning |", "|---|---|", *own])
+    return "\n\n".join([f"### {name}", str(parser.description), f"```bash\n{example}\n```", *lead, table]) + "\n"
 
 
-def table(actions: Iterable[argparse.Action]) -> str:
+def rows(parser: Parser) -> list[str]:
     """A row per flag: how it is written, what it does; required ones are marked."""
-    rows = [f"| {_spelled(action)} | {_meaning(action)} |" for action in actions if action.help not in NO_ROW]
-    return "\n".join(["| flag | meaning |", "|---|---|", *rows])
+    shown = [action for action in parser._actions if action.help not in NO_ROW]
+    return [f"| {_spelled(action)} | {_meaning(action)} |" for action in shown]
 
 
 def _spelled(action: argparse.Action) -> str:
