@@ -172,15 +172,18 @@ class TestTwoRuns:
         ready, write = os.pipe()
         child = os.fork()
         if child == 0:
-            os.write(write, b"x")
+            os.close(ready)
+            os.close(write)  # the parent's read ends: from here on this process is there
             time.sleep(60)
             os._exit(0)
         os.close(write)
         try:
             os.read(ready, 1)
             (tmp_path / "out/x").touch()
+            with pytest.raises(UsageError, match="another run"):
+                FolderLock(tmp_path / "out")
             lock.release()
-            FolderLock(tmp_path / "out").release()
+            FolderLock(tmp_path / "out").release()  # raises where the child still holds the lock
         finally:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)

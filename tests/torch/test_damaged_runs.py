@@ -17,6 +17,7 @@ from prune.errors import DataError, PruneError, WeightsError
 from prune.model.content import CHECKSUM, checksum
 from prune.model.files import load_plain, read_state
 from prune.train.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from prune.train.engine import Trainer
 from prune.train.gamma import GammaHistory, resume_history
 from prune.train.results import resume_results
 from tests.torch.toy import toy_model, toy_trainer
@@ -30,11 +31,12 @@ def last(tmp_path: Path) -> Path:
     return tmp_path / "last.pt"
 
 
-def resume(path: Path) -> None:
-    """Read a checkpoint, go on from it for an epoch."""
+def resume(path: Path) -> Trainer:
+    """The trainer that read a checkpoint and went on from it for an epoch."""
     trainer = toy_trainer(toy_model(), epochs=3, optimizer="adamw")
     trainer.resume(read_checkpoint(path))
     trainer.fit()
+    return trainer
 
 
 def flipped(data: bytes, count: int) -> Iterator[bytes]:
@@ -152,7 +154,9 @@ def test_options_of_the_optimiser_in_the_file_do_not_count(last: Path) -> None:
     content["optimizer"]["param_groups"][0].update(eps="x", betas=None, lr="fast")
     del content[CHECKSUM]
     torch.save(content, last)
-    resume(last)
+    trainer = resume(last)
+    assert trainer.progress.epoch == 3
+    assert trainer.updater.optimizer.param_groups[0]["eps"] == 1e-8
 
 
 @pytest.mark.parametrize(
