@@ -12,6 +12,7 @@ from pathlib import Path
 from prune.cli import Parser, run_command, take
 from prune.cli.training import close_training, open_training, training_parser
 from prune.graph.channels import trace_groups
+from prune.graph.scope import Scope
 from prune.train.settings import SparsitySettings
 
 EXAMPLE = (
@@ -20,11 +21,12 @@ EXAMPLE = (
 )
 SPARSE_DEFAULTS = {"out": Path("runs/sparse"), "optimizer": "sgd", "lr": 0.02}
 """SGD: its momentum carries γ ten times as far as the proximal step of other optimisers at the same rate."""
+GROUPS = {"sparsity": SparsitySettings, "what is sparsified": Scope}
 OUTPUTS = ["mid.pt", "gamma_history.npz"]
 
 
 def sparse_parser() -> Parser:
-    parser = training_parser(str(__doc__), EXAMPLE, groups={"sparsity": SparsitySettings}, defaults=SPARSE_DEFAULTS)
+    parser = training_parser(str(__doc__), EXAMPLE, groups=GROUPS, defaults=SPARSE_DEFAULTS)
     parser.add_argument(
         "-sr",
         "--sparsity-regularization",
@@ -36,15 +38,15 @@ def sparse_parser() -> Parser:
 
 def main() -> int:
     namespace = sparse_parser().parse_args()
-    settings = take(namespace, SparsitySettings)
+    settings, scope = take(namespace, SparsitySettings), take(namespace, Scope)
     job, command = open_training(namespace, outputs=OUTPUTS)
 
     from prune.train.session import Session
     from prune.train.sparsity import sparsify
 
     session = Session(job)
-    layers = trace_groups(session.netdef, settings.tie, settings.protected).prune
-    session.fit([sparsify(session, layers, settings)], measured="last")  # as it is pruned: the best may not be sparse
+    graph = trace_groups(session.netdef, scope)
+    session.fit([sparsify(session, graph, settings)], measured="last")  # as it is pruned: the best may not be sparse
     close_training(command, session)
     return 0
 

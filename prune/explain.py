@@ -8,9 +8,7 @@ if __name__ == "__main__":  # before anything that takes its time
     start()
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from prune.cli import Parser, add_options, run_command, setup_logging, take
 from prune.darknet.layers import Convolutional, Layer, Maxpool, Upsample
@@ -18,33 +16,17 @@ from prune.darknet.netdef import NetDef, read_netdef
 from prune.graph.blocks import ResidualBlock, find_blocks
 from prune.graph.channels import ChannelGraph, PruneGroup, trace_groups
 from prune.graph.cost import LayerCost, layer_costs, network_cost
+from prune.graph.scope import Scope
 from prune.report.tables import format_table
 from prune.report.visible import visible_lines
 
 EXAMPLE = "python -m prune.explain cfg/toy.cfg"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExplainArgs:
-    """What decides which groups may be cut."""
-
-    tie: Literal["union", "first", "freeze"] = field(
-        default="union", metadata={"help": "layers tied by shortcuts: freeze leaves them alone"}
-    )
-    protect: tuple[str, ...] = field(
-        default=("upsample",),
-        metadata={
-            "help": "leave alone what feeds an upsample; '' lifts it",
-            "parse": lambda text: tuple(filter(None, text.split(","))),
-            "metavar": "KINDS",
-        },
-    )
-
-
-def explain(netdef: NetDef, args: ExplainArgs) -> str:
+def explain(netdef: NetDef, scope: Scope) -> str:
     """All that the command shows."""
-    graph, costs = trace_groups(netdef, args.tie, args.protect), layer_costs(netdef)
-    parts = [_layer_table(graph, costs), _groups(graph), _blocks(netdef), _lists(graph), _total(graph)]
+    graph, costs = trace_groups(netdef, scope), layer_costs(netdef)
+    parts = [_layer_table(graph, costs), _groups(graph), _blocks(graph), _lists(graph), _total(graph)]
     return "\n\n".join(parts)
 
 
@@ -118,7 +100,7 @@ def _about(group: PruneGroup) -> str:
     return "; ".join(words)
 
 
-def _blocks(netdef: NetDef) -> str:
+def _blocks(graph: ChannelGraph) -> str:
     rows = [
         [
             block.shortcut,
@@ -126,7 +108,7 @@ def _blocks(netdef: NetDef) -> str:
             ", ".join(map(str, block.skips)) if block.body else None,
             _removable(block),
         ]
-        for block in find_blocks(netdef)
+        for block in find_blocks(graph.netdef, graph.scope)
     ]
     if not rows:
         return "Residual blocks: none."
@@ -163,10 +145,10 @@ def _total(graph: ChannelGraph) -> str:
 def main() -> int:
     parser = Parser("Show the layers of a cfg, what they cost, and what may be cut.", EXAMPLE)
     parser.add_argument("cfg", type=Path, metavar="CFG", help="the cfg to explain")
-    add_options(parser, ExplainArgs)
+    add_options(parser, Scope)
     namespace = parser.parse_args()
     setup_logging(quiet=False)
-    print(visible_lines(explain(read_netdef(namespace.cfg), take(namespace, ExplainArgs))))
+    print(visible_lines(explain(read_netdef(namespace.cfg), take(namespace, Scope))))
     return 0
 
 

@@ -13,6 +13,7 @@ from prune.darknet.sections import read_layer, read_net
 from prune.darknet.soundness import check_cfg_kind
 from prune.errors import CfgError, PlanError
 from prune.files.reading import read_bytes, read_text
+from prune.files.writing import atomic_write
 
 log = logging.getLogger(__name__)
 MOST_LAYERS = 10_000
@@ -85,6 +86,11 @@ def read_netdef(path: Path | str) -> NetDef:
     for remark in netdef.remarks:
         log.warning(remark)
     return netdef
+
+
+def write_netdef(path: Path | str, netdef: NetDef) -> None:
+    """Writes a cfg file, whole or not at all. Raises OSError where it cannot be written."""
+    atomic_write(path, format_netdef(netdef))
 
 
 def format_netdef(netdef: NetDef) -> str:

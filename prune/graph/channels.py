@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from prune.darknet.layers import IMAGE
 from prune.darknet.netdef import NetDef
-from prune.errors import PlanError, UsageError
+from prune.errors import PlanError
 from prune.graph.freeze import frozen_reasons
 from prune.graph.parts import Constraints, combined
+from prune.graph.scope import Scope
 from prune.graph.trace import Ids, Trace, linked_ids, tied_slots, trace_channels
 
-TIES = ("union", "first", "freeze")
-PROTECTIONS = ("upsample",)
+EVERYTHING = Scope(protect=())
+"""All that the cfg language lets be cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,13 @@ class PruneGroup:
 
 @dataclass(frozen=True, slots=True)
 class ChannelGraph:
-    """The channels of a network. `slot_of` maps each id to the slot in its group, `group_of` to the group."""
+    """The channels of a network, and in `scope` what decided which groups are frozen.
+
+    `slot_of` maps each id to the slot in its group, `group_of` to the group.
+    """
 
     netdef: NetDef
+    scope: Scope
     trace: Trace
     groups: tuple[PruneGroup, ...]
     group_of: Ids
@@ -97,16 +102,14 @@ class ChannelGraph:
         return sum(self.netdef.convolution(index).filters for index in layers)
 
 
-def trace_groups(netdef: NetDef, tie: str = "union", protect: tuple[str, ...] = PROTECTIONS) -> ChannelGraph:
-    """Follows the channels of a network and forms its prune groups.
+def trace_groups(netdef: NetDef, scope: Scope | None = None) -> ChannelGraph:
+    """Follows the channels of a network and forms its prune groups (default: those of `Scope()`).
 
-    `tie` is one of TIES, `protect` a subset of PROTECTIONS; raises UsageError otherwise,
-    CfgError where layers do not fit each other.
+    Raises UsageError where `scope` keeps a layer that the network does not have, CfgError where layers do not fit
+    each other.
     """
-    if tie not in TIES:
-        raise UsageError(f"--tie {tie}: choose one of {', '.join(TIES)}")
-    if unknown := set(protect) - set(PROTECTIONS):
-        raise UsageError(f"--protect {','.join(sorted(unknown))}: choose from {', '.join(PROTECTIONS)}, or ''")
+    scope = scope or Scope()
+    scope.check(netdef)
     trace = trace_channels(netdef)
     labels = tied_slots(trace)
     group_of = _component_of_ids(netdef, trace)
@@ -116,13 +119,13 @@ def trace_groups(netdef: NetDef, tie: str = "union", protect: tuple[str, ...] = 
         slots, slot_of[ids] = np.unique(labels[ids], return_inverse=True)
         widths.append(len(slots))
     constraints = _constraints(trace, group_of, slot_of)
-    reasons = frozen_reasons(netdef, trace, group_of, constraints, tie, protect)
+    reasons = frozen_reasons(netdef, trace, group_of, constraints, scope)
     members, shortcuts = _members(netdef, trace, group_of, slot_of), _shortcuts(netdef, trace, group_of)
     groups = tuple(
         _group(number, width, members[number], constraints.get(number), shortcuts[number], reasons.get(number))
         for number, width in enumerate(widths)
     )
-    return ChannelGraph(netdef, trace, groups, group_of, slot_of)
+    return ChannelGraph(netdef, scope, trace, groups, group_of, slot_of)
 
 
 def _group(

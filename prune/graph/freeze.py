@@ -9,6 +9,7 @@ import numpy as np
 from prune.darknet.layers import IMAGE, Head, Layer
 from prune.darknet.netdef import NetDef
 from prune.graph.parts import Constraints
+from prune.graph.scope import Scope
 from prune.graph.trace import Ids, Trace
 
 
@@ -17,8 +18,7 @@ def frozen_reasons(
     trace: Trace,
     group_of: Ids,
     constraints: Mapping[int, Constraints],
-    tie: str,
-    protect: tuple[str, ...],
+    scope: Scope,
 ) -> dict[int, str]:
     """Group number → the first reason that holds for it; groups that may be cut are absent."""
     reasons: dict[int, str] = {}
@@ -26,8 +26,9 @@ def frozen_reasons(
         _fixed(netdef, trace, group_of),
         _without_gamma(netdef, trace, group_of),
         ((group, found.conflict) for group, found in constraints.items() if found.conflict),
-        _tied(netdef, trace, group_of) if tie == "freeze" else iter(()),
-        _protected(trace, group_of) if "upsample" in protect else iter(()),
+        _kept(trace, group_of, scope),
+        _tied(netdef, trace, group_of) if scope.tie == "freeze" else iter(()),
+        _protected(trace, group_of) if "upsample" in scope.protect else iter(()),
     )
     for source in sources:
         for group, reason in source:
@@ -70,6 +71,12 @@ def _without_gamma(netdef: NetDef, trace: Trace, group_of: Ids) -> Iterator[tupl
     for layer in netdef.convolutions:
         if (group := int(group_of[trace.starts[layer.index]])) not in with_gamma:
             yield group, "no member has a γ (no batch norm)"
+
+
+def _kept(trace: Trace, group_of: Ids, scope: Scope) -> Iterator[tuple[int, str]]:
+    for layer in scope.keep:
+        for group in np.unique(group_of[trace.outputs[layer]]):
+            yield int(group), scope.kept((layer,)) or ""
 
 
 def _tied(netdef: NetDef, trace: Trace, group_of: Ids) -> Iterator[tuple[int, str]]:

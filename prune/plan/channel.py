@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from prune.darknet.records import Weights
 from prune.errors import PlanError, UsageError
-from prune.graph.channels import TIES, ChannelGraph, PruneGroup
+from prune.graph.channels import ChannelGraph, PruneGroup
 from prune.graph.trace import Ids
 from prune.plan.score import Scores, gammas, prunable_ids, slot_scores
 from prune.plan.types import ChannelMask, PrunePlan, digest
 
 RULES = ("threshold", "share")
 Rule = Literal["threshold", "share"]
-Tie = Literal["union", "first", "freeze"]
 Keep = NDArray[np.bool_]
 
 
@@ -50,13 +49,6 @@ class ChannelPolicy:
     layer_keep: float = field(
         default=0.01, metadata={"help": "the share of each layer that stays at least", "metavar": "X"}
     )
-    tie: Tie = field(
-        default="union",
-        metadata={
-            "help": "layers tied by shortcuts: union: a channel stays while any member needs it; first: the first "
-            "layer decides; freeze: they are left alone"
-        },
-    )
 
     def __post_init__(self) -> None:
         if not 0 <= self.percent < 1:
@@ -65,8 +57,6 @@ class ChannelPolicy:
             raise UsageError(f"--layer-keep {self.layer_keep:g}: must be in [0, 1]")
         if self.rule not in RULES:
             raise UsageError(f"--rule {self.rule}: choose one of {', '.join(RULES)}")
-        if self.tie not in TIES:
-            raise UsageError(f"--tie {self.tie}: choose one of {', '.join(TIES)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +77,12 @@ def plan_channels(graph: ChannelGraph, weights: Weights, policy: ChannelPolicy) 
     ranks = _ranks(values, prunable_ids(graph))
     if not np.isfinite(ranks).any():
         raise PlanError(f"{graph.netdef.path}: no channel may be cut; python -m prune.explain says why")
-    scores = slot_scores(graph, ranks, policy.tie)
+    scores = slot_scores(graph, ranks)
     chosen = _by_threshold if policy.rule == "threshold" else _by_share
     keep = chosen(graph, scores, ranks, policy)
     masks = tuple(ChannelMask(group.id, keep[group.id]) for group in graph.prunable())
-    plan = PrunePlan(digest(graph.netdef, weights), masks, (), {"kind": "channels", **asdict(policy)})
+    facts = {"kind": "channels", **asdict(policy), "tie": graph.scope.tie}
+    plan = PrunePlan(digest(graph.netdef, weights), masks, (), facts, scope=graph.scope)
     plan.validate(graph)
     return plan
 

@@ -102,9 +102,9 @@ def prunable_ids(graph: ChannelGraph) -> Ids:
     return ids[np.lexsort((ids, graph.slot_of[ids], graph.group_of[ids]))]
 
 
-def slot_scores(graph: ChannelGraph, values: Scores, tie: str) -> Mapping[int, Scores]:
-    """Group id → score per slot (width,), for the groups that may be cut."""
-    domain = ScoreWalk(graph, values, tie)
+def slot_scores(graph: ChannelGraph, values: Scores) -> Mapping[int, Scores]:
+    """Group id → score per slot (width,), for the groups that may be cut; tied layers as the graph's scope says."""
+    domain = ScoreWalk(graph, values, graph.scope.tie)
     walk(graph.netdef, domain)
     return {group.id: _of_group(graph, values, domain.read, group) for group in graph.prunable()}
 

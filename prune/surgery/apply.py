@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from prune.darknet.netdef import NetDef
 from prune.darknet.records import Weights
 from prune.graph.blocks import ResidualBlock
-from prune.graph.channels import ChannelGraph, trace_groups
+from prune.graph.channels import EVERYTHING, ChannelGraph, trace_groups
 from prune.plan.types import PrunePlan, blocks_at
 from prune.surgery.absorb import absorb_constants
 from prune.surgery.constant import Constant
@@ -56,7 +56,7 @@ def apply(netdef: NetDef, weights: Weights, plan: PrunePlan, path: str | None = 
     Raises PlanError where the plan was made for another pair, or does not fit.
     """
     plan.check_source(netdef, weights)
-    graph = trace_groups(netdef, protect=())
+    graph = trace_groups(netdef, plan.scope or EVERYTHING)
     plan.validate(graph)
     kept = graph.kept_ids(plan.keep())
     blocks = blocks_at(netdef, plan.removed)

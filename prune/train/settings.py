@@ -151,14 +151,6 @@ class SparsitySettings:
         default=0.85,
         metadata={"help": "the share of the gammas, smallest first, that keeps s in mode 3", "metavar": "X"},
     )
-    tie: Literal["union", "first", "freeze"] = field(
-        default="union",
-        metadata={"help": "of layers tied by shortcuts sparsify all (union), the first or none (freeze)"},
-    )
-    protect: str = field(
-        default="upsample",
-        metadata={"help": "leave alone what feeds an upsample; '' lifts it", "metavar": "KINDS"},
-    )
     target_percent: float = field(
         default=0.8,
         metadata={
@@ -173,11 +165,6 @@ class SparsitySettings:
         _check("--alpha", self.alpha, 0 <= self.alpha <= 1, "within [0, 1]")
         _check("--local-percent", self.local_percent, 0 <= self.local_percent <= 1, "within [0, 1]")
         _check("--target-percent", self.target_percent, 0 <= self.target_percent < 1, "within [0, 1)")
-
-    @property
-    def protected(self) -> tuple[str, ...]:
-        """The kinds in `protect`, which is comma-separated."""
-        return tuple(kind for kind in self.protect.split(",") if kind)
 
 
 Strategy = Literal["soft-target", "task"]

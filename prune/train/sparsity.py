@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import SGD
 
 from prune.errors import UsageError
+from prune.graph.channels import ChannelGraph
 from prune.train.gamma import GammaHistory, is_late, magnitudes, measure_reach, resume_history, shares_below
 from prune.train.hooks import Hook, StepInfo
 from prune.train.schedule import make_schedule
@@ -94,14 +95,16 @@ class SparsityHook(Hook):
         return "mid.pt" if last and not is_late(epoch, self.epochs, self.settings) else None
 
 
-def sparsify(session: Session, layers: Sequence[int], settings: SparsitySettings) -> SparsityHook:
-    """The hook for the batch norms of `layers` in a session; tells the reach of s before training starts.
+def sparsify(session: Session, graph: ChannelGraph, settings: SparsitySettings) -> SparsityHook:
+    """The hook for the batch norms that `graph` lets be pruned; logs the reach of s before training starts.
 
     Frozen layers are left out: their γ must not move. Raises UsageError where there is no layer that may be pruned,
     or all of them are frozen.
     """
+    layers, scope = graph.prune, graph.scope
     if not layers:
-        raise UsageError(f"{session.netdef.path}: no layer may be pruned with --tie {settings.tie}")
+        kept = " and these --keep-layers" if scope.keep else ""
+        raise UsageError(f"{session.netdef.path}: no layer may be pruned with --tie {scope.tie}{kept}")
     norms = [norm for norm in map(session.model.bn_of, layers) if norm.weight.requires_grad]
     if not norms:
         raise UsageError(f"{session.netdef.path}: all layers that may be pruned are frozen; lower --freeze")

@@ -12,7 +12,7 @@ from prune.darknet.activations import MIXING
 from prune.darknet.netdef import parse_netdef, read_netdef
 from prune.darknet.records import Weights
 from prune.graph.blocks import removable_blocks
-from prune.graph.channels import trace_groups
+from prune.graph.channels import EVERYTHING, trace_groups
 from prune.plan.types import ChannelMask, PrunePlan, digest
 from prune.surgery.apply import apply
 from prune.surgery.slice import slice_record
@@ -49,7 +49,7 @@ def test_what_a_gate_spoils_is_noted_and_all_else_is_exact(task: DeadTask) -> No
 def task_of(layers: str, cut: dict[int, list[int]], removed: tuple[int, ...] = (), seed: int = 0) -> DeadTask:
     """A task by hand; cut: convolution → slots of its group."""
     netdef = parse_netdef(NET + layers + HEAD)
-    graph, weights, masks = trace_groups(netdef, protect=()), tame_weights(netdef, seed), []
+    graph, weights, masks = trace_groups(netdef, EVERYTHING), tame_weights(netdef, seed), []
     for producer, slots in cut.items():
         keep = np.ones(graph.group(producer).width, bool)
         keep[slots] = False

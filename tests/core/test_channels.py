@@ -13,7 +13,8 @@ from prune.darknet.layers import Gate, Shortcut
 from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
 from prune.darknet.shapes import shapes
 from prune.errors import PlanError, UsageError
-from prune.graph.channels import ChannelGraph, PruneGroup, trace_groups
+from prune.graph.channels import EVERYTHING, ChannelGraph, PruneGroup, trace_groups
+from prune.graph.scope import Scope, TieMode
 from tests.shared import REPOSITORY
 from tests.strategies import examples, netdefs
 
@@ -28,8 +29,8 @@ def cbl(filters: int, **options: object) -> str:
 HEAD = "[convolutional]\nfilters=6\nactivation=linear\n[yolo]\nanchors=1,2\nclasses=1\n"
 
 
-def graph_of(layers: str, tie: str = "union", protect: tuple[str, ...] = ()) -> ChannelGraph:
-    return trace_groups(parse_netdef(NET + layers + HEAD), tie, protect)
+def graph_of(layers: str, tie: TieMode = "union", protect: tuple[str, ...] = ()) -> ChannelGraph:
+    return trace_groups(parse_netdef(NET + layers + HEAD), Scope(tie, protect))
 
 
 @cache
@@ -53,19 +54,21 @@ def test_yolov3_has_its_known_groups() -> None:
 
 
 def test_without_protection_all_of_yolov3_may_be_cut() -> None:
-    graph = trace_groups(yolov3(), protect=())
+    graph = trace_groups(yolov3(), EVERYTHING)
     assert graph.channels(graph.prune) == 26_304
     assert graph.ignore == ()
 
 
 def test_freezing_ties_leaves_yolov3_its_untied_layers() -> None:
-    graph = trace_groups(yolov3(), "freeze")
+    graph = trace_groups(yolov3(), Scope("freeze"))
     assert all(group.frozen is not None for group in tied(graph))
     assert graph.channels(graph.prune) == 25_920 - (2 * 64 + 3 * 128 + 9 * 256 + 9 * 512 + 5 * 1024)
 
 
 def test_group_numbers_do_not_depend_on_tie_and_protection() -> None:
-    graphs = [trace_groups(yolov3(), tie, protect) for tie in ("union", "freeze") for protect in ((), ("upsample",))]
+    ties: tuple[TieMode, ...] = ("union", "freeze")
+    scopes = [Scope(tie, protect) for tie in ties for protect in ((), ("upsample",))]
+    graphs = [trace_groups(yolov3(), scope) for scope in scopes]
     producers = [[group.producers for group in graph.groups] for graph in graphs]
     assert all(found == producers[0] for found in producers)
 
@@ -134,9 +137,9 @@ def test_a_frozen_group_says_why(layers: str, producer: int, word: str) -> None:
 
 def test_unknown_ties_and_protections_are_refused() -> None:
     with pytest.raises(UsageError, match="--tie both"):
-        trace_groups(yolov3(), "both")
+        Scope("both")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="--protect route"):
-        trace_groups(yolov3(), protect=("route",))
+        Scope(protect=("route",))
 
 
 @given(netdefs())

@@ -14,7 +14,7 @@ from prune.darknet.netdef import NetDef, format_netdef, parse_netdef
 from prune.darknet.records import Weights
 from prune.darknet.weights import write_weights
 from prune.errors import PlanError, PruneError
-from prune.graph.channels import trace_groups
+from prune.graph.channels import EVERYTHING, trace_groups
 from prune.plan.types import FORMAT, ChannelMask, PrunePlan, digest, format_plan, parse_plan, read_plan
 from prune.surgery.apply import Pruned, apply
 from tests.core.test_channels import cbl, graph_of
@@ -45,7 +45,7 @@ def files_of(pruned: Pruned) -> tuple[str, bytes]:
 def test_a_stored_plan_replays_to_identical_files(task: tuple[NetDef, Weights, PrunePlan]) -> None:
     netdef, weights = task[0], as_float32(task[1])
     plan = PrunePlan(digest(netdef, weights), task[2].masks, task[2].removed, {"kind": "any", "percent": 0.3}, ("n",))
-    graph = trace_groups(netdef, protect=())
+    graph = trace_groups(netdef, EVERYTHING)
     text = format_plan(plan, graph)
     stored = parse_plan(text)
     assert format_plan(stored, graph) == text
