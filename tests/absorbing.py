@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from prune.darknet.netdef import NetDef
 from prune.darknet.records import ConvParams, Weights
-from prune.darknet.shapes import input_channels
+from prune.darknet.shapes import input_shapes
 from prune.graph.channels import EVERYTHING, trace_groups
 from prune.plan.types import PrunePlan, blocks_at, digest
 from prune.surgery.apply import Pruned, apply
@@ -60,7 +60,8 @@ def deaden(netdef: NetDef, weights: Weights, plan: PrunePlan, random: Random | N
     graph, chance = trace_groups(netdef, EVERYTHING), random or Random(0)
     kept = graph.kept_ids(plan.keep())
     ends = {index for block in blocks_at(netdef, plan.removed) for index in block.dead}
-    channels, zero_beta = input_channels(netdef), random is not None and chance.random() < 0.3
+    channels = [shape.channels for shape in input_shapes(netdef)]
+    zero_beta = random is not None and chance.random() < 0.3
     records, dead = dict(weights.records), dict[int, Flags]()
     new = Weights(weights.header, records)
     for layer in netdef.convolutions:

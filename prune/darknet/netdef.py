@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prune.darknet.cfg import Document, Section, format_document, parse_document, shown
@@ -32,6 +32,8 @@ class NetDef:
     net: NetOptions
     layers: tuple[Layer, ...]
     remarks: tuple[str, ...]
+    _sized: dict[tuple[int, int], object] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What `prune.darknet.shapes` computed, by input size: a memory of its own, no part of the network."""
 
     @property
     def heads(self) -> tuple[Head, ...]:

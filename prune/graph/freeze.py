@@ -54,9 +54,7 @@ def _shared(netdef: NetDef, trace: Trace, group_of: Ids) -> Iterator[tuple[int, 
     """What layers with common floats read and write: a cut or an absorbed constant of one would be the other's."""
     for layer in netdef.convolutions:
         for index in () if layer.share is None else (layer.share, layer.index):
-            source = netdef.convolution(index).inputs[0]
-            read = trace.outputs[source] if source != IMAGE else np.zeros(1, np.int64)
-            for group in np.unique(group_of[np.concatenate([read, trace.outputs[index]])]):
+            for group in np.unique(group_of[np.concatenate([trace.reads[index], trace.outputs[index]])]):
                 yield int(group), f"layers {layer.share} and {layer.index} use the same floats (share_index)"
 
 

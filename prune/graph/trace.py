@@ -61,11 +61,15 @@ class Stuck:
 
 @dataclass(slots=True)
 class Trace:
-    """What a walk over the channels found. `outputs` holds each layer's ids in channel order."""
+    """What a walk over the channels found.
+
+    `outputs` holds each layer's ids in channel order, `reads` those of each layer's first input.
+    """
 
     starts: dict[int, int]
     total: int
     outputs: list[Ids] = field(default_factory=list)
+    reads: list[Ids] = field(default_factory=list)
     ties: list[Tie] = field(default_factory=list)
     equal: list[EqualParts] = field(default_factory=list)
     heads: list[tuple[int, Ids]] = field(default_factory=list)
@@ -162,6 +166,8 @@ def trace_channels(netdef: NetDef) -> Trace:
         total += layer.filters
     trace = Trace(starts, total)
     trace.outputs = walk(netdef, _Tracing(netdef, trace))
+    image = trace.born(IMAGE, netdef.net.channels)
+    trace.reads = [image if layer.inputs[0] == IMAGE else trace.outputs[layer.inputs[0]] for layer in netdef.layers]
     return trace
 
 

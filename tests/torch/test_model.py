@@ -16,7 +16,7 @@ from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
 from prune.darknet.records import Header, ShortcutParams, Weights
 from prune.darknet.weights import random_weights
 from prune.errors import CfgError, PlanError, UsageError, WeightsError
-from prune.graph.cost import macs, network_cost
+from prune.graph.cost import network_cost
 from prune.model.build import build
 from prune.model.state import load_weights, to_weights
 from prune.train.optim import make_optimizer
@@ -25,6 +25,7 @@ from prune.verify.passes import WeightsDomain, outputs
 from tests import oracle
 from tests.absorbing import random_image
 from tests.core.test_channels import HEAD, NET, cbl
+from tests.core.test_cost import macs
 from tests.core.test_weights import assert_same
 from tests.shared import REPOSITORY
 from tests.strategies import as_float32, examples, networks
