@@ -13,7 +13,7 @@ from prune.darknet.sections import read_layer, read_net
 from prune.darknet.soundness import check_cfg_kind
 from prune.errors import CfgError, PlanError
 from prune.files.reading import read_bytes, read_text
-from prune.files.writing import atomic_write
+from prune.files.writing import atomic_write, encode_text
 
 log = logging.getLogger(__name__)
 MOST_LAYERS = 10_000
@@ -56,6 +56,11 @@ class NetDef:
         if not isinstance(layer, Convolutional):
             raise PlanError(f"{self.path}: layer {index} is not a convolution")
         return layer
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What tells this network from others, and what the digest of a plan is made of: the bytes of its cfg."""
+        return encode_text(format_netdef(self))
 
     def consumers(self) -> tuple[tuple[int, ...], ...]:
         """For each layer the indices of the layers that read it, ascending."""

@@ -15,7 +15,7 @@ from prune.errors import PlanError
 from prune.graph.freeze import frozen_reasons
 from prune.graph.parts import Constraints, combined
 from prune.graph.scope import Scope
-from prune.graph.trace import Ids, Trace, linked_ids, tied_slots, trace_channels
+from prune.graph.trace import ChannelSpaces, Ids, linked_ids, tied_slots, trace_channels
 
 EVERYTHING = Scope(protect=())
 """All that the cfg language lets be cut."""
@@ -53,7 +53,7 @@ class ChannelGraph:
 
     netdef: NetDef
     scope: Scope
-    trace: Trace
+    trace: ChannelSpaces
     groups: tuple[PruneGroup, ...]
     group_of: Ids
     slot_of: Ids
@@ -120,7 +120,7 @@ def trace_groups(netdef: NetDef, scope: Scope | None = None) -> ChannelGraph:
         widths.append(len(slots))
     constraints = _constraints(trace, group_of, slot_of)
     reasons = frozen_reasons(netdef, trace, group_of, constraints, scope)
-    members, shortcuts = _members(netdef, trace, group_of, slot_of), _shortcuts(netdef, trace, group_of)
+    members, shortcuts = _members(netdef, trace, group_of, slot_of), _shortcuts(trace, group_of)
     groups = tuple(
         _group(number, width, members[number], constraints.get(number), shortcuts[number], reasons.get(number))
         for number, width in enumerate(widths)
@@ -141,7 +141,7 @@ def _group(
     return PruneGroup(number, width, members, parts, equal, tuple(sorted(shortcuts)), frozen)
 
 
-def _members(netdef: NetDef, trace: Trace, group_of: Ids, slot_of: Ids) -> dict[int, dict[int, Ids]]:
+def _members(netdef: NetDef, trace: ChannelSpaces, group_of: Ids, slot_of: Ids) -> dict[int, dict[int, Ids]]:
     """Group number → producer → the slots of its channels."""
     found: dict[int, dict[int, Ids]] = defaultdict(dict)
     for layer in netdef.convolutions:
@@ -149,7 +149,7 @@ def _members(netdef: NetDef, trace: Trace, group_of: Ids, slot_of: Ids) -> dict[
     return found
 
 
-def _constraints(trace: Trace, group_of: Ids, slot_of: Ids) -> dict[int, Constraints]:
+def _constraints(trace: ChannelSpaces, group_of: Ids, slot_of: Ids) -> dict[int, Constraints]:
     needs: dict[int, list[tuple[int, tuple[Ids, ...]]]] = defaultdict(list)
     for equal in trace.equal:
         parts = tuple(slot_of[part] for part in equal.parts)
@@ -157,15 +157,15 @@ def _constraints(trace: Trace, group_of: Ids, slot_of: Ids) -> dict[int, Constra
     return {number: combined(found) for number, found in needs.items()}
 
 
-def _shortcuts(netdef: NetDef, trace: Trace, group_of: Ids) -> dict[int, set[int]]:
+def _shortcuts(trace: ChannelSpaces, group_of: Ids) -> dict[int, set[int]]:
     found: dict[int, set[int]] = defaultdict(set)
     for tie in trace.ties:
-        if netdef.layers[tie.layer].kind == "shortcut":
+        if tie.kind == "add":
             found[int(group_of[tie.first[0]])].add(tie.layer)
     return found
 
 
-def _component_of_ids(netdef: NetDef, trace: Trace) -> Ids:
+def _component_of_ids(netdef: NetDef, trace: ChannelSpaces) -> Ids:
     """For every id the number of its group: producers joined by ties and constraints, in cfg order."""
     producers = [IMAGE, *(layer.index for layer in netdef.convolutions)]
     widths = [netdef.net.channels, *(layer.filters for layer in netdef.convolutions)]

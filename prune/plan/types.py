@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prune.darknet.cfg import shown
-from prune.darknet.netdef import MOST_LAYERS, NetDef, format_netdef
+from prune.darknet.netdef import MOST_LAYERS, NetDef
 from prune.darknet.records import Weights
 from prune.darknet.shapes import MOST_CHANNELS
 from prune.errors import PlanError
 from prune.files.reading import read_text
-from prune.files.writing import atomic_write, encode_text
+from prune.files.writing import atomic_write
 from prune.graph.blocks import ResidualBlock, find_blocks
 from prune.graph.channels import ChannelGraph
 from prune.graph.scope import PROTECTIONS, TIES, Scope
@@ -100,11 +100,11 @@ def blocks_at(netdef: NetDef, shortcuts: Sequence[int], scope: Scope | None = No
 
 
 def digest(netdef: NetDef, weights: Weights) -> str:
-    """A fingerprint of a pair: hex SHA-256 over the cfg's bytes and sums of the weights' bytes.
+    """A fingerprint of a pair: hex SHA-256 over the network's and sums of the weights' bytes.
 
     It tells pairs apart, against forgery it is no help: hashing every byte would take longer than planning.
     """
-    total = hashlib.sha256(encode_text(format_netdef(netdef)))
+    total = hashlib.sha256(netdef.fingerprint)
     for index in sorted(weights.records):
         for array in weights.records[index].arrays():
             total.update(_sums(array))

@@ -181,3 +181,28 @@ def test_a_mask_that_fits_no_group_is_refused() -> None:
         graph.kept_ids({99: np.ones(4, bool)})
     with pytest.raises(PlanError, match="with 3 channels"):
         graph.kept_ids({1: np.ones(3, bool)})
+
+
+@pytest.mark.parametrize(
+    ("layers", "kinds"),
+    [
+        (cbl(4) + cbl(4) + "[shortcut]\nfrom=-2\n", ["add"]),
+        (cbl(4) + cbl(8, groups=4), ["chain"]),
+        (cbl(4) + cbl(4) + "[sam]\nfrom=-2\n", ["chain"]),
+        (cbl(4) + "[maxpool]\nmaxpool_depth=1\nout_channels=2\n", ["fold"]),
+        (cbl(4) + "[route]\nlayers=-1,-1\n", []),
+    ],
+)
+def test_a_tie_says_what_made_it(layers: str, kinds: list[str]) -> None:
+    graph = graph_of(layers + cbl(2))
+    assert [tie.kind for tie in graph.trace.ties] == kinds
+
+
+@given(netdefs())
+@examples(30)
+def test_what_a_layer_reads_is_what_its_first_input_writes(netdef: NetDef) -> None:
+    trace = trace_groups(netdef).trace
+    for layer, ids in zip(netdef.layers, trace.reads, strict=True):
+        source = layer.inputs[0]
+        expected = np.arange(netdef.net.channels) if source < 0 else trace.outputs[source]
+        assert np.array_equal(ids, expected)
