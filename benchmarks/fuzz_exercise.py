@@ -19,9 +19,10 @@ from prune.darknet.weights import random_weights, read_partial, read_weights, wr
 from prune.errors import GateError, PruneError
 from prune.files.writing import encode_text
 from prune.graph.blocks import find_blocks, removable_blocks
-from prune.graph.channels import TIES, trace_groups
+from prune.graph.channels import trace_groups
 from prune.graph.cost import network_cost
-from prune.plan.channel import RULES, ChannelPolicy, Rule, Tie, plan_channels
+from prune.graph.scope import TIES, Scope
+from prune.plan.channel import RULES, ChannelPolicy, Rule, plan_channels
 from prune.plan.types import PrunePlan, digest, format_plan, parse_plan
 from prune.surgery.apply import Pruned, apply
 from prune.surgery.classes import adapt_classes
@@ -81,14 +82,14 @@ def _stages(case: Case, folder: Path, gate: Gate | None) -> str:
     if any(len(remark.splitlines()) != 1 for remark in netdef.remarks):
         raise BrokenPromiseError("a remark is not one line")
     cost, maps = network_cost(netdef), sum(map(prod, shapes(netdef)))
-    tie, protect = random.choice(TIES), random.choice(((), ("upsample",)))
-    trace_groups(netdef, tie, protect)
+    scope = Scope(random.choice(TIES), random.choice(((), ("upsample",))))
+    trace_groups(netdef, scope)
     find_blocks(netdef)
     _adapt(netdef, random)
     if cost.parameters >= SMALL:
         return "valid, large"
     weights = _weights(netdef, case, folder)
-    _cut(netdef, weights, case, (tie, protect), gate if cost.bflops < _SMALL_WORK and maps < _SMALL_MAPS else None)
+    _cut(netdef, weights, case, scope, gate if cost.bflops < _SMALL_WORK and maps < _SMALL_MAPS else None)
     return "valid, cut"
 
 
@@ -119,15 +120,14 @@ def _weights(netdef: NetDef, case: Case, folder: Path) -> Weights:
     return read_weights(path, netdef)
 
 
-def _cut(netdef: NetDef, weights: Weights, case: Case, traced: tuple[str, tuple[str, ...]], gate: Gate | None) -> None:
+def _cut(netdef: NetDef, weights: Weights, case: Case, scope: Scope, gate: Gate | None) -> None:
     """Channels by any policy, then any of the blocks; the results stand the gate and re-reading."""
-    random, (tie, protect) = case.random, traced
-    chosen_tie: Tie = "union" if tie == "union" else "first" if tie == "first" else "freeze"
+    random = case.random
     chosen_rule: Rule = "threshold" if random.choice(RULES) == "threshold" else "share"
-    policy = ChannelPolicy(percent=random.random(), rule=chosen_rule, tie=chosen_tie)
+    policy = ChannelPolicy(percent=random.random(), rule=chosen_rule)
     removed = tuple(block.shortcut for block in removable_blocks(netdef) if random.random() < 0.5)
     plans = [PrunePlan(digest(netdef, weights), (), removed)]
-    graph = trace_groups(netdef, tie, protect)
+    graph = trace_groups(netdef, scope)
     if next(graph.prunable(), None) is not None:
         plans.append(plan_channels(graph, weights, policy))
     for plan in plans:

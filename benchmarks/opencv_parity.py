@@ -33,11 +33,10 @@ from prune.darknet.layers import (
     Softmax,
     Upsample,
 )
-from prune.darknet.netdef import NetDef, format_netdef, from_sections
+from prune.darknet.netdef import NetDef, from_sections, write_netdef
 from prune.darknet.records import ConvParams, Weights
 from prune.darknet.weights import write_weights
 from prune.detect.decode import decode_head
-from prune.files.writing import atomic_write
 from prune.model.build import DarknetModel
 from prune.model.state import load_weights
 
@@ -132,7 +131,7 @@ def opencv_network(netdef: NetDef, weights: Weights, workdir: Path) -> cv2.dnn.N
     cv2.error where it does not."""
     cfg, binary = workdir / "opencv.cfg", workdir / "opencv.weights"
     write_weights(binary, _with_darknets_epsilon(weights), netdef)
-    atomic_write(cfg, format_netdef(_with_all_scores(netdef)))
+    write_netdef(cfg, _with_all_scores(netdef))
     return cv2.dnn.readNetFromDarknet(str(cfg), str(binary))
 
 

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 from benchmarks.zoo_parity import second_opinion, tame_weights
 from benchmarks.zoo_row import PARITY, Blocks, Cut, Row
@@ -18,9 +17,10 @@ from prune.errors import PruneError
 from prune.files.reading import read_text
 from prune.files.writing import encode_text
 from prune.graph.blocks import find_blocks
-from prune.graph.channels import ChannelGraph, trace_groups
+from prune.graph.channels import EVERYTHING, ChannelGraph, trace_groups
 from prune.graph.cost import network_cost
-from prune.plan.channel import ChannelPolicy, Tie, plan_channels, shares
+from prune.graph.scope import TIES, Scope
+from prune.plan.channel import ChannelPolicy, plan_channels, shares
 from prune.plan.types import PrunePlan, digest
 from prune.surgery.apply import Pruned, apply
 from prune.verify.absorption import check_absorption
@@ -44,7 +44,7 @@ def _fill(row: Row, file: Path, name: str) -> None:
     row.round_trip = encode_text(format_netdef(netdef)) == file.read_bytes()
     cost = network_cost(netdef)
     row.layers, row.parameters, row.remarks = cost.layers, cost.parameters, len(netdef.remarks)
-    graph, free = trace_groups(netdef), trace_groups(netdef, protect=())
+    graph, free = trace_groups(netdef), trace_groups(netdef, EVERYTHING)
     row.prunable, row.unprotected = _share(graph), _share(free)
     row.frozen = _frozen(free)
     small = _shrunk(netdef)
@@ -53,7 +53,7 @@ def _fill(row: Row, file: Path, name: str) -> None:
     opinion = second_opinion(small, weights)
     row.parity, row.unread, row.note = opinion.deviation, opinion.instead, opinion.note
     for percent in PERCENTS:
-        for tie in get_args(Tie):
+        for tie in TIES:
             row.cuts.append(_cut(small, weights, Cut(percent, tie)))
     row.blocks = _blocks(small, weights)
 
@@ -79,8 +79,8 @@ def _shrunk(netdef: NetDef) -> NetDef:
 
 def _cut(netdef: NetDef, weights: Weights, cut: Cut) -> Cut:
     def run() -> None:
-        graph = trace_groups(netdef, cut.tie)
-        plan = plan_channels(graph, weights, ChannelPolicy(percent=cut.percent, rule="share", tie=cut.tie))
+        graph = trace_groups(netdef, Scope(cut.tie))
+        plan = plan_channels(graph, weights, ChannelPolicy(percent=cut.percent, rule="share"))
         cut.real = shares(graph, plan, cut.percent).of_all
         pruned = apply(netdef, weights, plan)
         cut.notes = len(pruned.notes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from prune.plan.channel import Tie
+from prune.graph.scope import TieMode
 
 PARITY = 1e-4
 """How far OpenCV's float32 outputs may be from ours, relative to the largest value of a head."""
@@ -19,7 +19,7 @@ class Cut:
     """
 
     percent: float
-    tie: Tie
+    tie: TieMode
     real: float = 0.0
     gate: float = 0.0
     reread: float = 0.0

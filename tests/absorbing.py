@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from prune.darknet.netdef import NetDef
 from prune.darknet.records import ConvParams, Weights
-from prune.darknet.shapes import input_channels
-from prune.graph.channels import trace_groups
-from prune.plan.types import PrunePlan, block_at, digest
+from prune.darknet.shapes import input_shapes
+from prune.graph.channels import EVERYTHING, trace_groups
+from prune.plan.types import PrunePlan, blocks_at, digest
 from prune.surgery.apply import Pruned, apply
 from tests.cfg_writer import IMAGE_SIZE
 from tests.oracle import Array, deviation, forward
@@ -57,10 +57,11 @@ def deaden(netdef: NetDef, weights: Weights, plan: PrunePlan, random: Random | N
 
     A cut depthwise channel may keep its γ: its input is dead already. Without batch norm nothing dies by itself.
     """
-    graph, chance = trace_groups(netdef, protect=()), random or Random(0)
+    graph, chance = trace_groups(netdef, EVERYTHING), random or Random(0)
     kept = graph.kept_ids(plan.keep())
-    ends = {index for shortcut in plan.removed for index in block_at(netdef, shortcut).dead}
-    channels, zero_beta = input_channels(netdef), random is not None and chance.random() < 0.3
+    ends = {index for block in blocks_at(netdef, plan.removed) for index in block.dead}
+    channels = [shape.channels for shape in input_shapes(netdef)]
+    zero_beta = random is not None and chance.random() < 0.3
     records, dead = dict(weights.records), dict[int, Flags]()
     new = Weights(weights.header, records)
     for layer in netdef.convolutions:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from prune.darknet.records import Weights
 from prune.graph.channels import ChannelGraph
+from prune.graph.scope import TieMode
 from prune.plan.score import gammas, slot_scores
 from tests.small_cfgs import graph_of
 from tests.strategies import tame_weights
@@ -24,7 +25,7 @@ def with_gammas(graph: ChannelGraph, values: Mapping[int, ArrayLike]) -> Weights
     return Weights(weights.header, records)
 
 
-def scores_of(layers: str, values: Mapping[int, ArrayLike], producer: int = 0, tie: str = "union") -> list[float]:
-    graph = graph_of(layers)
-    found = slot_scores(graph, gammas(graph, with_gammas(graph, values)), tie)
+def scores_of(layers: str, values: Mapping[int, ArrayLike], producer: int = 0, tie: TieMode = "union") -> list[float]:
+    graph = graph_of(layers, tie)
+    found = slot_scores(graph, gammas(graph, with_gammas(graph, values)))
     return [round(float(score), 6) for score in found[graph.group(producer).id]]

@@ -6,6 +6,7 @@ from functools import cache
 
 from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
 from prune.graph.channels import ChannelGraph, trace_groups
+from prune.graph.scope import Scope, TieMode
 from tests.shared import REPOSITORY
 
 NET = "[net]\nwidth=16\nheight=16\n"
@@ -19,8 +20,8 @@ def cbl(filters: int, **options: object) -> str:
 HEAD = "[convolutional]\nfilters=6\nactivation=linear\n[yolo]\nanchors=1,2\nclasses=1\n"
 
 
-def graph_of(layers: str, tie: str = "union", protect: tuple[str, ...] = ()) -> ChannelGraph:
-    return trace_groups(parse_netdef(NET + layers + HEAD), tie, protect)
+def graph_of(layers: str, tie: TieMode = "union", protect: tuple[str, ...] = ()) -> ChannelGraph:
+    return trace_groups(parse_netdef(NET + layers + HEAD), Scope(tie, protect))
 
 
 @cache

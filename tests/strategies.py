@@ -22,6 +22,7 @@ from prune.darknet.netdef import NetDef, parse_netdef
 from prune.darknet.records import ConvParams, Floats, Header, Record, ShortcutParams, Weights
 from prune.graph.blocks import removable_blocks
 from prune.graph.channels import ChannelGraph, PruneGroup, trace_groups
+from prune.graph.scope import Scope
 from prune.plan.channel import RULES, ChannelPolicy, plan_channels
 from prune.plan.types import ChannelMask, PrunePlan, digest
 from tests.builder import Builder
@@ -68,7 +69,7 @@ def pruning_tasks(draw: st.DrawFn, gates: bool = True) -> tuple[NetDef, Weights,
 def plans(draw: st.DrawFn, netdef: NetDef, weights: Weights) -> PrunePlan:
     """A valid plan: channels by policy or by chance (or none), and any of the removable blocks (or none)."""
     random = draw(randoms)
-    graph = trace_groups(netdef, protect=())
+    graph = trace_groups(netdef, draw(scopes()))
     kind = random.choice(["policy", "chance", "chance", "none"])
     masks = tuple[ChannelMask, ...]()
     if kind == "chance":
@@ -80,13 +81,17 @@ def plans(draw: st.DrawFn, netdef: NetDef, weights: Weights) -> PrunePlan:
     return PrunePlan(digest(netdef, weights), masks, removed, {"kind": kind})
 
 
+def scopes() -> st.SearchStrategy[Scope]:
+    """A scope in which all that the cfg language lets be cut can be cut."""
+    return st.builds(Scope, tie=st.sampled_from(["union", "first"]), protect=st.just(()))
+
+
 def policies() -> st.SearchStrategy[ChannelPolicy]:
-    """Any valid policy for a graph that was traced with tie=union or tie=first."""
+    """Any valid policy."""
     return st.builds(
         ChannelPolicy,
         percent=st.floats(0, 0.999),
         rule=st.sampled_from(RULES),
-        tie=st.sampled_from(["union", "first"]),
         layer_keep=st.sampled_from([0.0, 0.01, 0.3]),
     )
 

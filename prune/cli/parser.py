@@ -1,7 +1,7 @@
 """From option groups to argparse and back.
 
 An option group is a frozen dataclass. Each field becomes a flag: its name (`_` or `-`, both are understood),
-its type, its default and `metadata`: `help`, and where needed `flags` (further spellings), `metavar`, `parse`
+its type, its default and `metadata`: `help`, and where needed `flag` (another name), `flags` (further spellings), `metavar`, `parse`
 (text -> value), `choices`, `const` (the value of the bare flag) and `off` (a bool's second flag): what
 `prune.settings.option` writes. Settings of the library declare their flags the same way and know nothing of argparse.
 """
@@ -86,9 +86,9 @@ def add_options(
 
 def _add_option(target: Any, item: dataclasses.Field[Any], hint: Any, default: Any, required: bool) -> None:
     meta, kind = item.metadata, _plain_type(hint)
-    flags = ["--" + item.name.replace("_", "-"), *meta.get("flags", ())]
+    flags = [meta.get("flag", "--" + item.name.replace("_", "-")), *meta.get("flags", ())]
     required = required or default is dataclasses.MISSING
-    shown = "" if required or default is None or kind is bool else f" (default: {_shown(default)})"
+    shown = "" if required or default in (None, ()) or kind is bool else f" (default: {_shown(default)})"
     options: dict[str, Any] = {"dest": item.name, "help": (meta.get("help", "") + shown).replace("%", "%%")}
     if not required:
         options["default"] = default

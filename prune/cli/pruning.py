@@ -13,17 +13,17 @@ from prune.cli.command import Command, open_command
 from prune.cli.groups import ImageArgs, MaybeDataArgs, NetworkArgs, RunArgs, require
 from prune.cli.parser import Parser, add_options, take
 from prune.darknet.datafile import read_datafile
-from prune.darknet.netdef import NetDef, format_netdef, read_netdef
+from prune.darknet.netdef import NetDef, read_netdef, write_netdef
 from prune.darknet.records import Weights
 from prune.darknet.seen import clear_note
 from prune.darknet.shapes import network_size
 from prune.darknet.weights import write_weights
 from prune.detect.settings import EvaluateSettings
 from prune.errors import PlanError
-from prune.files.writing import atomic_write
-from prune.graph.channels import trace_groups
+from prune.graph.channels import EVERYTHING, ChannelGraph, trace_groups
+from prune.graph.scope import Scope
 from prune.metrics.settings import Protocol
-from prune.plan.types import PrunePlan, format_plan, read_plan
+from prune.plan.types import PrunePlan, read_plan, write_plan
 from prune.report.tables import format_before_after
 from prune.samples.channels import check_classes
 from prune.samples.faults import Faults
@@ -79,9 +79,9 @@ class Pair:
 
 
 def pruning_parser(description: str, example: str, policy: type[Any], omit: tuple[str, ...] = ()) -> Parser:
-    """A parser with the flags of both pruning commands and those of `policy`."""
+    """A parser with the flags of both pruning commands and those of `policy`, without the fields in `omit`."""
     parser = Parser(description, example)
-    groups: dict[str, type[Any]] = {"network": NetworkArgs, "what goes": policy, "plan": PlanArgs}
+    groups: dict[str, type[Any]] = {"network": NetworkArgs, "what goes": policy, "what can go": Scope, "plan": PlanArgs}
     for title, group in groups.items():
         add_options(parser, group, title=title, omit=omit)
     for title, group in {"measuring": MaybeDataArgs, "images": ImageArgs, "run": RunArgs}.items():
@@ -121,11 +121,13 @@ def open_pruning(namespace: argparse.Namespace, writes: bool) -> tuple[Pair, Com
     return Pair(netdef, read_exact(network.weights, netdef), samples, settings, run.device), command
 
 
-def chosen_plan(namespace: argparse.Namespace, pair: Pair, kind: str, make: Callable[[], PrunePlan]) -> PrunePlan:
+def chosen_plan(
+    namespace: argparse.Namespace, pair: Pair, graph: ChannelGraph, kind: str, make: Callable[[], PrunePlan]
+) -> PrunePlan:
     """The plan of --plan, or a new one.
 
-    `kind`: "channels" or "layers". Raises PlanError where the stored one was made for another pair or is of
-    another kind.
+    `kind`: "channels" or "layers". Raises PlanError where the stored one was made for another pair, is of another
+    kind, or cuts what the scope of `graph` keeps.
     """
     args = take(namespace, PlanArgs)
     if args.plan is None:
@@ -135,7 +137,8 @@ def chosen_plan(namespace: argparse.Namespace, pair: Pair, kind: str, make: Call
         other = {"channels": "prune_layer.py", "layers": "prune_channel.py"}[kind]
         raise PlanError(f"{args.plan}: is a plan for {plan.policy['kind']}: replay it with {other} --plan")
     plan.check_source(pair.netdef, pair.weights)
-    plan.validate(trace_groups(pair.netdef, protect=()))
+    stored = plan.scope or EVERYTHING
+    plan.validate(trace_groups(pair.netdef, replace(stored, keep=(*stored.keep, *graph.scope.keep))))
     return plan
 
 
@@ -148,10 +151,10 @@ def close_pruning(pair: Pair, pruned: Pruned, plan: PrunePlan, command: Command,
     trial = pair.trial()
     before, after = map(pair.summary, (trial.original(), trial.measure(pruned.netdef, pruned.weights)))
     command.begin_writing()
-    atomic_write(command.path(CFG), format_netdef(pruned.netdef))
+    write_netdef(command.path(CFG), pruned.netdef)
     write_weights(command.path(WEIGHTS), pruned.weights, pruned.netdef)
     noted = replace(plan, notes=pruned.notes)
-    atomic_write(command.path(PLAN), format_plan(noted, pruned.masked.graph))
+    write_plan(command.path(PLAN), noted, pruned.masked.graph)
     checks = {"gate": deviation, "absorption": absorption, "notes": list(pruned.notes)}
     command.finish(facts | checks | {"before": before, "after": after})
     command.echo(format_before_after(before, after))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from prune.cli import Parser, add_options, setup_logging, take
 from prune.cli.groups import require
-from prune.darknet.netdef import format_netdef, read_netdef
+from prune.darknet.netdef import read_netdef, write_netdef
 from prune.files.temporary import remove_leftovers
-from prune.files.writing import atomic_write, refuse_overwriting
+from prune.files.writing import refuse_overwriting
 from prune.report.visible import visible
 from prune.settings import option
 from prune.surgery.classes import adapt_classes
@@ -53,7 +53,7 @@ def main() -> int:
     remove_leftovers([args.out])
     netdef = read_netdef(namespace.cfg)
     adapted = adapt_classes(netdef, args.classes, args.anchors, str(args.out))
-    atomic_write(args.out, format_netdef(adapted))
+    write_netdef(args.out, adapted)
     heads = adapted.heads
     print(visible(f"{args.out}: {args.classes} classes, {len(heads)} heads of {heads[0].channels} filters"))
     return 0

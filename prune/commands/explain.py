@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from prune.cli import Parser, add_options, setup_logging, take
 from prune.darknet.layers import Convolutional, Layer, Maxpool, Upsample
@@ -13,6 +11,7 @@ from prune.darknet.netdef import NetDef, read_netdef
 from prune.graph.blocks import ResidualBlock, find_blocks
 from prune.graph.channels import ChannelGraph, PruneGroup, trace_groups
 from prune.graph.cost import LayerCost, layer_costs, network_cost
+from prune.graph.scope import Scope
 from prune.report.tables import format_table
 from prune.report.visible import visible_lines
 from prune.settings import option
@@ -20,23 +19,10 @@ from prune.settings import option
 EXAMPLE = "python -m prune.explain cfg/toy.cfg"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExplainArgs:
-    """What decides which groups may be cut."""
-
-    tie: Literal["union", "first", "freeze"] = option("union", "layers tied by shortcuts: freeze leaves them alone")
-    protect: tuple[str, ...] = option(
-        ("upsample",),
-        "leave alone what feeds an upsample; '' lifts it",
-        parse=lambda text: tuple(filter(None, text.split(","))),
-        metavar="KINDS",
-    )
-
-
-def explain(netdef: NetDef, args: ExplainArgs) -> str:
+def explain(netdef: NetDef, scope: Scope) -> str:
     """All that the command shows."""
-    graph, costs = trace_groups(netdef, args.tie, args.protect), layer_costs(netdef)
-    parts = [_layer_table(graph, costs), _groups(graph), _blocks(netdef), _lists(graph), _total(graph)]
+    graph, costs = trace_groups(netdef, scope), layer_costs(netdef)
+    parts = [_layer_table(graph, costs), _groups(graph), _blocks(graph), _lists(graph), _total(graph)]
     return "\n\n".join(parts)
 
 
@@ -110,7 +96,7 @@ def _about(group: PruneGroup) -> str:
     return "; ".join(words)
 
 
-def _blocks(netdef: NetDef) -> str:
+def _blocks(graph: ChannelGraph) -> str:
     rows = [
         [
             block.shortcut,
@@ -118,7 +104,7 @@ def _blocks(netdef: NetDef) -> str:
             ", ".join(map(str, block.skips)) if block.body else None,
             _removable(block),
         ]
-        for block in find_blocks(netdef)
+        for block in find_blocks(graph.netdef, graph.scope)
     ]
     if not rows:
         return "Residual blocks: none."
@@ -155,12 +141,12 @@ def _total(graph: ChannelGraph) -> str:
 def make_parser() -> Parser:
     parser = Parser("Show the layers of a cfg, what they cost, and what may be cut.", EXAMPLE)
     parser.add_argument("cfg", type=Path, metavar="CFG", help="the cfg to explain")
-    add_options(parser, ExplainArgs)
+    add_options(parser, Scope)
     return parser
 
 
 def main() -> int:
     namespace = make_parser().parse_args()
     setup_logging(quiet=False)
-    print(visible_lines(explain(read_netdef(namespace.cfg), take(namespace, ExplainArgs))))
+    print(visible_lines(explain(read_netdef(namespace.cfg), take(namespace, Scope))))
     return 0

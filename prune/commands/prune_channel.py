@@ -8,6 +8,7 @@ from prune.cli import Parser, add_options, take
 from prune.cli.pruning import chosen_plan, close_pruning, open_pruning, pruning_parser
 from prune.cli.sweep import parse_sweep, run_sweep
 from prune.graph.channels import trace_groups
+from prune.graph.scope import Scope
 from prune.plan.channel import ChannelPolicy, plan_channels, shares, threshold_of
 from prune.settings import option
 from prune.surgery.apply import apply
@@ -17,14 +18,8 @@ EXAMPLE = "python prune_channel.py --cfg net.cfg --weights sparse.weights --data
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelArgs:
-    """What this command has beside its policy."""
+    """What this command has beside its policy and its scope."""
 
-    protect: tuple[str, ...] = option(
-        ("upsample",),
-        "leave alone what feeds an upsample; '' lifts it",
-        parse=lambda text: tuple(filter(None, text.split(","))),
-        metavar="KINDS",
-    )
     sweep: tuple[float, ...] | None = option(
         None, "with --data: measure each percent, write nothing", parse=parse_sweep, metavar="A:B:STEP"
     )
@@ -38,13 +33,13 @@ def make_parser() -> Parser:
 
 def main() -> int:
     namespace = make_parser().parse_args()
-    policy, args = take(namespace, ChannelPolicy), take(namespace, ChannelArgs)
+    policy, scope, args = take(namespace, ChannelPolicy), take(namespace, Scope), take(namespace, ChannelArgs)
     pair, command = open_pruning(namespace, writes=args.sweep is None and not namespace.dry_run)
-    graph = trace_groups(pair.netdef, policy.tie, args.protect)
+    graph = trace_groups(pair.netdef, scope)
     if args.sweep is not None:
         run_sweep(pair, graph, policy, args.sweep, command)
         return 0
-    plan = chosen_plan(namespace, pair, "channels", lambda: plan_channels(graph, pair.weights, policy))
+    plan = chosen_plan(namespace, pair, graph, "channels", lambda: plan_channels(graph, pair.weights, policy))
     asked = float(plan.policy.get("percent", 0.0))
     share, threshold = shares(graph, plan, asked), threshold_of(graph, pair.weights, asked)
     command.echo(

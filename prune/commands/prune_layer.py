@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from prune.cli import Parser, take
 from prune.cli.pruning import chosen_plan, close_pruning, open_pruning, pruning_parser
 from prune.graph.channels import trace_groups
+from prune.graph.scope import Scope
 from prune.plan.layer import LayerPolicy, RankedBlock, plan_layers, rank_blocks
-from prune.plan.types import block_at
+from prune.plan.types import blocks_at
 from prune.report.tables import format_table
 from prune.surgery.apply import apply
 
@@ -17,7 +18,10 @@ EXAMPLE = "python prune_layer.py --cfg runs/a/pruned.cfg --weights runs/a/pruned
 
 def make_parser() -> Parser:
     return pruning_parser(
-        "Remove the residual blocks whose last convolutions have the smallest mean |γ|.", EXAMPLE, LayerPolicy
+        "Remove the residual blocks whose last convolutions have the smallest mean |γ|.",
+        EXAMPLE,
+        LayerPolicy,
+        omit=("tie", "protect"),
     )
 
 
@@ -25,11 +29,11 @@ def main() -> int:
     namespace = make_parser().parse_args()
     policy = take(namespace, LayerPolicy)
     pair, command = open_pruning(namespace, writes=not namespace.dry_run)
-    graph = trace_groups(pair.netdef)
-    plan = chosen_plan(namespace, pair, "layers", lambda: plan_layers(graph, pair.weights, policy))
+    graph = trace_groups(pair.netdef, take(namespace, Scope))
+    plan = chosen_plan(namespace, pair, graph, "layers", lambda: plan_layers(graph, pair.weights, policy))
     command.echo(format_ranking(rank_blocks(graph, pair.weights), plan.removed))
     pruned = apply(pair.netdef, pair.weights, plan)
-    gone = {index for shortcut in plan.removed for index in block_at(pair.netdef, shortcut).layers}
+    gone = {index for block in blocks_at(pair.netdef, plan.removed) for index in block.layers}
     facts = {"removed_layers": sorted(gone)}
     if namespace.dry_run:
         command.finish(facts)

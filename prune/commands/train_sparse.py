@@ -8,6 +8,7 @@ from typing import Any
 from prune.cli import Parser, take, take_row
 from prune.cli.training import close_training, open_training, training_parser
 from prune.graph.channels import trace_groups
+from prune.graph.scope import Scope
 from prune.train.penalties import PENALTIES
 from prune.train.settings import SparsitySettings
 
@@ -17,12 +18,12 @@ EXAMPLE = (
 )
 SPARSE_DEFAULTS = {"out": Path("runs/sparse"), "optimizer": "sgd", "lr": 0.02}
 """SGD: its momentum carries γ ten times as far as the proximal step of other optimisers at the same rate."""
+GROUPS: dict[str, type[Any]] = {"sparsity": SparsitySettings, **PENALTIES, "what is sparsified": Scope}
 OUTPUTS = ["mid.pt", "gamma_history.npz"]
 
 
 def make_parser() -> Parser:
-    groups: dict[str, type[Any]] = {"sparsity": SparsitySettings, **PENALTIES}
-    parser = training_parser(str(__doc__), EXAMPLE, groups=groups, defaults=SPARSE_DEFAULTS)
+    parser = training_parser(str(__doc__), EXAMPLE, groups=GROUPS, defaults=SPARSE_DEFAULTS)
     parser.add_argument(
         "-sr",
         "--sparsity-regularization",
@@ -34,7 +35,7 @@ def make_parser() -> Parser:
 
 def main() -> int:
     namespace = make_parser().parse_args()
-    settings = take(namespace, SparsitySettings)
+    settings, scope = take(namespace, SparsitySettings), take(namespace, Scope)
     penalty = take_row(namespace, PENALTIES, settings.penalty)
     job, command = open_training(namespace, outputs=OUTPUTS)
 
@@ -42,8 +43,8 @@ def main() -> int:
     from prune.train.sparsity import sparsify
 
     session = Session(job)
-    layers = trace_groups(session.netdef, settings.tie, settings.protected).prune
-    hook = sparsify(session, layers, settings, penalty)
+    graph = trace_groups(session.netdef, scope)
+    hook = sparsify(session, graph, settings, penalty)
     session.fit([hook], measured="last")  # as it is pruned: the best may not be sparse
     close_training(command, session)
     return 0

@@ -7,7 +7,7 @@ kernel in (out, in), then with batch norm gamma, mean, var. For a weighted short
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -16,7 +16,7 @@ import numpy as np
 from prune.darknet.layers import Connected, Convolutional, Layer, Shortcut
 from prune.darknet.netdef import NetDef
 from prune.darknet.records import ConvParams, Floats, Header, Record, ShortcutParams
-from prune.darknet.shapes import input_shapes, kernel_shapes
+from prune.darknet.shapes import Kernel, Shape, input_shapes, kernel_shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,11 @@ class Slot:
 
 def slots(netdef: NetDef) -> list[Slot]:
     """The layers that own floats, in the order of the file. Raises CfgError where layers do not fit each other."""
-    kernels, read = kernel_shapes(netdef), input_shapes(netdef)
+    return shaped_slots(netdef, kernel_shapes(netdef), input_shapes(netdef))
+
+
+def shaped_slots(netdef: NetDef, kernels: Mapping[int, Kernel], read: Sequence[Shape]) -> list[Slot]:
+    """The same with other widths: `kernels` by layer index, and the shape that each layer reads."""
     found = list[Slot]()
     for layer in netdef.layers:
         match layer:

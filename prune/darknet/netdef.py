@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prune.darknet.cfg import Document, Section, format_document, parse_document, shown
@@ -13,6 +13,7 @@ from prune.darknet.sections import read_layer, read_net
 from prune.darknet.soundness import check_cfg_kind
 from prune.errors import CfgError, PlanError
 from prune.files.reading import read_bytes, read_text
+from prune.files.writing import atomic_write, encode_text
 
 logger = logging.getLogger(__name__)
 MOST_LAYERS = 10_000
@@ -31,6 +32,8 @@ class NetDef:
     net: NetOptions
     layers: tuple[Layer, ...]
     remarks: tuple[str, ...]
+    _sized: dict[tuple[int, int], object] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What `prune.darknet.shapes` computed, by input size: a memory of its own, no part of the network."""
 
     @property
     def heads(self) -> tuple[Head, ...]:
@@ -53,6 +56,11 @@ class NetDef:
         if not isinstance(layer, Convolutional):
             raise PlanError(f"{self.path}: layer {index} is not a convolution")
         return layer
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What tells this network from others, and what the digest of a plan is made of: the bytes of its cfg."""
+        return encode_text(format_netdef(self))
 
     def consumers(self) -> tuple[tuple[int, ...], ...]:
         """For each layer the indices of the layers that read it, ascending."""
@@ -85,6 +93,11 @@ def read_netdef(path: Path | str) -> NetDef:
     for remark in netdef.remarks:
         logger.warning(remark)
     return netdef
+
+
+def write_netdef(path: Path | str, netdef: NetDef) -> None:
+    """Writes a cfg file, whole or not at all. Raises OSError where it cannot be written."""
+    atomic_write(path, format_netdef(netdef))
 
 
 def format_netdef(netdef: NetDef) -> str:

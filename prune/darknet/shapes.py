@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
 
@@ -42,6 +43,14 @@ class Shape(NamedTuple):
     channels: int
     height: int
     width: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sized:
+    """What one size of the image makes of a network: each layer's output, and the kernels by layer index."""
+
+    out: tuple[Shape, ...]
+    kernels: dict[int, Kernel]
 
 
 class _Shapes(Domain[Shape]):
@@ -150,12 +159,22 @@ class _Shapes(Domain[Shape]):
         return shape
 
 
+def _sized(netdef: NetDef, width: int | None = None, height: int | None = None) -> _Sized:
+    """The shapes at one size, computed when they are first asked for: a NetDef never changes."""
+    size = width or netdef.net.width, height or netdef.net.height
+    found = netdef._sized.get(size)
+    if not isinstance(found, _Sized):
+        domain = _Shapes(netdef, *size)
+        netdef._sized[size] = found = _Sized(tuple(walk(netdef, domain)), domain.kernels)
+    return found
+
+
 def shapes(netdef: NetDef, width: int | None = None, height: int | None = None) -> list[Shape]:
     """The output shape of every layer, for the cfg's input size or for width × height pixels.
 
     Raises CfgError where layers do not fit each other, or where a network asks for more than the bounds above.
     """
-    return walk(netdef, _Shapes(netdef, width or netdef.net.width, height or netdef.net.height))
+    return list(_sized(netdef, width, height).out)
 
 
 def input_shapes(netdef: NetDef, width: int | None = None, height: int | None = None) -> list[Shape]:
@@ -165,20 +184,12 @@ def input_shapes(netdef: NetDef, width: int | None = None, height: int | None = 
     return [image if layer.inputs[0] == IMAGE else out[layer.inputs[0]] for layer in netdef.layers]
 
 
-def input_channels(netdef: NetDef) -> dict[int, int]:
-    """How many channels each convolution reads, by layer index."""
-    read = input_shapes(netdef)
-    return {layer.index: read[layer.index].channels for layer in netdef.convolutions}
-
-
 def kernel_shapes(netdef: NetDef) -> dict[int, Kernel]:
     """The kernel (out, in/groups, height, width) of each convolution and connected layer, by layer index.
 
     That of a connected layer covers its input, at the cfg's image size. Raises CfgError as `shapes` does.
     """
-    domain = _Shapes(netdef, netdef.net.width, netdef.net.height)
-    walk(netdef, domain)
-    return domain.kernels
+    return dict(_sized(netdef).kernels)
 
 
 def largest_stride(netdef: NetDef) -> int:

@@ -9,6 +9,7 @@ from itertools import combinations
 from prune.darknet.layers import IMAGE, Convolutional, Head, Route, Shortcut
 from prune.darknet.netdef import NetDef
 from prune.darknet.shapes import shapes
+from prune.graph.scope import Scope
 
 MOST_INPUTS = 6
 """Of a shortcut whose inputs are tried as bodies in every combination; of more only one at a time."""
@@ -49,19 +50,23 @@ class ResidualBlock:
         return self.body if self.stays or self.replaced else (*self.body, self.shortcut)
 
 
-def find_blocks(netdef: NetDef) -> tuple[ResidualBlock, ...]:
-    """What each shortcut adds, in cfg order: a residual block, removable or not, or why it is none."""
-    finder = _Finder(netdef)
+def find_blocks(netdef: NetDef, scope: Scope | None = None) -> tuple[ResidualBlock, ...]:
+    """What each shortcut adds, in cfg order: a residual block, removable or not, or why it is none.
+
+    A block with a layer that `scope` keeps must stay.
+    """
+    finder = _Finder(netdef, scope or Scope())
     return tuple(finder.block(layer) for layer in netdef.layers if isinstance(layer, Shortcut))
 
 
-def removable_blocks(netdef: NetDef) -> tuple[ResidualBlock, ...]:
-    """The residual blocks whose removal the cfg can express."""
-    return tuple(block for block in find_blocks(netdef) if block.reason is None)
+def removable_blocks(netdef: NetDef, scope: Scope | None = None) -> tuple[ResidualBlock, ...]:
+    """The residual blocks whose removal the cfg can express, without those that `scope` keeps."""
+    return tuple(block for block in find_blocks(netdef, scope) if block.reason is None)
 
 
 class _Finder:
-    def __init__(self, netdef: NetDef) -> None:
+    def __init__(self, netdef: NetDef, scope: Scope) -> None:
+        self.scope = scope
         self.netdef, self.readers, self.out = netdef, netdef.consumers(), shapes(netdef)
         self.sharing = [layer for layer in netdef.convolutions if layer.share is not None]
 
@@ -133,7 +138,7 @@ class _Finder:
         for other in self.sharing:
             if other.share in body and other.index not in body:
                 return f"layer {other.index} uses the floats of its layer {other.share} (share_index)"
-        return None
+        return self.scope.kept((*sorted(body), layer.index))
 
     def _why_none(self, layer: Shortcut) -> str:
         for end in dict.fromkeys(layer.inputs):

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from prune.darknet.layers import IMAGE
 from prune.darknet.netdef import NetDef
-from prune.errors import PlanError, UsageError
+from prune.errors import PlanError
 from prune.graph.freeze import frozen_reasons
 from prune.graph.parts import Constraints, combined
-from prune.graph.trace import Ids, Trace, linked_ids, tied_slots, trace_channels
+from prune.graph.scope import Scope
+from prune.graph.trace import ChannelSpaces, Ids, linked_ids, tied_slots, trace_channels
 
-TIES = ("union", "first", "freeze")
-PROTECTIONS = ("upsample",)
+EVERYTHING = Scope(protect=())
+"""All that the cfg language lets be cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,14 @@ class PruneGroup:
 
 @dataclass(frozen=True, slots=True)
 class ChannelGraph:
-    """The channels of a network. `slot_of` maps each id to the slot in its group, `group_of` to the group."""
+    """The channels of a network, and in `scope` what decided which groups are frozen.
+
+    `slot_of` maps each id to the slot in its group, `group_of` to the group.
+    """
 
     netdef: NetDef
-    trace: Trace
+    scope: Scope
+    trace: ChannelSpaces
     groups: tuple[PruneGroup, ...]
     group_of: Ids
     slot_of: Ids
@@ -97,16 +102,14 @@ class ChannelGraph:
         return sum(self.netdef.convolution(index).filters for index in layers)
 
 
-def trace_groups(netdef: NetDef, tie: str = "union", protect: tuple[str, ...] = PROTECTIONS) -> ChannelGraph:
-    """Follows the channels of a network and forms its prune groups.
+def trace_groups(netdef: NetDef, scope: Scope | None = None) -> ChannelGraph:
+    """Follows the channels of a network and forms its prune groups (default: those of `Scope()`).
 
-    `tie` is one of TIES, `protect` a subset of PROTECTIONS; raises UsageError otherwise,
-    CfgError where layers do not fit each other.
+    Raises UsageError where `scope` keeps a layer that the network does not have, CfgError where layers do not fit
+    each other.
     """
-    if tie not in TIES:
-        raise UsageError(f"--tie {tie}: choose one of {', '.join(TIES)}")
-    if unknown := set(protect) - set(PROTECTIONS):
-        raise UsageError(f"--protect {','.join(sorted(unknown))}: choose from {', '.join(PROTECTIONS)}, or ''")
+    scope = scope or Scope()
+    scope.check(netdef)
     trace = trace_channels(netdef)
     labels = tied_slots(trace)
     group_of = _component_of_ids(netdef, trace)
@@ -116,13 +119,13 @@ def trace_groups(netdef: NetDef, tie: str = "union", protect: tuple[str, ...] = 
         slots, slot_of[ids] = np.unique(labels[ids], return_inverse=True)
         widths.append(len(slots))
     constraints = _constraints(trace, group_of, slot_of)
-    reasons = frozen_reasons(netdef, trace, group_of, constraints, tie, protect)
-    members, shortcuts = _members(netdef, trace, group_of, slot_of), _shortcuts(netdef, trace, group_of)
+    reasons = frozen_reasons(netdef, trace, group_of, constraints, scope)
+    members, shortcuts = _members(netdef, trace, group_of, slot_of), _shortcuts(trace, group_of)
     groups = tuple(
         _group(number, width, members[number], constraints.get(number), shortcuts[number], reasons.get(number))
         for number, width in enumerate(widths)
     )
-    return ChannelGraph(netdef, trace, groups, group_of, slot_of)
+    return ChannelGraph(netdef, scope, trace, groups, group_of, slot_of)
 
 
 def _group(
@@ -138,7 +141,7 @@ def _group(
     return PruneGroup(number, width, members, parts, equal, tuple(sorted(shortcuts)), frozen)
 
 
-def _members(netdef: NetDef, trace: Trace, group_of: Ids, slot_of: Ids) -> dict[int, dict[int, Ids]]:
+def _members(netdef: NetDef, trace: ChannelSpaces, group_of: Ids, slot_of: Ids) -> dict[int, dict[int, Ids]]:
     """Group number → producer → the slots of its channels."""
     found: dict[int, dict[int, Ids]] = defaultdict(dict)
     for layer in netdef.convolutions:
@@ -146,7 +149,7 @@ def _members(netdef: NetDef, trace: Trace, group_of: Ids, slot_of: Ids) -> dict[
     return found
 
 
-def _constraints(trace: Trace, group_of: Ids, slot_of: Ids) -> dict[int, Constraints]:
+def _constraints(trace: ChannelSpaces, group_of: Ids, slot_of: Ids) -> dict[int, Constraints]:
     needs: dict[int, list[tuple[int, tuple[Ids, ...]]]] = defaultdict(list)
     for equal in trace.equal:
         parts = tuple(slot_of[part] for part in equal.parts)
@@ -154,15 +157,15 @@ def _constraints(trace: Trace, group_of: Ids, slot_of: Ids) -> dict[int, Constra
     return {number: combined(found) for number, found in needs.items()}
 
 
-def _shortcuts(netdef: NetDef, trace: Trace, group_of: Ids) -> dict[int, set[int]]:
+def _shortcuts(trace: ChannelSpaces, group_of: Ids) -> dict[int, set[int]]:
     found: dict[int, set[int]] = defaultdict(set)
     for tie in trace.ties:
-        if netdef.layers[tie.layer].kind == "shortcut":
+        if tie.kind == "add":
             found[int(group_of[tie.first[0]])].add(tie.layer)
     return found
 
 
-def _component_of_ids(netdef: NetDef, trace: Trace) -> Ids:
+def _component_of_ids(netdef: NetDef, trace: ChannelSpaces) -> Ids:
     """For every id the number of its group: producers joined by ties and constraints, in cfg order."""
     producers = [IMAGE, *(layer.index for layer in netdef.convolutions)]
     widths = [netdef.net.channels, *(layer.filters for layer in netdef.convolutions)]

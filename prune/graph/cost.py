@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
+from numpy.typing import NDArray
+
 from prune.darknet.layers import Convolutional, Layer, LocalAvgpool, Maxpool, Shortcut
-from prune.darknet.layout import slots
+from prune.darknet.layout import shaped_slots
 from prune.darknet.netdef import NetDef
 from prune.darknet.shapes import Kernel, Shape, input_shapes, kernel_shapes, shapes
+from prune.graph.channels import ChannelGraph
+from prune.graph.trace import Ids, is_depthwise
 
 _HEADER_BYTES = 20
 _FLOAT_BYTES = 4
@@ -36,12 +42,25 @@ class Cost:
 
 def layer_costs(netdef: NetDef, width: int | None = None, height: int | None = None) -> list[LayerCost]:
     """The cost of each layer at width × height pixels (default: the cfg's)."""
-    out, read = shapes(netdef, width, height), input_shapes(netdef, width, height)
-    kernels, parameters = kernel_shapes(netdef), {slot.layer.index: slot.floats for slot in slots(netdef)}
-    return [
-        LayerCost(shape, parameters.get(layer.index, 0), _flops(layer, kernels.get(layer.index), x, shape))
-        for layer, x, shape in zip(netdef.layers, read, out, strict=True)
-    ]
+    return _costs(netdef, shapes(netdef, width, height), input_shapes(netdef, width, height), kernel_shapes(netdef))
+
+
+def kept_costs(
+    graph: ChannelGraph, kept: NDArray[np.bool_], width: int | None = None, height: int | None = None
+) -> list[LayerCost]:
+    """The cost of each layer once the other channels are cut: that of the pruned cfg, which need not be written.
+
+    kept (ids,) bool as of `ChannelGraph.kept_ids`; width × height pixels (default: the cfg's).
+    """
+    netdef, trace = graph.netdef, graph.trace
+    out = _thinned(shapes(netdef, width, height), trace.outputs, kept)
+    read = _thinned(input_shapes(netdef, width, height), trace.reads, kept)
+    kernels = dict[int, Kernel]()
+    for index, (_, _, *size) in kernel_shapes(netdef).items():
+        layer, x = netdef.convolution(index), read[index].channels
+        groups = x if is_depthwise(layer, len(trace.reads[index])) else layer.groups
+        kernels[index] = (out[index].channels, x // groups, size[0], size[1])
+    return _costs(netdef, out, read, kernels)
 
 
 def network_cost(netdef: NetDef, width: int | None = None, height: int | None = None) -> Cost:
@@ -57,10 +76,20 @@ def network_cost(netdef: NetDef, width: int | None = None, height: int | None = 
     )
 
 
-def macs(netdef: NetDef, width: int | None = None, height: int | None = None) -> int:
-    """Multiply-accumulates of the convolutions for one image: half of what flop counters call FLOPs."""
-    costs = layer_costs(netdef, width, height)
-    return round(sum(costs[layer.index].flops for layer in netdef.convolutions) / 2)
+def _thinned(full: Sequence[Shape], ids: Sequence[Ids], kept: NDArray[np.bool_]) -> list[Shape]:
+    """Shapes with only the kept of their channels."""
+    return [shape._replace(channels=int(kept[own].sum())) for shape, own in zip(full, ids, strict=True)]
+
+
+def _costs(
+    netdef: NetDef, out: Sequence[Shape], read: Sequence[Shape], kernels: Mapping[int, Kernel]
+) -> list[LayerCost]:
+    """Of each layer, from the shapes of what it writes and reads, and the kernels by layer index."""
+    parameters = {slot.layer.index: slot.floats for slot in shaped_slots(netdef, kernels, read)}
+    return [
+        LayerCost(shape, parameters.get(layer.index, 0), _flops(layer, kernels.get(layer.index), x, shape))
+        for layer, x, shape in zip(netdef.layers, read, out, strict=True)
+    ]
 
 
 def _flops(layer: Layer, kernel: Kernel | None, x: Shape, out: Shape) -> float:

@@ -9,16 +9,16 @@ import numpy as np
 from prune.darknet.layers import IMAGE, Head, Layer
 from prune.darknet.netdef import NetDef
 from prune.graph.parts import Constraints
-from prune.graph.trace import Ids, Trace
+from prune.graph.scope import Scope
+from prune.graph.trace import ChannelSpaces, Ids
 
 
 def frozen_reasons(
     netdef: NetDef,
-    trace: Trace,
+    trace: ChannelSpaces,
     group_of: Ids,
     constraints: Mapping[int, Constraints],
-    tie: str,
-    protect: tuple[str, ...],
+    scope: Scope,
 ) -> dict[int, str]:
     """Group number → the first reason that holds for it; groups that may be cut are absent."""
     reasons: dict[int, str] = {}
@@ -26,8 +26,9 @@ def frozen_reasons(
         _fixed(netdef, trace, group_of),
         _without_gamma(netdef, trace, group_of),
         ((group, found.conflict) for group, found in constraints.items() if found.conflict),
-        _tied(netdef, trace, group_of) if tie == "freeze" else iter(()),
-        _protected(trace, group_of) if "upsample" in protect else iter(()),
+        _kept(trace, group_of, scope),
+        _tied(trace, group_of) if scope.tie == "freeze" else iter(()),
+        _protected(trace, group_of) if "upsample" in scope.protect else iter(()),
     )
     for source in sources:
         for group, reason in source:
@@ -35,7 +36,7 @@ def frozen_reasons(
     return reasons
 
 
-def _fixed(netdef: NetDef, trace: Trace, group_of: Ids) -> Iterator[tuple[int, str]]:
+def _fixed(netdef: NetDef, trace: ChannelSpaces, group_of: Ids) -> Iterator[tuple[int, str]]:
     yield int(group_of[trace.starts[IMAGE]]), "is the network's image, or tied to it"
     for head, ids in trace.heads:
         for group in np.unique(group_of[ids]):
@@ -49,13 +50,11 @@ def _fixed(netdef: NetDef, trace: Trace, group_of: Ids) -> Iterator[tuple[int, s
     yield from _shared(netdef, trace, group_of)
 
 
-def _shared(netdef: NetDef, trace: Trace, group_of: Ids) -> Iterator[tuple[int, str]]:
+def _shared(netdef: NetDef, trace: ChannelSpaces, group_of: Ids) -> Iterator[tuple[int, str]]:
     """What layers with common floats read and write: a cut or an absorbed constant of one would be the other's."""
     for layer in netdef.convolutions:
         for index in () if layer.share is None else (layer.share, layer.index):
-            source = netdef.convolution(index).inputs[0]
-            read = trace.outputs[source] if source != IMAGE else np.zeros(1, np.int64)
-            for group in np.unique(group_of[np.concatenate([read, trace.outputs[index]])]):
+            for group in np.unique(group_of[np.concatenate([trace.reads[index], trace.outputs[index]])]):
                 yield int(group), f"layers {layer.share} and {layer.index} use the same floats (share_index)"
 
 
@@ -65,20 +64,26 @@ def unread_layers(netdef: NetDef) -> list[Layer]:
     return [layer for layer in netdef.layers if not consumers[layer.index] and not isinstance(layer, Head)]
 
 
-def _without_gamma(netdef: NetDef, trace: Trace, group_of: Ids) -> Iterator[tuple[int, str]]:
+def _without_gamma(netdef: NetDef, trace: ChannelSpaces, group_of: Ids) -> Iterator[tuple[int, str]]:
     with_gamma = {int(group_of[trace.starts[c.index]]) for c in netdef.convolutions if c.batch_normalize}
     for layer in netdef.convolutions:
         if (group := int(group_of[trace.starts[layer.index]])) not in with_gamma:
             yield group, "no member has a γ (no batch norm)"
 
 
-def _tied(netdef: NetDef, trace: Trace, group_of: Ids) -> Iterator[tuple[int, str]]:
+def _kept(trace: ChannelSpaces, group_of: Ids, scope: Scope) -> Iterator[tuple[int, str]]:
+    for layer in scope.keep:
+        for group in np.unique(group_of[trace.outputs[layer]]):
+            yield int(group), scope.kept((layer,)) or ""
+
+
+def _tied(trace: ChannelSpaces, group_of: Ids) -> Iterator[tuple[int, str]]:
     for tie in trace.ties:
-        if netdef.layers[tie.layer].kind == "shortcut":
+        if tie.kind == "add":
             yield int(group_of[tie.first[0]]), f"tied by the shortcut at layer {tie.layer} (--tie freeze)"
 
 
-def _protected(trace: Trace, group_of: Ids) -> Iterator[tuple[int, str]]:
+def _protected(trace: ChannelSpaces, group_of: Ids) -> Iterator[tuple[int, str]]:
     for upsample, ids in trace.upsamples:
         for group in np.unique(group_of[ids]):
             yield int(group), f"protected: feeds the upsample at layer {upsample} (--protect '' lifts it)"

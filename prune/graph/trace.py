@@ -7,8 +7,9 @@ counts is written down as it is met.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +35,19 @@ from prune.darknet.walk import Domain, Passing, walk
 Ids = NDArray[np.int64]
 
 
+TieKind = Literal["add", "chain", "fold"]
+
+
 @dataclass(frozen=True, slots=True)
 class Tie:
-    """Two id arrays of equal length that must be cut alike, because of `layer`."""
+    """Two id arrays of equal length that must be cut alike, because of `layer`.
+
+    kind: "add" (a shortcut's sum), "chain" (one is computed from the other alone, or multiplies it: depthwise
+    convolutions and gates), "fold" (one output channel is made of both).
+    """
 
     layer: int
+    kind: TieKind
     first: Ids
     second: Ids
 
@@ -59,18 +68,23 @@ class Stuck:
     reason: str
 
 
-@dataclass(slots=True)
-class Trace:
-    """What a walk over the channels found. `outputs` holds each layer's ids in channel order."""
+@dataclass(frozen=True, slots=True)
+class ChannelSpaces:
+    """The channels of a network: which ids each layer writes and reads, and what ties them or holds them back.
 
-    starts: dict[int, int]
+    `starts` maps each producing convolution (IMAGE: the image) to its first id, of `total`. `outputs` holds each
+    layer's ids in channel order, `reads` those of each layer's first input.
+    """
+
+    starts: Mapping[int, int]
     total: int
-    outputs: list[Ids] = field(default_factory=list)
-    ties: list[Tie] = field(default_factory=list)
-    equal: list[EqualParts] = field(default_factory=list)
-    heads: list[tuple[int, Ids]] = field(default_factory=list)
-    upsamples: list[tuple[int, Ids]] = field(default_factory=list)
-    stuck: list[Stuck] = field(default_factory=list)
+    outputs: tuple[Ids, ...]
+    reads: tuple[Ids, ...]
+    ties: tuple[Tie, ...]
+    equal: tuple[EqualParts, ...]
+    heads: tuple[tuple[int, Ids], ...]
+    upsamples: tuple[tuple[int, Ids], ...]
+    stuck: tuple[Stuck, ...]
 
     def born(self, producer: int, width: int) -> Ids:
         """The ids of a producer's channels."""
@@ -78,19 +92,28 @@ class Trace:
 
 
 class _Tracing(Domain[Ids]):
-    def __init__(self, netdef: NetDef, trace: Trace) -> None:
-        self.netdef, self.trace = netdef, trace
+    def __init__(self, netdef: NetDef) -> None:
+        self.starts, self.total = {IMAGE: 0}, netdef.net.channels
+        for layer in netdef.convolutions:
+            self.starts[layer.index] = self.total
+            self.total += layer.filters
+        self.whole_image = np.arange(netdef.net.channels)
+        self.ties: list[Tie] = []
+        self.equal: list[EqualParts] = []
+        self.heads: list[tuple[int, Ids]] = []
+        self.upsamples: list[tuple[int, Ids]] = []
+        self.stuck: list[Stuck] = []
 
     def image(self) -> Ids:
-        return self.trace.born(IMAGE, self.netdef.net.channels)
+        return self.whole_image
 
     def convolution(self, layer: Convolutional, x: Ids) -> Ids:
-        own = self.trace.born(layer.index, layer.filters)
+        own = np.arange(self.starts[layer.index], self.starts[layer.index] + layer.filters)
         if layer.activation in MIXING:
             self._stick(own, f"layer {layer.index} divides by a sum over its channels ({layer.activation})")
         if is_depthwise(layer, len(x)):
             repeated = np.repeat(x, layer.filters // len(x))
-            self.trace.ties.append(Tie(layer.index, repeated, own))
+            self.ties.append(Tie(layer.index, "chain", repeated, own))
         elif layer.groups > 1:
             self._equal_parts(layer.index, x, layer.groups)
             self._equal_parts(layer.index, own, layer.groups)
@@ -100,7 +123,7 @@ class _Tracing(Domain[Ids]):
         first = inputs[0]
         for other in inputs[1:]:
             common = min(len(first), len(other))
-            self.trace.ties.append(Tie(layer.index, first[:common], other[:common]))
+            self.ties.append(Tie(layer.index, "add", first[:common], other[:common]))
         return first
 
     def route(self, layer: Route, inputs: Sequence[Ids]) -> Ids:
@@ -113,7 +136,7 @@ class _Tracing(Domain[Ids]):
         if layer.scale_wh:
             self._stick(before, f"is the gate of all channels at layer {layer.index}")
         else:
-            self.trace.ties.append(Tie(layer.index, before, source))
+            self.ties.append(Tie(layer.index, "chain", before, source))
         return source
 
     def reorg(self, layer: Reorg, x: Ids) -> Ids:
@@ -127,7 +150,7 @@ class _Tracing(Domain[Ids]):
     def passing(self, layer: Passing, x: Ids) -> Ids:
         match layer:
             case Upsample():
-                self.trace.upsamples.append((layer.index, x))
+                self.upsamples.append((layer.index, x))
             case Maxpool() if layer.depth:
                 return self._folded(layer, x, layer.depth)
             case Softmax():
@@ -135,34 +158,41 @@ class _Tracing(Domain[Ids]):
         return x
 
     def head(self, layer: Head, x: Ids) -> Ids:
-        self.trace.heads.append((layer.index, x))
+        self.heads.append((layer.index, x))
         return x
 
     def _stick(self, ids: Ids, reason: str) -> None:
-        self.trace.stuck.append(Stuck(ids, reason))
+        self.stuck.append(Stuck(ids, reason))
 
     def _folded(self, layer: Layer, ids: Ids, width: int) -> Ids:
         """Ties each id to the one `width` before it; what is left are the first `width`."""
         if len(ids) > width:
-            self.trace.ties.append(Tie(layer.index, ids[:-width], ids[width:]))
+            self.ties.append(Tie(layer.index, "fold", ids[:-width], ids[width:]))
         return ids[:width]
 
     def _equal_parts(self, layer: int, ids: Ids, count: int) -> list[Ids]:
         parts = list(np.split(ids, count))
-        self.trace.equal.append(EqualParts(layer, tuple(parts)))
+        self.equal.append(EqualParts(layer, tuple(parts)))
         return parts
 
 
-def trace_channels(netdef: NetDef) -> Trace:
+def trace_channels(netdef: NetDef) -> ChannelSpaces:
     """Walks the network once. Raises CfgError where layers do not fit each other."""
     shapes(netdef)  # refuses a network that asks for too much, before anything is allocated for its channels
-    starts, total = {IMAGE: 0}, netdef.net.channels
-    for layer in netdef.convolutions:
-        starts[layer.index] = total
-        total += layer.filters
-    trace = Trace(starts, total)
-    trace.outputs = walk(netdef, _Tracing(netdef, trace))
-    return trace
+    tracing = _Tracing(netdef)
+    outputs = tuple(walk(netdef, tracing))
+    sources = (layer.inputs[0] for layer in netdef.layers)
+    return ChannelSpaces(
+        tracing.starts,
+        tracing.total,
+        outputs,
+        tuple(tracing.whole_image if source == IMAGE else outputs[source] for source in sources),
+        tuple(tracing.ties),
+        tuple(tracing.equal),
+        tuple(tracing.heads),
+        tuple(tracing.upsamples),
+        tuple(tracing.stuck),
+    )
 
 
 def is_depthwise(layer: Convolutional, in_channels: int) -> bool:
@@ -170,7 +200,7 @@ def is_depthwise(layer: Convolutional, in_channels: int) -> bool:
     return layer.groups > 1 and layer.groups == in_channels
 
 
-def tied_slots(trace: Trace) -> Ids:
+def tied_slots(trace: ChannelSpaces) -> Ids:
     """For every id the smallest id it must be cut with: connected components of the ties."""
     labels = np.arange(trace.total)
     if not trace.ties:
@@ -187,7 +217,7 @@ def tied_slots(trace: Trace) -> Ids:
             return labels
 
 
-def linked_ids(trace: Trace) -> Iterator[Ids]:
+def linked_ids(trace: ChannelSpaces) -> Iterator[Ids]:
     """Arrays of ids whose producers belong to one group: tied ones, and those that share a constraint."""
     for tie in trace.ties:
         yield np.concatenate([tie.first, tie.second])

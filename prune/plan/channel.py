@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 from prune.darknet.records import Weights
 from prune.errors import PlanError, UsageError
-from prune.graph.channels import TIES, ChannelGraph, PruneGroup
+from prune.graph.channels import ChannelGraph, PruneGroup
 from prune.graph.trace import Ids
+from prune.plan.budget import CHANNELS, Budget, normalised_ids
+from prune.plan.criteria import Importance
 from prune.plan.score import Scores, gammas, prunable_ids, slot_scores
 from prune.plan.types import ChannelMask, PrunePlan, digest
 
 RULES = ("threshold", "share")
 Rule = Literal["threshold", "share"]
-Tie = Literal["union", "first", "freeze"]
 Keep = NDArray[np.bool_]
 
 
@@ -28,8 +29,8 @@ class ChannelPolicy:
     """How channels are chosen.
 
     percent: the asked share, in [0, 1): of the prunable γ for rule `threshold` (the field's: masks per
-    layer at one global threshold, then merged), of all CBL channels for rule `share` (the threshold is
-    raised until the share is really gone). layer_keep: the share of each layer that stays at least.
+    layer at one global threshold, then merged), of the budget, by default all CBL channels, for rule `share`
+    (the threshold is raised until the share is really gone). layer_keep: the share of each layer that stays at least.
     """
 
     percent: float = field(
@@ -50,13 +51,6 @@ class ChannelPolicy:
     layer_keep: float = field(
         default=0.01, metadata={"help": "the share of each layer that stays at least", "metavar": "X"}
     )
-    tie: Tie = field(
-        default="union",
-        metadata={
-            "help": "layers tied by shortcuts: union: a channel stays while any member needs it; first: the first "
-            "layer decides; freeze: they are left alone"
-        },
-    )
 
     def __post_init__(self) -> None:
         if not 0 <= self.percent < 1:
@@ -65,8 +59,6 @@ class ChannelPolicy:
             raise UsageError(f"--layer-keep {self.layer_keep:g}: must be in [0, 1]")
         if self.rule not in RULES:
             raise UsageError(f"--rule {self.rule}: choose one of {', '.join(RULES)}")
-        if self.tie not in TIES:
-            raise UsageError(f"--tie {self.tie}: choose one of {', '.join(TIES)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +70,43 @@ class Shares:
     of_all: float
 
 
-def plan_channels(graph: ChannelGraph, weights: Weights, policy: ChannelPolicy) -> PrunePlan:
-    """A plan that cuts channels by `policy`. The same input gives the same plan; a higher percent cuts more.
+def plan_channels(
+    graph: ChannelGraph,
+    weights: Weights,
+    policy: ChannelPolicy,
+    importance: Importance = gammas,
+    budget: Budget = CHANNELS,
+) -> PrunePlan:
+    """A plan that cuts the least important channels by `policy`; rule `share` cuts down to a share of `budget`.
 
-    Raises PlanError where nothing may be cut.
+    The same input gives the same plan; a higher percent cuts more. Raises PlanError where nothing may be cut.
     """
-    values = gammas(graph, weights)
-    ranks = _ranks(values, prunable_ids(graph))
-    if not np.isfinite(ranks).any():
-        raise PlanError(f"{graph.netdef.path}: no channel may be cut; python -m prune.explain says why")
-    scores = slot_scores(graph, ranks, policy.tie)
-    chosen = _by_threshold if policy.rule == "threshold" else _by_share
-    keep = chosen(graph, scores, ranks, policy)
-    masks = tuple(ChannelMask(group.id, keep[group.id]) for group in graph.prunable())
-    plan = PrunePlan(digest(graph.netdef, weights), masks, (), {"kind": "channels", **asdict(policy)})
+    masks = choose_channels(graph, importance(graph, weights), policy, budget)
+    facts = {"kind": "channels", **asdict(policy), "tie": graph.scope.tie}
+    plan = PrunePlan(digest(graph.netdef, weights), masks, (), facts, scope=graph.scope)
     plan.validate(graph)
     return plan
+
+
+def choose_channels(
+    graph: ChannelGraph, values: Scores, policy: ChannelPolicy, budget: Budget = CHANNELS
+) -> tuple[ChannelMask, ...]:
+    """A mask for every group that may be cut, from the importance of each channel: values (ids,).
+
+    Raises PlanError where nothing may be cut, or where a channel that may be cut has no finite value.
+    """
+    ids = prunable_ids(graph)
+    if not len(ids):
+        raise PlanError(f"{graph.netdef.path}: no channel may be cut; python -m prune.explain says why")
+    if values.shape != (graph.trace.total,) or not np.isfinite(values[ids]).all():
+        raise PlanError(f"{graph.netdef.path}: each channel that can be cut needs a finite importance")
+    ranks = _ranks(values, ids)
+    scores = slot_scores(graph, ranks)
+    threshold = int(policy.percent * len(ids))
+    if policy.rule == "share":
+        threshold = _threshold_of_share(graph, scores, len(ids), policy, budget)
+    keep = _keep_at(graph, scores, threshold, policy)
+    return tuple(ChannelMask(group, mask) for group, mask in keep.items())
 
 
 def threshold_of(graph: ChannelGraph, weights: Weights, percent: float) -> float:
@@ -105,9 +118,7 @@ def threshold_of(graph: ChannelGraph, weights: Weights, percent: float) -> float
 def shares(graph: ChannelGraph, plan: PrunePlan, asked: float) -> Shares:
     """The asked and the real share of a plan."""
     cut = ~graph.kept_ids(plan.keep())
-    with_gamma = np.zeros(graph.trace.total, bool)
-    for index in graph.cbl:
-        with_gamma[graph.trace.born(index, graph.netdef.convolution(index).filters)] = True
+    with_gamma = normalised_ids(graph)
     count = int((cut & with_gamma).sum())
     return Shares(asked, count / max(1, len(prunable_ids(graph))), count / max(1, int(with_gamma.sum())))
 
@@ -122,45 +133,31 @@ def _ranks(values: Scores, ids: Ids) -> Scores:
     return ranks
 
 
-def _by_threshold(
-    graph: ChannelGraph, scores: Mapping[int, Scores], ranks: Scores, policy: ChannelPolicy
+def _keep_at(
+    graph: ChannelGraph, scores: Mapping[int, Scores], threshold: int, policy: ChannelPolicy
 ) -> dict[int, Keep]:
-    threshold = int(policy.percent * np.isfinite(ranks).sum())
     return {group.id: _repaired(group, scores[group.id], threshold, policy) for group in graph.prunable()}
 
 
-def _by_share(
-    graph: ChannelGraph, scores: Mapping[int, Scores], ranks: Scores, policy: ChannelPolicy
-) -> dict[int, Keep]:
-    """The lowest rank threshold under which the asked share of all CBL channels is gone."""
-    wanted = math.floor(policy.percent * graph.channels(graph.cbl))
-    members = {group.id: _members_per_slot(graph, group) for group in graph.prunable()}
+def _threshold_of_share(
+    graph: ChannelGraph, scores: Mapping[int, Scores], most: int, policy: ChannelPolicy, budget: Budget
+) -> int:
+    """The lowest rank threshold, at most `most`, under which the asked share of the budget is gone."""
+    whole = budget.cost(graph, np.ones(graph.trace.total, bool))
 
-    def keep_at(threshold: int) -> dict[int, Keep]:
-        return {group.id: _repaired(group, scores[group.id], threshold, policy) for group in graph.prunable()}
+    def gone_at(threshold: int) -> float:
+        return whole - budget.cost(graph, graph.kept_ids(_keep_at(graph, scores, threshold, policy)))
 
-    def gone_at(threshold: int) -> int:
-        return sum(int(members[group][~keep].sum()) for group, keep in keep_at(threshold).items())
-
-    return keep_at(_first_reaching(gone_at, wanted, int(np.isfinite(ranks).sum())))
+    return _first_reaching(gone_at, math.floor(policy.percent * whole), most)
 
 
-def _first_reaching(count: Callable[[int], int], wanted: int, high: int) -> int:
+def _first_reaching(count: Callable[[int], float], wanted: int, high: int) -> int:
     """The smallest argument in [0, high] at which the growing `count` reaches `wanted`, else high."""
     low = 0
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if count(middle) >= wanted else (middle + 1, high)
     return low
-
-
-def _members_per_slot(graph: ChannelGraph, group: PruneGroup) -> Ids:
-    """How many CBL channels go with each slot."""
-    counts = np.zeros(group.width, np.int64)
-    for producer, slots in group.members.items():
-        if graph.netdef.convolution(producer).batch_normalize:
-            np.add.at(counts, slots, 1)
-    return counts
 
 
 def _repaired(group: PruneGroup, scores: Scores, threshold: int, policy: ChannelPolicy) -> Keep:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from prune.darknet.cfg import shown
+
+Word = TypeVar("Word", bound=str)
 
 
 def load_strict(text: str) -> Any:
@@ -52,6 +54,14 @@ def word(value: Any, name: str) -> str:
     if not isinstance(value, str) or not value.isprintable():
         raise ValueError(f"'{name}' must be a text of one line, not {_shown(value)}")
     return value
+
+
+def one_of(value: Any, name: str, words: Sequence[Word]) -> Word:
+    """One of some words. Raises ValueError for anything else."""
+    for known in words:
+        if value == known:
+            return known
+    raise ValueError(f"'{name}' must be one of {', '.join(words)}, not {_shown(value)}")
 
 
 def whole(value: Any, name: str, high: int, low: int = 0) -> int:

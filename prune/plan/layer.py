@@ -35,7 +35,7 @@ class RankedBlock:
 def rank_blocks(graph: ChannelGraph, weights: Weights) -> list[RankedBlock]:
     """The removable blocks with a γ in their bodies' outputs, the least important first."""
     scores = block_scores(graph, weights)
-    blocks = removable_blocks(graph.netdef)
+    blocks = removable_blocks(graph.netdef, graph.scope)
     ranked = [RankedBlock(block, math.fsum(scores[end] for end in block.ends) / len(block.ends)) for block in blocks]
     usable = [entry for entry in ranked if not math.isnan(entry.score)]
     return sorted(usable, key=lambda entry: (entry.score, entry.block.shortcut))
@@ -45,8 +45,10 @@ def plan_layers(graph: ChannelGraph, weights: Weights, policy: LayerPolicy) -> P
     """A plan that removes the `policy.shortcuts` least important blocks. Raises UsageError where there are fewer."""
     ranked = rank_blocks(graph, weights)
     if policy.shortcuts > len(ranked):
+        kept = " with these --keep-layers" if graph.scope.keep else ""
         raise UsageError(
-            f"--shortcuts {policy.shortcuts}: {graph.netdef.path} has {len(ranked)} removable residual blocks"
+            f"--shortcuts {policy.shortcuts}: {graph.netdef.path} has {len(ranked)} removable residual blocks{kept}"
         )
     removed = tuple(sorted(entry.block.shortcut for entry in ranked[: policy.shortcuts]))
-    return PrunePlan(digest(graph.netdef, weights), (), removed, {"kind": "layers", "shortcuts": policy.shortcuts})
+    facts = {"kind": "layers", "shortcuts": policy.shortcuts}
+    return PrunePlan(digest(graph.netdef, weights), (), removed, facts, scope=graph.scope)

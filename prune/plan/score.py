@@ -41,8 +41,7 @@ class ScoreWalk(Domain[Scores]):
         own = self.values[self.graph.trace.born(layer.index, layer.filters)]
         if is_depthwise(layer, len(x)):
             return np.fmin(np.repeat(x, layer.filters // len(x)), own)
-        ids = self._input_ids(layer)
-        np.fmax.at(self.read, ids, np.where(np.isnan(x), np.inf, x))
+        np.fmax.at(self.read, self.graph.trace.reads[layer.index], np.where(np.isnan(x), np.inf, x))
         return own
 
     def shortcut(self, layer: Shortcut, inputs: Sequence[Scores]) -> Scores:
@@ -70,12 +69,6 @@ class ScoreWalk(Domain[Scores]):
     def passing(self, layer: Passing, x: Scores) -> Scores:
         return _largest(x, layer.depth) if isinstance(layer, Maxpool) and layer.depth else x
 
-    def _input_ids(self, layer: Convolutional) -> Ids:
-        source = layer.inputs[0]
-        if source >= 0:
-            return self.graph.trace.outputs[source]
-        return np.arange(self.graph.netdef.net.channels)
-
 
 def _largest(x: Scores, width: int) -> Scores:
     """The largest of the scores g, g + width, … for each g < width."""
@@ -102,9 +95,9 @@ def prunable_ids(graph: ChannelGraph) -> Ids:
     return ids[np.lexsort((ids, graph.slot_of[ids], graph.group_of[ids]))]
 
 
-def slot_scores(graph: ChannelGraph, values: Scores, tie: str) -> Mapping[int, Scores]:
-    """Group id → score per slot (width,), for the groups that may be cut."""
-    domain = ScoreWalk(graph, values, tie)
+def slot_scores(graph: ChannelGraph, values: Scores) -> Mapping[int, Scores]:
+    """Group id → score per slot (width,), for the groups that may be cut; tied layers as the graph's scope says."""
+    domain = ScoreWalk(graph, values, graph.scope.tie)
     walk(graph.netdef, domain)
     return {group.id: _of_group(graph, values, domain.read, group) for group in graph.prunable()}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prune.darknet.cfg import shown
-from prune.darknet.netdef import MOST_LAYERS, NetDef, format_netdef
+from prune.darknet.netdef import MOST_LAYERS, NetDef
 from prune.darknet.records import Weights
 from prune.darknet.shapes import MOST_CHANNELS
 from prune.errors import PlanError
 from prune.files.reading import read_text
-from prune.files.writing import encode_text
+from prune.files.writing import atomic_write
 from prune.graph.blocks import ResidualBlock, find_blocks
 from prune.graph.channels import ChannelGraph
+from prune.graph.scope import PROTECTIONS, TIES, Scope
 from prune.plan import fields
 
 FORMAT = 2
@@ -50,7 +51,7 @@ class PrunePlan:
     """What to cut from the network whose `source_digest` this is. An empty plan is the identity.
 
     `removed` holds the shortcuts of the residual blocks that go. `policy` says how the plan came about;
-    `notes` name what could not be kept exact.
+    `notes` name what could not be kept exact; `scope`: what could be cut, where the plan says so.
     """
 
     source_digest: str
@@ -58,6 +59,7 @@ class PrunePlan:
     removed: tuple[int, ...] = ()
     policy: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    scope: Scope | None = None
 
     def keep(self) -> dict[int, NDArray[np.bool_]]:
         """Group id → mask over its slots."""
@@ -69,7 +71,7 @@ class PrunePlan:
             raise PlanError("the plan names a group or a block twice")
         for mask in self.masks:
             _validate_mask(mask, graph)
-        blocks_at(graph.netdef, self.removed)
+        blocks_at(graph.netdef, self.removed, graph.scope)
 
     def check_source(self, netdef: NetDef, weights: Weights) -> None:
         """Raises PlanError where the plan was made for another pair."""
@@ -79,14 +81,14 @@ class PrunePlan:
     def describe(self, graph: ChannelGraph) -> str:
         """One line per group that loses channels, one per block that goes."""
         lines = [_describe_mask(mask, graph) for mask in self.masks if not mask.keep.all()]
-        for block in blocks_at(graph.netdef, self.removed):
+        for block in blocks_at(graph.netdef, self.removed, graph.scope):
             lines.append(f"block {block.body[0]}-{block.layers[-1]}: {len(block.layers)} layers go")
         return "\n".join([*lines, *self.notes]) or "nothing is cut"
 
 
-def blocks_at(netdef: NetDef, shortcuts: Sequence[int]) -> tuple[ResidualBlock, ...]:
+def blocks_at(netdef: NetDef, shortcuts: Sequence[int], scope: Scope | None = None) -> tuple[ResidualBlock, ...]:
     """The removable blocks of some shortcut layers. Raises PlanError where there is none, with the reason."""
-    found = {block.shortcut: block for block in find_blocks(netdef)} if shortcuts else {}
+    found = {block.shortcut: block for block in find_blocks(netdef, scope)} if shortcuts else {}
     for shortcut in shortcuts:
         block = found.get(shortcut)
         if block is None or not block.body:
@@ -97,17 +99,12 @@ def blocks_at(netdef: NetDef, shortcuts: Sequence[int]) -> tuple[ResidualBlock, 
     return tuple(found[shortcut] for shortcut in shortcuts)
 
 
-def block_at(netdef: NetDef, shortcut: int) -> ResidualBlock:
-    """The removable block of one shortcut layer. Raises PlanError where there is none, with the reason."""
-    return blocks_at(netdef, (shortcut,))[0]
-
-
 def digest(netdef: NetDef, weights: Weights) -> str:
-    """A fingerprint of a pair: hex SHA-256 over the cfg's bytes and sums of the weights' bytes.
+    """A fingerprint of a pair: hex SHA-256 over the network's and sums of the weights' bytes.
 
     It tells pairs apart, against forgery it is no help: hashing every byte would take longer than planning.
     """
-    total = hashlib.sha256(encode_text(format_netdef(netdef)))
+    total = hashlib.sha256(netdef.fingerprint)
     for index in sorted(weights.records):
         for array in weights.records[index].arrays():
             total.update(_sums(array))
@@ -137,6 +134,7 @@ def format_plan(plan: PrunePlan, graph: ChannelGraph) -> str:
         "format": FORMAT,
         "source_digest": plan.source_digest,
         "policy": dict(plan.policy),
+        **({} if plan.scope is None else {"scope": asdict(plan.scope)}),
         "removed_blocks": list(plan.removed),
         "masks": masks,
         "notes": list(plan.notes),
@@ -160,11 +158,17 @@ def parse_plan(text: str, path: Path | str = "<plan>") -> PrunePlan:
             fields.wholes(fields.member(document, "removed_blocks"), "removed_blocks", MOST_LAYERS),
             _parse_policy(fields.member(document, "policy")),
             notes,
+            _parse_scope(document["scope"]) if "scope" in document else None,
         )
     except json.JSONDecodeError as cause:
         raise PlanError(f"{path}:{cause.lineno}: is not JSON ({cause.msg}); {_ANEW}") from cause
     except ValueError as cause:
         raise PlanError(f"{path}: is not a plan of this project: {cause}; {_ANEW}") from cause
+
+
+def write_plan(path: Path | str, plan: PrunePlan, graph: ChannelGraph) -> None:
+    """Writes a `plan.json`, whole or not at all. Raises OSError where it cannot be written."""
+    atomic_write(path, format_plan(plan, graph))
 
 
 def read_plan(path: Path | str) -> PrunePlan:
@@ -193,6 +197,13 @@ def _parse_policy(value: Any) -> dict[str, Any]:
     if "shortcuts" in policy:
         fields.whole(policy["shortcuts"], "shortcuts", MOST_LAYERS)
     return policy
+
+
+def _parse_scope(value: Any) -> Scope:
+    tie = fields.one_of(fields.member(value, "tie"), "tie", TIES)
+    protect = fields.sequence(fields.member(value, "protect"), "protect")
+    kinds = tuple(fields.one_of(kind, "protect", PROTECTIONS) for kind in protect)
+    return Scope(tie, kinds, fields.wholes(fields.member(value, "keep"), "keep", MOST_LAYERS))
 
 
 def _validate_mask(mask: ChannelMask, graph: ChannelGraph) -> None:

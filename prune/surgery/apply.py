@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from prune.darknet.netdef import NetDef
 from prune.darknet.records import Weights
 from prune.graph.blocks import ResidualBlock
-from prune.graph.channels import ChannelGraph, trace_groups
+from prune.graph.channels import EVERYTHING, ChannelGraph, trace_groups
 from prune.plan.types import PrunePlan, blocks_at
 from prune.surgery.absorb import absorb_constants
 from prune.surgery.constant import Constant
@@ -55,20 +55,33 @@ def apply(netdef: NetDef, weights: Weights, plan: PrunePlan, path: str | None = 
 
     Raises PlanError where the plan was made for another pair, or does not fit.
     """
+    return to_darknet(mask(netdef, weights, plan), path)
+
+
+def mask(netdef: NetDef, weights: Weights, plan: PrunePlan) -> Masked:
+    """What stays and what is absorbed, in the original shapes. No cfg is written here.
+
+    Raises PlanError where the plan was made for another pair, or does not fit.
+    """
     plan.check_source(netdef, weights)
-    graph = trace_groups(netdef, protect=())
+    graph = trace_groups(netdef, plan.scope or EVERYTHING)
     plan.validate(graph)
     kept = graph.kept_ids(plan.keep())
     blocks = blocks_at(netdef, plan.removed)
     absorbed = absorb_constants(graph, weights, kept, blocks)
-    masked = Masked(graph, weights, absorbed.weights, kept, blocks, absorbed.constants, absorbed.losses)
-    rewritten = rewrite(graph, kept, blocks, path or netdef.path)
+    return Masked(graph, weights, absorbed.weights, kept, blocks, absorbed.constants, absorbed.losses)
+
+
+def to_darknet(masked: Masked, path: str | None = None) -> Pruned:
+    """The masked network as a smaller cfg and its weights; `path` names the cfg in its error messages."""
+    graph = masked.graph
+    rewritten = rewrite(graph, masked.kept, masked.blocks, path or graph.netdef.path)
     sliced = {
-        rewritten.index_map[layer.index]: slice_layer(graph, layer, absorbed.weights, kept)
-        for layer in netdef.layers
+        rewritten.index_map[layer.index]: slice_layer(graph, layer, masked.weights, masked.kept)
+        for layer in graph.netdef.layers
         if layer.index in rewritten.index_map
     }
     records = {index: record for index, record in sliced.items() if record is not None}
-    pruned = Weights(weights.header, records)
-    notes = tuple(str(loss) for loss in absorbed.losses)
+    pruned = Weights(masked.weights.header, records)
+    notes = tuple(str(loss) for loss in masked.losses)
     return Pruned(rewritten.netdef, pruned, rewritten.index_map, masked, notes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from prune.darknet.layers import IMAGE, Convolutional, Layer, Shortcut
+from prune.darknet.layers import Convolutional, Layer, Shortcut
 from prune.darknet.records import ConvParams, Floats, Record, ShortcutParams, Weights
 from prune.graph.channels import ChannelGraph
 
@@ -41,10 +41,7 @@ def slice_record(graph: ChannelGraph, layer: Convolutional, record: ConvParams, 
 
 def input_keep(graph: ChannelGraph, layer: Convolutional, kept: Keep) -> Keep:
     """Which of a convolution's input channels stay (I,)."""
-    source = layer.inputs[0]
-    if source == IMAGE:
-        return np.ones(graph.netdef.net.channels, bool)
-    return kept[graph.trace.outputs[source]]
+    return kept[graph.trace.reads[layer.index]]
 
 
 def _slice_kernel(weight: Floats, out_keep: Keep, in_keep: Keep, groups: int) -> Floats:

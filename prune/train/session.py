@@ -12,10 +12,9 @@ from typing import Any, Literal
 
 import torch
 
-from prune.darknet.netdef import format_netdef, read_netdef
+from prune.darknet.netdef import format_netdef, read_netdef, write_netdef
 from prune.darknet.shapes import largest_stride
 from prune.detect.loss import LossParts, YoloLoss
-from prune.files.writing import atomic_write
 from prune.graph.cost import network_cost
 from prune.loading.dataset import TrainDataset
 from prune.loading.loaders import Shard, train_loader
@@ -138,7 +137,7 @@ class Session:
             checkpoint = trainer.checkpoint()
             trainer.keeper.clear(self.job.outputs, spare=self.job.resume)
             trainer.keeper.commit(checkpoint)
-        atomic_write(self.job.out / "model.cfg", format_netdef(self.netdef))
+        write_netdef(self.job.out / "model.cfg", self.netdef)
         trainer.derive(checkpoint)
 
     def facts(self) -> dict[str, Any]:

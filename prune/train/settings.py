@@ -114,10 +114,6 @@ class SparsitySettings:
     local_percent: float = option(
         0.85, "the share of the gammas, smallest first, that keeps s in mode 3", metavar="X", within=FRACTION
     )
-    tie: Literal["union", "first", "freeze"] = option(
-        "union", "of layers tied by shortcuts sparsify all (union), the first or none (freeze)"
-    )
-    protect: str = option("upsample", "leave alone what feeds an upsample; '' lifts it", metavar="KINDS")
     target_percent: float = option(
         0.8,
         "the share of channels you mean to prune: warn where s cannot make it sparse",
@@ -127,11 +123,6 @@ class SparsitySettings:
 
     def __post_init__(self) -> None:
         check_options(self)
-
-    @property
-    def protected(self) -> tuple[str, ...]:
-        """The kinds in `protect`, which is comma-separated."""
-        return tuple(kind for kind in self.protect.split(",") if kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

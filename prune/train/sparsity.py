@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from prune.errors import UsageError
+from prune.graph.channels import ChannelGraph
 from prune.train.gamma import GammaHistory, is_late, magnitudes, measure_reach, resume_history, shares_below
 from prune.train.hooks import Hook, StepInfo
 from prune.train.penalties import PENALTIES, Penalty
@@ -79,17 +80,19 @@ class SparsityHook(Hook):
 
 
 def sparsify(
-    session: Session, layers: Sequence[int], settings: SparsitySettings, penalty: Penalty | None = None
+    session: Session, graph: ChannelGraph, settings: SparsitySettings, penalty: Penalty | None = None
 ) -> SparsityHook:
-    """The hook for the batch norms of `layers` in a session; reports the reach of s before training starts.
+    """The hook for the batch norms that `graph` lets be pruned; reports the reach of s before training starts.
 
     `penalty`: None is that of the settings with its own defaults.
 
     Frozen layers are left out: their γ must not move. Raises UsageError where there is no layer that may be pruned,
     or all of them are frozen.
     """
+    layers, scope = graph.prune, graph.scope
     if not layers:
-        raise UsageError(f"{session.netdef.path}: no layer may be pruned with --tie {settings.tie}")
+        kept = " and these --keep-layers" if scope.keep else ""
+        raise UsageError(f"{session.netdef.path}: no layer may be pruned with --tie {scope.tie}{kept}")
     norms = [norm for norm in map(session.model.bn_of, layers) if norm.weight.requires_grad]
     if not norms:
         raise UsageError(f"{session.netdef.path}: all layers that may be pruned are frozen; lower --freeze")

@@ -13,28 +13,29 @@ from hypothesis import strategies as st
 from prune.darknet.netdef import NetDef
 from prune.darknet.records import Weights
 from prune.errors import PlanError, UsageError
-from prune.graph.channels import ChannelGraph, trace_groups
-from prune.plan.channel import RULES, ChannelPolicy, plan_channels, shares
+from prune.graph.channels import EVERYTHING, ChannelGraph, trace_groups
+from prune.graph.scope import Scope
+from prune.plan.channel import RULES, ChannelPolicy, Rule, plan_channels, shares
 from prune.plan.types import PrunePlan
 from tests.given_gammas import with_gammas
 from tests.small_cfgs import ADD, cbl, graph_of, yolov3
-from tests.strategies import examples, networks, policies
+from tests.strategies import examples, networks, policies, scopes
 
 PERCENTS = (0.5, 0.8, 0.93)
 
 
-def plan_of(network: tuple[NetDef, Weights], policy: ChannelPolicy) -> tuple[ChannelGraph, PrunePlan]:
-    graph = trace_groups(network[0], protect=())
+def plan_of(network: tuple[NetDef, Weights], policy: ChannelPolicy, scope: Scope) -> tuple[ChannelGraph, PrunePlan]:
+    graph = trace_groups(network[0], scope)
     assume(graph.prune)
     return graph, plan_channels(graph, network[1], policy)
 
 
-@given(networks(), policies())
+@given(networks(), policies(), scopes())
 @examples(80)
 def test_a_plan_is_valid_keeps_its_floors_and_is_always_the_same(
-    network: tuple[NetDef, Weights], policy: ChannelPolicy
+    network: tuple[NetDef, Weights], policy: ChannelPolicy, scope: Scope
 ) -> None:
-    graph, plan = plan_of(network, policy)
+    graph, plan = plan_of(network, policy, scope)
     plan.validate(graph)
     for mask in plan.masks:
         for slots in graph.groups[mask.group].members.values():
@@ -44,20 +45,22 @@ def test_a_plan_is_valid_keeps_its_floors_and_is_always_the_same(
     assert all(np.array_equal(a.keep, b.keep) for a, b in zip(plan.masks, again.masks, strict=True))
 
 
-@given(networks(), policies(), st.floats(0, 0.999))
+@given(networks(), policies(), scopes(), st.floats(0, 0.999))
 @examples(80)
-def test_a_higher_percent_keeps_a_subset(network: tuple[NetDef, Weights], policy: ChannelPolicy, other: float) -> None:
+def test_a_higher_percent_keeps_a_subset(
+    network: tuple[NetDef, Weights], policy: ChannelPolicy, scope: Scope, other: float
+) -> None:
     low, high = sorted((policy.percent, other))
-    graph, first = plan_of(network, replace(policy, percent=low))
+    graph, first = plan_of(network, replace(policy, percent=low), scope)
     second = plan_channels(graph, network[1], replace(policy, percent=high))
     for before, after in zip(first.masks, second.masks, strict=True):
         assert not (after.keep & ~before.keep).any()
 
 
-@given(networks(), st.sampled_from(RULES), st.sampled_from(["union", "first"]))
+@given(networks(), st.sampled_from(RULES), scopes())
 @examples(40)
-def test_percent_0_cuts_nothing(network: tuple[NetDef, Weights], rule: str, tie: str) -> None:
-    _, plan = plan_of(network, ChannelPolicy(percent=0, rule=rule, tie=tie))  # type: ignore[arg-type]
+def test_percent_0_cuts_nothing(network: tuple[NetDef, Weights], rule: Rule, scope: Scope) -> None:
+    _, plan = plan_of(network, ChannelPolicy(percent=0, rule=rule), scope)
     assert all(mask.keep.all() for mask in plan.masks)
 
 
@@ -67,7 +70,7 @@ def test_the_share_rule_stops_at_the_first_cut_that_reaches_the_share(
     network: tuple[NetDef, Weights], percent: float
 ) -> None:
     policy = ChannelPolicy(percent=percent, rule="share", layer_keep=0)
-    graph, plan = plan_of(network, policy)
+    graph, plan = plan_of(network, policy, EVERYTHING)
     wanted = np.floor(percent * graph.channels(graph.cbl))
     most = shares(graph, plan_channels(graph, network[1], replace(policy, percent=0.999)), 1).of_all
     gone = round(shares(graph, plan, percent).of_all * graph.channels(graph.cbl))
@@ -91,9 +94,7 @@ def test_a_percent_outside_0_to_1_is_refused(percent: float) -> None:
         ChannelPolicy(percent=percent)
 
 
-@pytest.mark.parametrize(
-    ("option", "value"), [("layer_keep", -1), ("layer_keep", 1.1), ("rule", "median"), ("tie", "both")]
-)
+@pytest.mark.parametrize(("option", "value"), [("layer_keep", -1), ("layer_keep", 1.1), ("rule", "median")])
 def test_other_options_are_checked_by_name(option: str, value: object) -> None:
     with pytest.raises(UsageError, match=f"--{option.replace('_', '-')} {value}"):
         ChannelPolicy(**{option: value})  # type: ignore[arg-type]
@@ -113,11 +114,10 @@ def test_equal_gammas_are_cut_in_the_order_of_group_and_slot() -> None:
 
 
 def test_the_union_keeps_what_any_member_needs_and_first_what_the_first_does() -> None:
-    graph = graph_of(cbl(4) + "[route]\nlayers=0\n" + cbl(4) + ADD + "from=0\n" + cbl(2))
-    weights = with_gammas(graph, {0: [0.01, 0.02, 5, 6], 2: [3, 0.03, 0.04, 4], 4: [9, 9]})
-    union, first = (
-        plan_channels(graph, weights, ChannelPolicy(percent=0.45, tie=tie)).masks[0].cut for tie in ("union", "first")
-    )
+    layers = cbl(4) + "[route]\nlayers=0\n" + cbl(4) + ADD + "from=0\n" + cbl(2)
+    graphs = [graph_of(layers, "union"), graph_of(layers, "first")]
+    weights = with_gammas(graphs[0], {0: [0.01, 0.02, 5, 6], 2: [3, 0.03, 0.04, 4], 4: [9, 9]})
+    union, first = (plan_channels(graph, weights, ChannelPolicy(percent=0.45)).masks[0].cut for graph in graphs)
     assert union == [1]
     assert first == [0, 1]
 

@@ -12,7 +12,8 @@ from prune.darknet.layers import Gate, Shortcut
 from prune.darknet.netdef import NetDef
 from prune.darknet.shapes import shapes
 from prune.errors import PlanError, UsageError
-from prune.graph.channels import ChannelGraph, PruneGroup, trace_groups
+from prune.graph.channels import EVERYTHING, ChannelGraph, PruneGroup, trace_groups
+from prune.graph.scope import Scope, TieMode
 from tests.small_cfgs import cbl, graph_of, yolov3
 from tests.strategies import examples, netdefs
 
@@ -33,19 +34,21 @@ def test_yolov3_has_its_known_groups() -> None:
 
 
 def test_without_protection_all_of_yolov3_may_be_cut() -> None:
-    graph = trace_groups(yolov3(), protect=())
+    graph = trace_groups(yolov3(), EVERYTHING)
     assert graph.channels(graph.prune) == 26_304
     assert graph.ignore == ()
 
 
 def test_freezing_ties_leaves_yolov3_its_untied_layers() -> None:
-    graph = trace_groups(yolov3(), "freeze")
+    graph = trace_groups(yolov3(), Scope("freeze"))
     assert all(group.frozen is not None for group in tied(graph))
     assert graph.channels(graph.prune) == 25_920 - (2 * 64 + 3 * 128 + 9 * 256 + 9 * 512 + 5 * 1024)
 
 
 def test_group_numbers_do_not_depend_on_tie_and_protection() -> None:
-    graphs = [trace_groups(yolov3(), tie, protect) for tie in ("union", "freeze") for protect in ((), ("upsample",))]
+    ties: tuple[TieMode, ...] = ("union", "freeze")
+    scopes = [Scope(tie, protect) for tie in ties for protect in ((), ("upsample",))]
+    graphs = [trace_groups(yolov3(), scope) for scope in scopes]
     producers = [[group.producers for group in graph.groups] for graph in graphs]
     assert all(found == producers[0] for found in producers)
 
@@ -114,9 +117,9 @@ def test_a_frozen_group_says_why(layers: str, producer: int, word: str) -> None:
 
 def test_unknown_ties_and_protections_are_refused() -> None:
     with pytest.raises(UsageError, match="--tie both"):
-        trace_groups(yolov3(), "both")
+        Scope("both")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="--protect route"):
-        trace_groups(yolov3(), protect=("route",))
+        Scope(protect=("route",))
 
 
 @given(netdefs())
@@ -158,3 +161,28 @@ def test_a_mask_that_fits_no_group_is_refused() -> None:
         graph.kept_ids({99: np.ones(4, bool)})
     with pytest.raises(PlanError, match="with 3 channels"):
         graph.kept_ids({1: np.ones(3, bool)})
+
+
+@pytest.mark.parametrize(
+    ("layers", "kinds"),
+    [
+        (cbl(4) + cbl(4) + "[shortcut]\nfrom=-2\n", ["add"]),
+        (cbl(4) + cbl(8, groups=4), ["chain"]),
+        (cbl(4) + cbl(4) + "[sam]\nfrom=-2\n", ["chain"]),
+        (cbl(4) + "[maxpool]\nmaxpool_depth=1\nout_channels=2\n", ["fold"]),
+        (cbl(4) + "[route]\nlayers=-1,-1\n", []),
+    ],
+)
+def test_a_tie_says_what_made_it(layers: str, kinds: list[str]) -> None:
+    graph = graph_of(layers + cbl(2))
+    assert [tie.kind for tie in graph.trace.ties] == kinds
+
+
+@given(netdefs())
+@examples(30)
+def test_what_a_layer_reads_is_what_its_first_input_writes(netdef: NetDef) -> None:
+    trace = trace_groups(netdef).trace
+    for layer, ids in zip(netdef.layers, trace.reads, strict=True):
+        source = layer.inputs[0]
+        expected = np.arange(netdef.net.channels) if source < 0 else trace.outputs[source]
+        assert np.array_equal(ids, expected)

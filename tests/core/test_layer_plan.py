@@ -12,7 +12,7 @@ from prune.errors import PlanError, UsageError
 from prune.graph.blocks import find_blocks
 from prune.graph.channels import trace_groups
 from prune.plan.layer import LayerPolicy, plan_layers, rank_blocks
-from prune.plan.types import PrunePlan, block_at, digest
+from prune.plan.types import PrunePlan, blocks_at, digest
 from prune.surgery.apply import apply
 from tests.given_gammas import with_gammas
 from tests.small_cfgs import ADD, cbl, graph_of, yolov3
@@ -75,10 +75,10 @@ def test_every_ranked_block_can_be_removed(network: tuple[NetDef, Weights]) -> N
     ranked = rank_blocks(graph, network[1])
     assert [entry.score for entry in ranked] == sorted(entry.score for entry in ranked)
     plan = plan_layers(graph, network[1], LayerPolicy(shortcuts=len(ranked)))
-    gone = {i for s in plan.removed for i in block_at(network[0], s).layers}
+    gone = {i for block in blocks_at(network[0], plan.removed) for i in block.layers}
     pruned = apply(*network, plan)
     assert set(pruned.index_map) == {layer.index for layer in network[0].layers} - gone
-    replaced = {s for s in plan.removed if block_at(network[0], s).replaced}
+    replaced = {block.shortcut for block in blocks_at(network[0], plan.removed) if block.replaced}
     left = {layer.index for layer in network[0].layers if layer.kind == "shortcut"} - gone
     kinds = {index: pruned.netdef.layers[pruned.index_map[index]].kind for index in left}
     assert kinds == {index: "convolutional" if index in replaced else "shortcut" for index in left}

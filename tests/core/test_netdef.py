@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 import pytest
 from hypothesis import given
 
 from prune.darknet.layers import Convolutional, Maxpool, Yolo
-from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
-from prune.darknet.shapes import Shape, input_channels, input_shapes, largest_stride, shapes
+from prune.darknet.netdef import NetDef, parse_netdef, read_netdef, write_netdef
+from prune.darknet.shapes import Shape, _Shapes, input_shapes, kernel_shapes, largest_stride, shapes
 from prune.errors import CfgError, PlanError
 from tests.builder import Builder
 from tests.shared import REPOSITORY
@@ -94,7 +95,6 @@ def test_the_image_size_of_a_call_overrules_the_cfg() -> None:
     netdef = parse_netdef(NET + CONV)
     assert shapes(netdef, 64, 48) == [Shape(4, 48, 64)]
     assert input_shapes(netdef, 64, 48) == [Shape(3, 48, 64)]
-    assert input_channels(netdef) == {0: 3}
 
 
 def test_asking_for_a_convolution_where_none_is_is_an_error() -> None:
@@ -107,3 +107,44 @@ def test_asking_for_a_convolution_where_none_is_is_an_error() -> None:
 @pytest.mark.parametrize(("name", "stride"), [("yolov3", 32), ("yolov3-tiny", 32), ("yolov3-nano", 16), ("toy", 8)])
 def test_the_largest_stride_is_that_of_the_coarsest_map(name: str, stride: int) -> None:
     assert largest_stride(read_netdef(REPOSITORY / "cfg" / f"{name}.cfg")) == stride
+
+
+def test_shapes_are_computed_once_per_size_and_no_caller_can_change_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered = list[tuple[int, int]]()
+    start = _Shapes.__init__
+
+    def counted(self: _Shapes, netdef: NetDef, width: int, height: int) -> None:
+        entered.append((width, height))
+        start(self, netdef, width, height)
+
+    monkeypatch.setattr(_Shapes, "__init__", counted)
+    netdef = parse_netdef("[net]\nwidth=32\nheight=32\n[convolutional]\nfilters=4\nactivation=linear\n")
+    shapes(netdef).clear()
+    kernel_shapes(netdef).clear()
+    assert shapes(netdef) == shapes(netdef, 32, 32) == [Shape(4, 32, 32)]
+    assert kernel_shapes(netdef) == {0: (4, 3, 1, 1)}
+    assert shapes(netdef, 64, 32) == [Shape(4, 32, 64)]
+    assert entered == [(32, 32), (64, 32)]
+
+
+def test_computed_shapes_are_no_part_of_a_network() -> None:
+    text = "[net]\nwidth=32\nheight=32\n[convolutional]\nfilters=4\nactivation=linear\n"
+    netdef, other = parse_netdef(text), parse_netdef(text)
+    shapes(netdef)
+    assert netdef == other
+    assert "Shape(" not in repr(netdef)
+    assert shapes(netdef.with_net_option("width", "64")) == [Shape(4, 32, 64)]
+
+
+def test_a_network_whose_layers_do_not_fit_is_refused_each_time() -> None:
+    netdef = parse_netdef("[net]\nwidth=8\nheight=8\n[reorg3d]\nstride=3\n")
+    for _ in range(2):
+        with pytest.raises(CfgError, match="stride=3 does not divide"):
+            shapes(netdef)
+
+
+def test_a_written_cfg_is_read_back_byte_for_byte(tmp_path: Path) -> None:
+    text = "# mine\r\n[net]\r\nwidth=32\r\nheight=32\r\n[maxpool]\r\nsize=2 \r\n"
+    write_netdef(tmp_path / "new" / "a.cfg", parse_netdef(text))
+    assert (tmp_path / "new" / "a.cfg").read_bytes() == text.encode()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.cfg"]

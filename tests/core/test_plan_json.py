@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,12 +12,13 @@ import pytest
 from hypothesis import given
 
 from prune.darknet.netdef import NetDef, format_netdef, parse_netdef
-from prune.darknet.records import Weights
+from prune.darknet.records import ConvParams, Header, Weights
 from prune.darknet.weights import write_weights
 from prune.errors import PlanError, PruneError
-from prune.graph.channels import trace_groups
-from prune.plan.types import FORMAT, ChannelMask, PrunePlan, digest, format_plan, parse_plan, read_plan
-from prune.surgery.apply import Pruned, apply
+from prune.graph.channels import EVERYTHING, trace_groups
+from prune.plan.types import FORMAT, ChannelMask, PrunePlan, digest, format_plan, parse_plan, read_plan, write_plan
+from prune.surgery.apply import Pruned, apply, to_darknet
+from prune.surgery.apply import mask as carry_out_mask
 from tests.given_gammas import with_gammas
 from tests.small_cfgs import cbl, graph_of
 from tests.strategies import as_float32, examples, pruning_tasks
@@ -45,7 +47,7 @@ def files_of(pruned: Pruned) -> tuple[str, bytes]:
 def test_a_stored_plan_replays_to_identical_files(task: tuple[NetDef, Weights, PrunePlan]) -> None:
     netdef, weights = task[0], as_float32(task[1])
     plan = PrunePlan(digest(netdef, weights), task[2].masks, task[2].removed, {"kind": "any", "percent": 0.3}, ("n",))
-    graph = trace_groups(netdef, protect=())
+    graph = trace_groups(netdef, EVERYTHING)
     text = format_plan(plan, graph)
     stored = parse_plan(text)
     assert format_plan(stored, graph) == text
@@ -190,3 +192,32 @@ def test_a_plan_describes_itself() -> None:
     text = plan_with(mask(3, 1, 0, 1, 1), mask(1, 1, 1, 1, 1)).describe(GRAPH)
     assert text == "group 3 (layers 2): 4 -> 3 channels"
     assert plan_with().describe(GRAPH) == "nothing is cut"
+
+
+def test_a_fingerprint_is_the_bytes_of_the_cfg_and_a_digest_stays_what_it_was() -> None:
+    text = "# mine\r\n[net]\r\nwidth=16\r\nheight=16\r\n[convolutional]\r\nfilters=2\r\nactivation=linear\r\n"
+    netdef = parse_netdef(text)
+    assert netdef.fingerprint == text.encode()
+    record = ConvParams(np.zeros((2, 3, 1, 1), np.float32), np.ones(2, np.float32))
+    no_sums = bytes(4 * 2039)  # of fewer words than a row: they follow as they are
+    words = b"".join(no_sums + array.tobytes() for array in record.arrays())
+    expected = hashlib.sha256(text.encode() + words).hexdigest()
+    assert digest(netdef, Weights(Header(), {0: record})) == expected
+
+
+def test_a_plan_is_carried_out_in_two_halves_of_which_the_first_writes_no_cfg() -> None:
+    plan = plan_with(mask(3, 1, 0, 1, 1))
+    masked = carry_out_mask(GRAPH.netdef, WEIGHTS, plan)
+    assert masked.graph.netdef is GRAPH.netdef
+    assert [record.arrays()[0].shape for record in masked.weights.records.values()] == [
+        record.arrays()[0].shape for record in WEIGHTS.records.values()
+    ]
+    assert int((~masked.kept).sum()) == 1
+    assert files_of(to_darknet(masked)) == files_of(apply(GRAPH.netdef, WEIGHTS, plan))
+
+
+def test_a_written_plan_is_read_back(tmp_path: Path) -> None:
+    plan = plan_with(mask(3, 1, 0, 1, 1))
+    write_plan(tmp_path / "plan.json", plan, GRAPH)
+    assert (tmp_path / "plan.json").read_text() == format_plan(plan, GRAPH)
+    assert format_plan(read_plan(tmp_path / "plan.json"), GRAPH) == format_plan(plan, GRAPH)

@@ -11,6 +11,7 @@ from prune.darknet.netdef import parse_netdef
 from prune.darknet.records import Weights
 from prune.errors import PlanError
 from prune.graph.channels import trace_groups
+from prune.graph.scope import Scope
 from prune.plan.channel import ChannelPolicy, plan_channels, shares, threshold_of
 from prune.plan.layer import LayerPolicy, plan_layers, rank_blocks
 from prune.plan.score import gammas, prunable_ids, slot_scores
@@ -61,7 +62,7 @@ def test_a_gate_of_one_map_for_all_channels_leaves_their_scores() -> None:
 def test_the_image_does_not_count_among_the_channels_that_are_read() -> None:
     """Of an image of one channel only its id, 0, is read without a γ."""
     graph = trace_groups(parse_netdef("[net]\nwidth=16\nheight=16\nchannels=1\n" + cbl(3) + cbl(2) + HEAD))
-    scores = slot_scores(graph, gammas(graph, with_gammas(graph, {0: [1, 2, 3]})), "union")
+    scores = slot_scores(graph, gammas(graph, with_gammas(graph, {0: [1, 2, 3]})))
     assert scores[graph.group(0).id].tolist() == [1, 2, 3]
 
 
@@ -117,7 +118,8 @@ def test_the_floor_counts_slots_and_not_the_filters_of_a_depthwise_convolution()
 
 def test_the_defaults_are_those_that_are_documented() -> None:
     policy = ChannelPolicy()
-    assert (policy.percent, policy.rule, policy.layer_keep, policy.tie) == (0.8, "threshold", 0.01, "union")
+    assert (policy.percent, policy.rule, policy.layer_keep) == (0.8, "threshold", 0.01)
+    assert Scope() == Scope("union", ("upsample",), ())
     assert LayerPolicy().shortcuts == 1
 
 

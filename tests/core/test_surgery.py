@@ -18,8 +18,8 @@ from prune.darknet.records import Weights
 from prune.darknet.shapes import shapes
 from prune.darknet.weights import read_weights, write_weights
 from prune.errors import PlanError
-from prune.graph.channels import ChannelGraph, trace_groups
-from prune.plan.types import ChannelMask, PrunePlan, block_at, digest
+from prune.graph.channels import EVERYTHING, ChannelGraph, trace_groups
+from prune.plan.types import ChannelMask, PrunePlan, blocks_at, digest
 from prune.surgery.apply import Pruned, apply
 from tests.applied_plans import BLOCK, applied
 from tests.given_gammas import with_gammas
@@ -35,7 +35,7 @@ Keep = Mapping[int, NDArray[np.bool_]]
 @examples(40)
 def test_an_empty_plan_is_the_identity(network: tuple[NetDef, Weights], random: Random) -> None:
     netdef, weights = parse_netdef(dressed(format_netdef(network[0]), random)), network[1]
-    graph = trace_groups(netdef, protect=())
+    graph = trace_groups(netdef, EVERYTHING)
     full = tuple(ChannelMask(group.id, np.ones(group.width, bool)) for group in graph.groups)
     for masks in ((), full):
         pruned = applied(netdef, weights, masks)
@@ -51,7 +51,7 @@ def test_a_pruned_pair_is_a_network_whose_weights_fit_exactly(task: Task, random
     pruned = apply(netdef, weights, replace(task[2], source_digest=digest(netdef, weights)))
     again = parse_netdef(format_netdef(pruned.netdef))
     replaced = {block.shortcut for block in pruned.masked.blocks if block.replaced}
-    graph = trace_groups(netdef, protect=())
+    graph = trace_groups(netdef, EVERYTHING)
     kept = graph.kept_ids(task[2].keep())
     before, after = shapes(netdef), shapes(again)
     for old, new in pruned.index_map.items():
@@ -85,9 +85,9 @@ def masks_of(graph: ChannelGraph, channels: Mapping[int, NDArray[np.bool_]]) -> 
 @examples(80)
 def test_cutting_a_then_b_is_cutting_both_at_once(network: tuple[NetDef, Weights], random: Random) -> None:
     netdef, weights = network
-    graph = trace_groups(netdef, protect=())
+    graph = trace_groups(netdef, EVERYTHING)
     first = applied(netdef, weights, chance_masks(graph, random, 0.3))
-    between = trace_groups(first.netdef, protect=())
+    between = trace_groups(first.netdef, EVERYTHING)
     masks = chance_masks(between, random, 0.3)
     second = applied(first.netdef, first.weights, masks)
     left = channels_kept(between, {mask.group: mask.keep for mask in masks})
@@ -124,7 +124,7 @@ def test_channels_then_layers_is_both_at_once(task: Task) -> None:
     channels = applied(netdef, weights, plan.masks)
     removed = tuple(channels.index_map[shortcut] for shortcut in plan.removed)
     for shortcut in removed:
-        block_at(channels.netdef, shortcut)
+        blocks_at(channels.netdef, [shortcut])
     then_layers = applied(channels.netdef, channels.weights, removed=removed)
     assert format_netdef(then_layers.netdef) == format_netdef(at_once.netdef)
     assert_close(then_layers.weights, at_once.weights)

@@ -9,8 +9,9 @@ from prune.darknet.layers import Connected, Convolutional, Maxpool, Shortcut
 from prune.darknet.netdef import parse_netdef, read_netdef
 from prune.darknet.weights import random_weights
 from prune.graph.blocks import find_blocks, removable_blocks
-from prune.graph.channels import ChannelGraph, trace_groups
-from prune.plan.channel import ChannelPolicy, Tie, plan_channels
+from prune.graph.channels import EVERYTHING, ChannelGraph, trace_groups
+from prune.graph.scope import TIES, Scope
+from prune.plan.channel import ChannelPolicy, plan_channels
 from prune.plan.layer import LayerPolicy, plan_layers, rank_blocks
 from prune.plan.types import PrunePlan, digest
 from prune.surgery.apply import apply
@@ -233,7 +234,7 @@ REMOVABLE = {"enet-coco": 9, "yolov3-tiny-prn": 1, "yolov4x-mish": 29}
 @pytest.mark.parametrize("path", ZOO, ids=lambda path: path.stem)
 def test_in_the_wild_nothing_is_frozen_and_blocks_are_found(path: object) -> None:
     netdef = read_netdef(str(path))
-    graph = trace_groups(netdef, protect=())
+    graph = trace_groups(netdef, EVERYTHING)
     assert graph.ignore == ()
     name = netdef.path.rsplit("/", 1)[-1].removesuffix(".cfg")
     assert len(removable_blocks(netdef)) == (0 if name in BLOCKLESS else REMOVABLE.get(name, 23))
@@ -244,11 +245,10 @@ def test_in_the_wild_nothing_is_frozen_and_blocks_are_found(path: object) -> Non
 def test_small_networks_of_the_wild_are_cut_by_every_policy(name: str) -> None:
     netdef = read_netdef(SHARED / "cfg-zoo" / f"{name}.cfg")
     weights = random_weights(netdef, np.random.default_rng(0))
-    ties: tuple[Tie, ...] = ("union", "first", "freeze")
-    for tie in ties:
-        graph = trace_groups(netdef, tie)
+    for tie in TIES:
+        graph = trace_groups(netdef, Scope(tie))
         for percent in (0.3, 0.6, 0.85):
-            plan = plan_channels(graph, weights, ChannelPolicy(percent=percent, tie=tie))
+            plan = plan_channels(graph, weights, ChannelPolicy(percent=percent))
             pruned = apply(netdef, weights, plan)
             assert pruned.weights.floats < weights.floats
     count = len(rank_blocks(graph, weights))
@@ -265,7 +265,7 @@ def test_what_is_dead_in_a_network_of_the_wild_is_cut_without_a_trace(name: str)
     netdef = (
         read_netdef(SHARED / "cfg-zoo" / f"{name}.cfg").with_net_option("width", "64").with_net_option("height", "64")
     )
-    graph, weights = trace_groups(netdef, protect=()), tame_weights(netdef, 0)
+    graph, weights = trace_groups(netdef, EVERYTHING), tame_weights(netdef, 0)
     plans = [
         plan_channels(graph, weights, ChannelPolicy(percent=0.6, rule="share")),
         plan_layers(graph, weights, LayerPolicy(shortcuts=len(rank_blocks(graph, weights)))),

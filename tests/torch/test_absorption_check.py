@@ -18,7 +18,7 @@ from prune.darknet.records import ConvParams, Weights
 from prune.darknet.weights import write_weights
 from prune.errors import GateError
 from prune.graph.blocks import removable_blocks
-from prune.graph.channels import trace_groups
+from prune.graph.channels import EVERYTHING, trace_groups
 from prune.plan.channel import ChannelPolicy, plan_channels
 from prune.plan.types import PrunePlan, digest
 from prune.surgery import absorb
@@ -194,7 +194,7 @@ def test_an_old_reorg_is_checked_where_it_treats_channels_as_at_the_size_of_the_
     net = NET.replace("=16", f"={side}")
     layers = cbl(8, size=3, stride=8, pad=1) + cbl(8) + "[reorg]\nstride=2\n" + cbl(8)
     netdef = parse_netdef(net + layers + HEAD)
-    graph, weights = trace_groups(netdef, protect=()), tame_weights(netdef, 0)
+    graph, weights = trace_groups(netdef, EVERYTHING), tame_weights(netdef, 0)
     pruned = apply(netdef, weights, plan_channels(graph, weights, ChannelPolicy(percent=0.6, rule="share")))
     assert pruned.weights.floats < weights.floats
     assert bool(pruned.notes) == (side == 176)

@@ -128,12 +128,21 @@ def test_the_reach_counts_no_frozen_gamma(
         assert history["counts"].sum(axis=1).tolist() == [8, 8]
 
 
+def test_a_kept_layer_is_not_sparsified(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started(folder, cfg_text())
+    assert run(monkeypatch, train_sparse, f"{START} --keep-layers 0-1 -s 0.1") == 0
+    with np.load(folder / "out/gamma_history.npz") as history:
+        assert history["counts"].sum(axis=1).tolist() == [8, 8]
+
+
 @pytest.mark.parametrize(
     ("command", "flags", "what"),
     [
         (train, "--freeze 7", "--freeze 7: a.cfg has 5 layers"),
         (train, "--freeze -1", "--freeze -1 must be 0 or more"),
         (train, "--freeze 4", "nothing is left to train"),
+        (train_sparse, "--keep-layers 5", "--keep-layers 5: a.cfg has the layers 0 to 4"),
+        (train_sparse, "--keep-layers 0-4", "no layer may be pruned with --tie union and these --keep-layers"),
         (train_sparse, "--freeze 3", "all layers that may be pruned are frozen; lower --freeze"),
     ],
 )

@@ -16,7 +16,7 @@ from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
 from prune.darknet.records import Header, ShortcutParams, Weights
 from prune.darknet.weights import random_weights
 from prune.errors import CfgError, PlanError, UsageError, WeightsError
-from prune.graph.cost import macs, network_cost
+from prune.graph.cost import network_cost
 from prune.model.build import DarknetModel
 from prune.model.state import load_weights, to_weights
 from prune.train.optim import make_optimizer

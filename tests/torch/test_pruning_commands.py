@@ -127,6 +127,28 @@ def test_a_plan_replays_to_the_same_bytes(run: Run, weights: Path, tmp_path: Pat
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
+def test_a_replay_that_would_cut_a_layer_to_keep_is_refused_in_one_line(
+    run: Run, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = ("--cfg", NANO, "--weights", weights)
+    assert run(prune_channel.main, *pair, "--keep-layers", "1", "--out", tmp_path / "a") == 0
+    plan = json.loads((tmp_path / "a" / "plan.json").read_text())
+    assert plan["scope"] == {"tie": "union", "protect": ["upsample"], "keep": [1]}
+    netdef = read_netdef(tmp_path / "a" / "pruned.cfg")
+    assert netdef.convolution(1).filters == NETDEF.convolution(1).filters
+    cut = next(mask["producers"][0] for mask in plan["masks"] if mask["cut"])
+    replay = (*pair, "--plan", tmp_path / "a" / "plan.json", "--out", tmp_path / "b")
+    capsys.readouterr()
+    assert run(prune_channel.main, *replay, "--keep-layers", cut) == 2
+    error = capsys.readouterr().err
+    assert f"layer {cut} is kept (--keep-layers)" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "b").exists()
+    assert run(prune_channel.main, *replay) == 0
+    for name in ("plan.json", "pruned.cfg", "pruned.weights"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
 def test_a_plan_for_other_weights_is_refused(
     run: Run, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -171,6 +193,9 @@ def test_layer_pruning_removes_the_asked_blocks(run: Run, weights: Path, tmp_pat
         (prune_channel.main, ["--img-size", "100"], "multiples of 16"),
         (prune_channel.main, ["--sweep", "0.5:0.7:0.1"], "needs --data"),
         (prune_layer.main, ["--shortcuts", "8"], "has 7 removable residual blocks"),
+        (prune_channel.main, ["--keep-layers", "37"], "--keep-layers 37: "),
+        (prune_channel.main, ["--keep-layers", "9-3"], "such as 3,17-20"),
+        (prune_layer.main, ["--keep-layers", "2,400"], "has the layers 0 to 36"),
     ],
 )
 def test_wrong_usage_is_one_line_and_writes_nothing(

@@ -16,7 +16,7 @@ from prune.darknet.weights import read_weights
 from prune.detect.decode import decode
 from prune.detect.nms import nms_batch
 from prune.detect.settings import NmsSettings
-from prune.graph.channels import ChannelGraph, PruneGroup, trace_groups
+from prune.graph.channels import EVERYTHING, ChannelGraph, PruneGroup, trace_groups
 from prune.model.build import DarknetModel
 from prune.model.state import load_weights
 from prune.plan.score import gammas, slot_scores
@@ -33,7 +33,7 @@ SHARE = 0.2
 
 def dead_weights(graph: ChannelGraph, weights: Weights) -> tuple[Weights, tuple[ChannelMask, ...]]:
     """γ = β = 0 for the fifth of each group that matters least, and the masks that cut just these."""
-    scores = slot_scores(graph, gammas(graph, weights), "union")
+    scores = slot_scores(graph, gammas(graph, weights))
     masks = tuple(ChannelMask(group.id, _keep(group, scores[group.id])) for group in graph.prunable())
     records = dict(weights.records)
     for mask in masks:
@@ -81,7 +81,7 @@ def detections(netdef: NetDef, raw: list[Tensor], conf: float) -> list[Tensor]:
 def test_detections_do_not_change_where_a_fifth_of_every_group_is_dead_and_cut(name: str, conf: float) -> None:
     netdef = read_netdef(SHARED / "weights" / f"{name}.cfg")
     original = read_weights(SHARED / "weights" / f"{name.removesuffix('-123')}.weights", netdef)
-    graph = trace_groups(netdef, protect=())
+    graph = trace_groups(netdef, EVERYTHING)
     weights, masks = dead_weights(graph, original)
     pruned = apply(netdef, weights, PrunePlan(digest(netdef, weights), masks))
     assert pruned.notes == ()

@@ -12,7 +12,7 @@ from torch import nn
 
 from prune.darknet.netdef import NetDef, format_netdef, parse_netdef, read_netdef
 from prune.darknet.records import Weights
-from prune.graph.channels import ChannelGraph, PruneGroup, trace_groups
+from prune.graph.channels import EVERYTHING, ChannelGraph, PruneGroup, trace_groups
 from prune.model.build import DarknetModel
 from prune.model.state import load_weights
 from prune.plan.types import ChannelMask, PrunePlan, digest
@@ -60,7 +60,7 @@ def tied(graph: ChannelGraph) -> list[PruneGroup]:
 )
 def test_both_tie_the_same_layers(name: str, ties: int) -> None:
     netdef = narrowed(name, 8)
-    model, graph = DarknetModel(netdef).eval(), trace_groups(netdef, protect=())
+    model, graph = DarknetModel(netdef).eval(), trace_groups(netdef, EVERYTHING)
     found = dependencies(model)
     assert len(tied(graph)) == ties
     for group in graph.groups:
@@ -81,7 +81,7 @@ def without_beta(weights: Weights, dead: dict[int, list[int]]) -> Weights:
 @pytest.mark.parametrize("name", ["yolov3", "yolov3-spp", "yolov4", "yolov3-tiny", "yolov3-nano"])
 def test_both_cut_to_the_same_network(name: str) -> None:
     netdef = narrowed(name, 8)
-    graph, rng = trace_groups(netdef, protect=()), np.random.default_rng(0)
+    graph, rng = trace_groups(netdef, EVERYTHING), np.random.default_rng(0)
     cut = {group.id: sorted(rng.permutation(group.width)[: group.width // 2].tolist()) for group in graph.prunable()}
     dead = {index: cut[graph.group(index).id] for index in graph.prune}
     weights = without_beta(as_float32(tame_weights(netdef, 0)), dead)

@@ -24,6 +24,7 @@ from prune.train.session import Session
 from prune.train.settings import SparsitySettings, TrainSettings
 from prune.train.sizes import scaled_sizes
 from prune.train.sparsity import sparsify, tell_reach
+from tests.core.test_channels import cbl, graph_of
 from tests.torch.toy import toy_model, toy_trainer
 
 
@@ -63,7 +64,7 @@ def test_the_histogram_of_gammas_goes_on_only_in_the_folder_of_the_run_itself(
     history = GammaHistory(tmp_path / "gamma_history.npz")
     for epoch in range(4):
         history.append(epoch, np.array([0.1, 1.0]))
-    hook = sparsify(session_of(tmp_path, 2, continues), [0], SparsitySettings())
+    hook = sparsify(session_of(tmp_path, 2, continues), graph_of(cbl(4)), SparsitySettings())
     assert hook.history is not None
     assert list(hook.history.rows) == rows
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from prune.darknet.netdef import NetDef, format_netdef, parse_netdef, read_netdef
 from prune.darknet.records import Weights
 from prune.errors import GateError
-from prune.graph.channels import trace_groups
+from prune.graph.channels import EVERYTHING, trace_groups
 from prune.plan.channel import ChannelPolicy, plan_channels
 from prune.plan.types import PrunePlan
 from prune.surgery.apply import Pruned, apply
@@ -40,7 +40,7 @@ def toy(percent: float = 0.5) -> Pruned:
 def test_our_networks_pass_in_float64_from_float32_weights(name: str) -> None:
     netdef = read_netdef(REPOSITORY / "cfg" / f"{name}.cfg")
     weights = tame_weights(netdef, 1)
-    plan = plan_channels(trace_groups(netdef, protect=()), weights, ChannelPolicy(percent=0.7))
+    plan = plan_channels(trace_groups(netdef, EVERYTHING), weights, ChannelPolicy(percent=0.7))
     assert gate(apply(netdef, weights, plan)) <= 1e-12
 
 
