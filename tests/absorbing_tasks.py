@@ -8,7 +8,7 @@ import numpy as np
 
 from prune.darknet.netdef import parse_netdef
 from prune.darknet.records import Weights
-from prune.graph.channels import trace_groups
+from prune.graph.channels import EVERYTHING, trace_groups
 from prune.plan.types import ChannelMask, PrunePlan, digest
 from tests.absorbing import DeadTask, deaden
 from tests.small_cfgs import ADD, HEAD, NET, cbl
@@ -21,7 +21,7 @@ GATE = "[avgpool]\n[convolutional]\nfilters=4\nactivation=logistic\n[scale_chann
 def task_of(layers: str, cut: dict[int, list[int]], removed: tuple[int, ...] = (), seed: int = 0) -> DeadTask:
     """A task by hand; cut: convolution → slots of its group."""
     netdef = parse_netdef(NET + layers + HEAD)
-    graph, weights, masks = trace_groups(netdef, protect=()), tame_weights(netdef, seed), []
+    graph, weights, masks = trace_groups(netdef, EVERYTHING), tame_weights(netdef, seed), []
     for producer, slots in cut.items():
         keep = np.ones(graph.group(producer).width, bool)
         keep[slots] = False

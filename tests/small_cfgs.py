@@ -30,3 +30,8 @@ def yolov3() -> NetDef:
 
 
 ADD = "[shortcut]\nactivation=linear\n"
+
+
+def chain(blocks: int) -> str:
+    """A stem and some residual blocks of two layers; layer 3·b + 2 ends block b."""
+    return cbl(4) + (cbl(2) + cbl(4) + ADD + "from=-3\n") * blocks

@@ -1,9 +1,10 @@
 """From option groups to argparse and back.
 
 An option group is a frozen dataclass. Each field becomes a flag: its name (`_` or `-`, both are understood),
-its type, its default and `metadata`: `help`, and where needed `flag` (another name), `flags` (further spellings), `metavar`, `parse`
-(text -> value), `choices`, `const` (the value of the bare flag) and `off` (a bool's second flag): what
-`prune.settings.option` writes. Settings of the library declare their flags the same way and know nothing of argparse.
+its type, its default and `metadata`: `help`, and where needed `flag` (another name), `flags` (further spellings),
+`metavar`, `parse` (text -> value), `choices`, `const` (the value of the bare flag) and `off` (a bool's second flag):
+what `prune.settings.option` writes. Settings of the library declare their flags the same way and know nothing of
+argparse.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ from prune.detect.predict_settings import DetectSettings, NamesArgs, check_names
 from prune.files.writing import refuse_overwriting
 from prune.report.kept import output_names
 from prune.samples.faults import Faults
-from prune.samples.sources import find_sources, read_frames
+from prune.samples.frames import read_frames
+from prune.samples.sources import find_sources
 
 EXAMPLE = "python detect.py --cfg net.cfg --weights net.weights --names data/coco.names --source photos --out runs/seen"
 SOURCE = "images, folders (with all below), globs, videos, text lists of them"

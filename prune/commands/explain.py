@@ -14,7 +14,6 @@ from prune.graph.cost import LayerCost, layer_costs, network_cost
 from prune.graph.scope import Scope
 from prune.report.tables import format_table
 from prune.report.visible import visible_lines
-from prune.settings import option
 
 EXAMPLE = "python -m prune.explain cfg/toy.cfg"
 

@@ -16,9 +16,9 @@ from prune.loading.loaders import EvalBatch
 from prune.model.build import DarknetModel
 from prune.samples.boxes import Boxes, area
 from prune.samples.fit import fit_for, fit_image, planes
+from prune.samples.frames import Frame
 from prune.samples.labels import no_labels
 from prune.samples.sample import Sample
-from prune.samples.sources import Frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)

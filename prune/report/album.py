@@ -19,7 +19,8 @@ from prune.report.sheets import compare_detections, draw_detections, write_pictu
 from prune.report.tables import format_table
 from prune.report.text import drawable_names
 from prune.samples.boxes import Boxes
-from prune.samples.sources import DEFAULT_FPS, Source, video_facts
+from prune.samples.frames import DEFAULT_FPS, video_facts
+from prune.samples.sources import Source
 
 logger = logging.getLogger(__name__)
 

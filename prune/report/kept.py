@@ -15,8 +15,9 @@ from prune.detect.predict_settings import DetectSettings
 from prune.files.writing import atomic_write
 from prune.report.sheets import write_picture
 from prune.samples.boxes import Boxes, to_centres
+from prune.samples.frames import Frame
 from prune.samples.images import Image
-from prune.samples.sources import Frame, Source
+from prune.samples.sources import Source
 
 LABELS, CROPS, RESULTS = "labels", "crops", "detections.json"
 

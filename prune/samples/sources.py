@@ -1,30 +1,22 @@
-"""What `--source` names: images, folders, globs, videos, text lists; and the frames in them."""
+"""What `--source` names: images, folders, globs, videos, text lists."""
 
 from __future__ import annotations
 
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import cv2
-import numpy as np
-from tqdm import tqdm
 
 from prune.errors import DataError, UsageError
 from prune.files.paths import expand_user, find_path
 from prune.samples.faults import Faults
 from prune.samples.image_list import list_lines
-from prune.samples.images import SUFFIXES, Image, decode_fault, is_image_name, orientation, read_image
-
-# FFmpeg writes faults to standard error by itself, unless told so before its first use; ours are counted and said once.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+from prune.samples.images import SUFFIXES, is_image_name
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".gif")
 LIST_SUFFIXES = (".txt", ".list")
-DEFAULT_FPS = 25.0
 OWN_FOLDERS = ("labels/", "crops/")
 """Folders beside the pictures that hold something else, so that no picture's key may lie in them."""
 
@@ -49,36 +41,6 @@ class Source:
         return {self.key.casefold(), self.picture_name.casefold()}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Frame:
-    """A picture to look at: RGB uint8 (H, W, 3). `number`: which frame of a video, from 0; None for an image."""
-
-    source: Source
-    image: Image
-    number: int | None = None
-
-    @property
-    def size_wh(self) -> tuple[int, int]:
-        """Width and height in pixels."""
-        return self.image.shape[1], self.image.shape[0]
-
-    def pixels(self, channels: int) -> Image:
-        """What a network of 3 or 1 `channels` takes: (H, W, 3) `image`, or (H, W) its grayscale. That of a file is
-        read as for training and evaluation: of a JPEG it is not quite what its colours convert to."""
-        if channels == 3:
-            return self.image
-        read = read_image(self.source.path, upright=True, channels=channels) if self.number is None else None
-        return read if read is not None else np.asarray(cv2.cvtColor(self.image, cv2.COLOR_RGB2GRAY), np.uint8)
-
-
-@dataclass(frozen=True, slots=True)
-class VideoFacts:
-    """Frames a second and how many frames the container speaks of (0: it does not say)."""
-
-    fps: float
-    frames: int
-
-
 def is_video_name(name: str) -> bool:
     """True for a name with a video's suffix, in any case."""
     return name.lower().endswith(VIDEO_SUFFIXES)
@@ -96,80 +58,6 @@ def find_sources(given: Sequence[str], faults: Faults, leave_out: Path | None = 
         for root, path in _expand(name, faults, leave_out):
             found.setdefault(path.resolve(), (root, path))
     return _keyed(list(found.values()))
-
-
-def read_frames(sources: Sequence[Source], faults: Faults, progress: bool = False) -> Iterator[Frame]:
-    """The images and the frames of the videos one after the other, upright. What does not decode is skipped and
-    counted in `faults`, as is a video that ends early. Raises DataError at the end where nothing decoded.
-
-    With `progress` one bar for all of them goes to standard error, if that is a terminal.
-    """
-    decoded = 0
-    bar = tqdm(total=count_frames(sources) if progress else None, unit="image", disable=None if progress else True)
-    with bar:
-        for source in sources:
-            for frame in _read_video(source, faults) if source.video else _read_image(source, faults):
-                yield frame
-                decoded += 1
-                bar.update()
-    if not decoded:
-        rest = f", nor does any other of {len(sources)}" if len(sources) > 1 else ""
-        why = "; ".join(faults.lines())
-        raise DataError(sources[0].path, None, f"does not decode{rest} ({why}); copy or encode it anew")
-
-
-def video_facts(path: Path) -> VideoFacts | None:
-    """What the container says of itself; None where it does not open."""
-    capture = cv2.VideoCapture(str(path))
-    try:
-        return _facts(capture) if capture.isOpened() else None
-    finally:
-        capture.release()
-
-
-def count_frames(sources: Iterable[Source]) -> int:
-    """How many frames `read_frames` will give, as far as can be told beforehand."""
-    known = (video_facts(source.path) if source.video else VideoFacts(0, 1) for source in sources)
-    return sum(facts.frames for facts in known if facts)
-
-
-def _read_image(source: Source, faults: Faults) -> Iterator[Frame]:
-    image = read_image(source.path, upright=True)
-    if image is None:
-        faults.add(decode_fault(source.path, "image does not decode, skipped"), source.path)
-        return
-    if orientation(source.path.read_bytes()) != 1:
-        faults.add("image turned as its camera's flag says; boxes are those of the turned picture", source.path)
-    yield Frame(source, image)
-
-
-def _read_video(source: Source, faults: Faults) -> Iterator[Frame]:
-    capture = cv2.VideoCapture(str(source.path))
-    if not capture.isOpened():
-        capture.release()
-        faults.add("video does not open, skipped; check the file and its codec", source.path)
-        return
-    number = 0
-    try:
-        while (image := _next_image(capture)) is not None:
-            yield Frame(source, image, number)
-            number += 1
-        expected = _facts(capture).frames
-    finally:
-        capture.release()
-    if number == 0 or number < expected - max(1, expected // 100):  # some containers only estimate
-        told = f"video ends after {number} of {expected} frames, which are kept; copy or encode it anew"
-        faults.add(told, source.path)
-
-
-def _next_image(capture: cv2.VideoCapture) -> Image | None:
-    read, image = capture.read()
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8) if read and image is not None else None
-
-
-def _facts(capture: cv2.VideoCapture) -> VideoFacts:
-    fps, frames = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    return VideoFacts(fps if 0 < fps < 1000 else DEFAULT_FPS, int(frames) if 0 < frames < 1e9 else 0)
 
 
 def _expand(name: str, faults: Faults, leave_out: Path | None) -> list[tuple[Path, Path]]:

@@ -91,8 +91,8 @@ def sparsify(
     """
     layers, scope = graph.prune, graph.scope
     if not layers:
-        kept = " and these --keep-layers" if scope.keep else ""
-        raise UsageError(f"{session.netdef.path}: no layer may be pruned with --tie {scope.tie}{kept}")
+        also = " and these --keep-layers" if scope.keep else ""
+        raise UsageError(f"{session.netdef.path}: no layer may be pruned with --tie {scope.tie}{also}")
     norms = [norm for norm in map(session.model.bn_of, layers) if norm.weight.requires_grad]
     if not norms:
         raise UsageError(f"{session.netdef.path}: all layers that may be pruned are frozen; lower --freeze")

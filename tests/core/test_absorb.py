@@ -12,7 +12,7 @@ from prune.darknet.activations import MIXING
 from prune.darknet.netdef import parse_netdef, read_netdef
 from prune.darknet.records import Weights
 from prune.graph.blocks import removable_blocks
-from prune.graph.channels import EVERYTHING, trace_groups
+from prune.graph.channels import trace_groups
 from prune.plan.types import ChannelMask, PrunePlan, digest
 from prune.surgery.apply import apply
 from prune.surgery.slice import slice_record

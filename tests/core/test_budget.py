@@ -24,9 +24,9 @@ from prune.plan.score import gammas
 from prune.plan.types import PrunePlan
 from prune.surgery.apply import apply
 from prune.surgery.rewrite import rewrite
-from tests.core.test_channels import cbl, graph_of
-from tests.core.test_score import with_gammas
+from tests.given_gammas import with_gammas
 from tests.shared import REPOSITORY, SHARED, needs_shared
+from tests.small_cfgs import cbl, graph_of
 from tests.strategies import examples, networks, policies, pruning_tasks, scopes
 
 ZOO = sorted(file.stem for folder in (SHARED / "cfg-zoo", REPOSITORY / "cfg") for file in folder.glob("*.cfg"))

@@ -11,6 +11,7 @@ from hypothesis import given
 from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
 from prune.darknet.records import Weights
 from prune.graph.cost import layer_costs, network_cost
+from tests.counted_macs import macs
 from tests.shared import REPOSITORY
 from tests.strategies import examples, networks
 
@@ -35,12 +36,6 @@ def test_yolov3_has_its_known_size() -> None:
     cost = network_cost(read_netdef(REPOSITORY / "cfg" / "yolov3.cfg"))
     assert (cost.parameters, cost.weights_bytes) == (62_001_757, 248_007_048)
     assert (cost.channels, cost.layers) == (26_304, 107)
-
-
-def macs(netdef: NetDef, width: int | None = None, height: int | None = None) -> int:
-    """Multiply-accumulates of the convolutions for one image: half of what flop counters call FLOPs."""
-    costs = layer_costs(netdef, width, height)
-    return round(sum(costs[layer.index].flops for layer in netdef.convolutions) / 2)
 
 
 @given(networks())

@@ -15,13 +15,8 @@ from prune.plan.layer import LayerPolicy, plan_layers, rank_blocks
 from prune.plan.types import PrunePlan, blocks_at, digest
 from prune.surgery.apply import apply
 from tests.given_gammas import with_gammas
-from tests.small_cfgs import ADD, cbl, graph_of, yolov3
+from tests.small_cfgs import ADD, cbl, chain, graph_of, yolov3
 from tests.strategies import examples, networks
-
-
-def chain(blocks: int) -> str:
-    """A stem and some residual blocks of two layers; layer 3·b + 2 ends block b."""
-    return cbl(4) + (cbl(2) + cbl(4) + ADD + "from=-3\n") * blocks
 
 
 def test_the_blocks_of_least_mean_gamma_go_first() -> None:

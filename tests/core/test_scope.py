@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prune.commands.explain import explain
 from prune.darknet.netdef import NetDef, parse_netdef
 from prune.darknet.records import Weights
 from prune.errors import PlanError, UsageError
-from prune.explain import explain
 from prune.graph.blocks import find_blocks
 from prune.graph.channels import EVERYTHING, trace_groups
 from prune.graph.scope import Scope, parse_layers
@@ -21,9 +21,8 @@ from prune.plan.channel import ChannelPolicy, plan_channels
 from prune.plan.layer import LayerPolicy, plan_layers, rank_blocks
 from prune.plan.types import ChannelMask, PrunePlan, digest, format_plan, parse_plan
 from prune.surgery.apply import apply
-from tests.core.test_channels import HEAD, NET, cbl
-from tests.core.test_layer_plan import chain
-from tests.core.test_score import ADD, with_gammas
+from tests.given_gammas import with_gammas
+from tests.small_cfgs import ADD, HEAD, NET, cbl, chain
 from tests.strategies import examples, networks, policies
 
 THREE = parse_netdef(NET + cbl(4) + cbl(4) + cbl(4) + HEAD, "three.cfg")

@@ -25,7 +25,8 @@ from prune.metrics.changes import find_changes
 from prune.report.album import Album
 from prune.report.kept import class_folders, crop, label_lines
 from prune.samples.faults import Faults
-from prune.samples.sources import Frame, Source, count_frames, find_sources, read_frames
+from prune.samples.frames import Frame, count_frames, read_frames
+from prune.samples.sources import Source, find_sources
 from tests.data_sets import turned_jpeg
 from tests.shared import REPOSITORY
 from tests.torch.sample_files import write_image

@@ -36,9 +36,10 @@ from prune.model.build import DarknetModel
 from prune.model.state import load_weights
 from prune.samples.faults import Faults
 from prune.samples.fit import Resize
+from prune.samples.frames import Frame, read_frames
 from prune.samples.images import read_image
 from prune.samples.sample import Annotation, Sample, sample_from_pixels
-from prune.samples.sources import Frame, find_sources, read_frames
+from prune.samples.sources import find_sources
 from prune.train.start import start_network
 from tests.data_sets import turned_jpeg
 from tests.shared import REPOSITORY

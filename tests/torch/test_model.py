@@ -24,6 +24,7 @@ from prune.train.settings import TrainSettings
 from prune.verify.passes import WeightsDomain, outputs
 from tests import oracle
 from tests.absorbing import random_image
+from tests.counted_macs import macs
 from tests.shared import REPOSITORY
 from tests.small_cfgs import HEAD, NET, cbl
 from tests.strategies import as_float32, examples, networks

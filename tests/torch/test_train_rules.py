@@ -24,7 +24,7 @@ from prune.train.session import Session
 from prune.train.settings import SparsitySettings, TrainSettings
 from prune.train.sizes import scaled_sizes
 from prune.train.sparsity import sparsify, tell_reach
-from tests.core.test_channels import cbl, graph_of
+from tests.small_cfgs import cbl, graph_of
 from tests.torch.toy import toy_model, toy_trainer
 
 

@@ -13,7 +13,7 @@ from prune.darknet.weights import random_weights
 from prune.detect.evaluate import examine
 from prune.detect.settings import EvaluateSettings
 from prune.errors import PlanError, UsageError
-from prune.graph.channels import trace_groups
+from prune.graph.channels import EVERYTHING, trace_groups
 from prune.graph.cost import network_cost
 from prune.model.files import network_of
 from prune.plan.channel import ChannelPolicy, plan_channels
@@ -29,7 +29,7 @@ SETTINGS = EvaluateSettings(ap="voc10", batch_size=2)
 
 
 def cut(percent: float) -> PrunePlan:
-    return plan_channels(trace_groups(NETDEF, protect=()), WEIGHTS, ChannelPolicy(percent=percent, rule="share"))
+    return plan_channels(trace_groups(NETDEF, EVERYTHING), WEIGHTS, ChannelPolicy(percent=percent, rule="share"))
 
 
 @pytest.fixture
