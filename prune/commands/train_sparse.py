@@ -18,12 +18,12 @@ EXAMPLE = (
 )
 SPARSE_DEFAULTS = {"out": Path("runs/sparse"), "optimizer": "sgd", "lr": 0.02}
 """SGD: its momentum carries γ ten times as far as the proximal step of other optimisers at the same rate."""
-GROUPS: dict[str, type[Any]] = {"sparsity": SparsitySettings, **PENALTIES, "what is sparsified": Scope}
 OUTPUTS = ["mid.pt", "gamma_history.npz"]
 
 
 def make_parser() -> Parser:
-    parser = training_parser(str(__doc__), EXAMPLE, groups=GROUPS, defaults=SPARSE_DEFAULTS)
+    groups: dict[str, type[Any]] = {"sparsity": SparsitySettings, **PENALTIES, "what is sparsified": Scope}
+    parser = training_parser(str(__doc__), EXAMPLE, groups=groups, defaults=SPARSE_DEFAULTS)
     parser.add_argument(
         "-sr",
         "--sparsity-regularization",

@@ -362,7 +362,7 @@ def test_data_of_other_classes_or_channels_end_the_command_before_any_work(
     def too_late(*_: object) -> NoReturn:
         raise AssertionError("planned although the data do not fit")
 
-    monkeypatch.setattr("prune_channel.plan_channels", too_late)
+    monkeypatch.setattr("prune.commands.prune_channel.plan_channels", too_late)
     seven, other = adapt_classes(NETDEF, 7), tmp_path / "other.cfg"
     other.write_text(format_netdef(seven))
     write_weights(tmp_path / "other.weights", random_weights(seven, np.random.default_rng(0)), seven)

@@ -33,7 +33,9 @@ from prune.train.settings import TrainSettings
 from prune.train.sizes import rectangular_size, scaled_sizes
 from prune.train.start import OBJECT_PRIOR, restore_network, start_network
 from prune.train.validator import Validator
-from tests.torch.small_trainings import BASE, cfg_text, run
+from tests.torch.small_trainings import BASE, cfg_text, folder, run
+
+__all__ = ["folder"]
 
 
 def test_training_leaves_files_that_other_tools_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
