@@ -153,6 +153,9 @@ class OriginalDomain(CircularDomain):
         exact = ~self.losses["written"].get(layer.index, np.zeros(len(kept), np.bool_))[kept]
         if value[:, kept].shape != cut.shape:
             raise _error(layer, f"writes {tuple(cut.shape)}, not {tuple(value[:, kept].shape)}")
+        if not value[:, kept].isfinite().all():
+            what = "is not finite before the cut; the weights contain NaN, inf or too large values"
+            raise GateError(f"absorption check: layer {layer.index} [{layer.kind}] {what}")
         allowed = TOLERANCE * cut.abs().max() + rounding.view(1, -1, 1, 1)
         excess = ((value[:, kept] - cut).abs() / allowed.clamp_min(1e-300))[:, exact]
         worst = float(excess.max()) if excess.numel() else 0.0

@@ -199,3 +199,16 @@ def test_an_old_reorg_is_checked_where_it_treats_channels_as_at_the_size_of_the_
     assert pruned.weights.floats < weights.floats
     assert bool(pruned.notes) == (side == 176)
     assert check_absorption(pruned) <= 1
+
+
+def test_an_original_that_overflows_is_named_as_such() -> None:
+    """The equivalence check passes over the body of a removed block: here only the original computes it."""
+    body = WIDE.replace("leaky", "normalize_channels_softmax") + WIDE + ADD + "from=0\n"
+    task = task_of(WIDE + body + WIDE, {}, (3,))
+    pruned = task.pruned()
+    record = pruned.masked.original.conv(1)
+    assert record.gamma is not None
+    huge = replace(record, gamma=doubles(record.gamma.astype(np.float64) * 1e6))
+    original = Weights(pruned.weights.header, {**pruned.masked.original.records, 1: huge})
+    with pytest.raises(GateError, match=r"layer 4 \[convolutional\] is not finite before the cut"):
+        check_absorption(replace(pruned, masked=replace(pruned.masked, original=original)))
