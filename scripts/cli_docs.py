@@ -16,11 +16,12 @@ from pathlib import Path
 from unittest.mock import patch
 
 from prune.cli.parser import Parser
+from prune.commands.table import SUBCOMMANDS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGE = REPOSITORY / "docs" / "cli.md"
 BEGIN, END = "<!-- flags -->", "<!-- end of flags -->"
-COMMANDS = {
+CALLED = {
     "train.py": "train",
     "train_sparse.py": "train_sparse",
     "prune_channel.py": "prune_channel",
@@ -35,7 +36,13 @@ COMMANDS = {
     "python -m prune.convert": "prune.convert",
     "python -m prune.check": "prune.check",
 }
-"""How a command is called, and the module whose `main` it is."""
+"""How a command with a script or a module of its own is called, and the module whose `main` it is."""
+COMMANDS = CALLED | {
+    f"darknet-prune {command.name}": f"prune.commands.{command.module}"
+    for command in SUBCOMMANDS
+    if command.module not in {module.removeprefix("prune.") for module in CALLED.values()}
+}
+"""How every command is called: those of `CALLED`, then the subcommands that are nothing else."""
 TRAINING = "train.py"
 BEYOND_TRAINING = ("train_sparse.py", "finetune.py", "distill.py")
 """Their tables leave out the rows that stand in that of train.py."""

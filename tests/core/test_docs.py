@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from prune.commands.table import SUBCOMMANDS
 from scripts import cli_docs
 from tests.markdown_links import anchors, broken_links
 from tests.shared import REPOSITORY
@@ -42,6 +43,11 @@ def test_every_command_of_the_readme_has_a_section() -> None:
     scripts = {path.name for path in REPOSITORY.glob("*.py")}
     assert scripts <= set(cli_docs.COMMANDS)
     assert all(f"### {name}\n" in page for name in cli_docs.COMMANDS)
+
+
+def test_every_subcommand_has_a_section_and_one_only() -> None:
+    modules = [module.removeprefix("prune.").removeprefix("commands.") for module in cli_docs.COMMANDS.values()]
+    assert sorted(modules) == sorted(command.module for command in SUBCOMMANDS)
 
 
 @pytest.mark.parametrize(("text", "code"), [("old", 1), ("", 0)])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ Floats = NDArray[np.float64]
 Row = tuple[float, float, float, float, float, int]
 NAMES = ("cat", "dog", "owl")
 SIZE = (100, 100)
-PROTOCOLS: tuple[Protocol, ...] = ("coco", "voc07", "voc10", "darknet")
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
 
 def image(objects: list[Annotation], *rows: Row, name: str = "a.png") -> Detected:

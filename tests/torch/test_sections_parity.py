@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from prune.darknet import layers
 from prune.darknet.activations import ACTIVATIONS
 from prune.darknet.netdef import NetDef, parse_netdef
 from prune.darknet.records import Weights
@@ -92,6 +93,12 @@ def test_a_section_computes_what_darknets_loops_do(name: str) -> None:
     assert_close(from_weights.numpy()[0], expected)
     from_module = list(outputs(netdef, ModuleDomain(model.double(), imgs)).values())[-1]
     assert_close(from_module.numpy()[0], expected)
+
+
+def test_every_kind_of_layer_is_compared_with_darknets_loops() -> None:
+    compared = {type(layer) for text in SECTIONS.values() for layer in parse_netdef(NET + text).layers}
+    kinds = {kind for kind in vars(layers).values() if isinstance(kind, type) and issubclass(kind, layers.Layer)}
+    assert compared == {kind for kind in kinds if kind is not layers.Layer and not issubclass(kind, layers.Head)}
 
 
 @pytest.mark.parametrize("name", SECTIONS)
