@@ -1,10 +1,11 @@
 """The absorption check: the pruned network must compute what the true original computes with γ = 0 where it was cut.
 
-Nothing here uses an absorbed parameter or a computed constant: the original runs with its own floats, removed blocks
-included, and only the γ of what is cut set to 0 (of a depthwise chain the smallest one, see `surgery.strength`). The
-constants come out of that pass by themselves. Both networks wrap around at the borders of their maps, where zero
-padding would make a constant visible. Every convolution of the pruned network is compared before its activation and
-the original goes on with the pruned network's values, so that rounding does not add up and a fault shows where it is.
+The original runs with its own floats, removed blocks included, and only the γ of what is cut set to 0 (of a depthwise
+chain the smallest one: that rule is taken from `surgery.strength`, not checked). The constants come out of that pass by
+themselves: no absorbed parameter is used and, except at channels reported as lost, no computed constant. Both networks
+wrap around at the borders of their maps, where zero padding would make a constant visible. Every convolution of the
+pruned network is compared before its activation and the original goes on with the pruned network's values, so that
+rounding does not add up and a fault shows where it is.
 
 What absorption itself reports as lost (`Loss`) is the only thing that may deviate: those channels alone, at those
 layers alone, count as what the pruned network has there.
