@@ -7,9 +7,9 @@ counts is written down as it is met.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -200,13 +200,14 @@ def is_depthwise(layer: Convolutional, in_channels: int) -> bool:
     return layer.groups > 1 and layer.groups == in_channels
 
 
-def tied_slots(trace: ChannelSpaces) -> Ids:
-    """For every id the smallest id it must be cut with: connected components of the ties."""
+def tied_slots(trace: ChannelSpaces, kinds: Collection[TieKind] = get_args(TieKind)) -> Ids:
+    """For every id the smallest id it must be cut with: connected components of the ties of some kinds."""
     labels = np.arange(trace.total)
-    if not trace.ties:
+    ties = [tie for tie in trace.ties if tie.kind in kinds]
+    if not ties:
         return labels
-    first = np.concatenate([tie.first for tie in trace.ties])
-    second = np.concatenate([tie.second for tie in trace.ties])
+    first = np.concatenate([tie.first for tie in ties])
+    second = np.concatenate([tie.second for tie in ties])
     while True:
         before = labels.copy()
         low = np.minimum(labels[first], labels[second])
