@@ -14,14 +14,14 @@ PARITY = 1e-4
 class Cut:
     """Channels cut at one percentage under one tie policy, or why not.
 
-    asked and real are shares of all channels with batch norm; gate and opencv are largest deviations relative to
-    the largest value of a head: of the gate, and of a second opinion on the pruned pair.
+    percent and real are shares of all channels with batch norm; equivalence and reread are largest deviations relative
+    to the largest value of a head: of the equivalence check, and of a second opinion on the pruned pair.
     """
 
     percent: float
     tie: TieMode
     real: float = 0.0
-    gate: float = 0.0
+    equivalence: float = 0.0
     reread: float = 0.0
     notes: int = 0
     fault: str = ""
@@ -34,7 +34,7 @@ class Blocks:
     found: int = 0
     removable: int = 0
     layers_gone: int = 0
-    gate: float = 0.0
+    equivalence: float = 0.0
     reread: float = 0.0
     fault: str = ""
     kept: dict[str, int] = field(default_factory=dict)
