@@ -79,8 +79,8 @@ def _stages(case: Case, folder: Path, check: Check | None) -> str:
     netdef = parse_netdef(case.text, "mutated.cfg")
     if format_netdef(netdef) != case.text or encode_text(format_netdef(netdef)) != encode_text(case.text):
         raise BrokenPromiseError("the round trip changed the text")
-    if any(len(remark.splitlines()) != 1 for remark in netdef.remarks):
-        raise BrokenPromiseError("a remark is not one line")
+    if any(len(warning.splitlines()) != 1 for warning in netdef.warnings):
+        raise BrokenPromiseError("a warning is not one line")
     cost, maps = network_cost(netdef), sum(map(prod, shapes(netdef)))
     scope = Scope(random.choice(TIES), random.choice(((), ("upsample",))))
     trace_groups(netdef, scope)

@@ -43,7 +43,7 @@ def _fill(row: Row, file: Path, name: str) -> None:
     netdef = parse_netdef(text, name)
     row.round_trip = encode_text(format_netdef(netdef)) == file.read_bytes()
     cost = network_cost(netdef)
-    row.layers, row.parameters, row.remarks = cost.layers, cost.parameters, len(netdef.remarks)
+    row.layers, row.parameters, row.warnings = cost.layers, cost.parameters, len(netdef.warnings)
     graph, free = trace_groups(netdef), trace_groups(netdef, EVERYTHING)
     row.prunable, row.unprotected = _share(graph), _share(free)
     row.frozen = _frozen(free)
@@ -59,13 +59,13 @@ def _fill(row: Row, file: Path, name: str) -> None:
 
 
 def _share(graph: ChannelGraph) -> float:
-    return graph.channels(graph.prune) / max(1, graph.channels(graph.cbl))
+    return graph.channels(graph.prunable_layers) / max(1, graph.channels(graph.cbl))
 
 
 def _frozen(graph: ChannelGraph) -> dict[str, int]:
     """Reason without its layer numbers → channels with batch norm."""
     counts = Counter[str]()
-    for index in graph.ignore:
+    for index in graph.frozen_layers:
         reason = graph.group(index).frozen or ""
         counts[re.sub(r" (at )?\(?layer \d+\)?| \(.*\)$", "", reason)] += graph.netdef.convolution(index).filters
     return dict(counts.most_common())

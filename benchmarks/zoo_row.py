@@ -46,7 +46,7 @@ class Row:
     but the tests' numpy reference was compared with, `note` how the comparison with OpenCV is limited.
 
     prunable: the share of the channels with batch norm in groups that may be cut, by default; unprotected: with
-    --protect ''. frozen: reason (with --protect '') → channels. remarks: lines of the cfg that are passed over.
+    --protect ''. frozen: reason (with --protect '') → channels. warnings: lines of the cfg that are passed over.
     seconds are CPU time.
     """
 
@@ -54,7 +54,7 @@ class Row:
     fault: str = ""
     layers: int = 0
     parameters: int = 0
-    remarks: int = 0
+    warnings: int = 0
     round_trip: bool = False
     size: tuple[int, int] = (0, 0)
     parity: float | None = None

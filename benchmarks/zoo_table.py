@@ -141,7 +141,7 @@ def _words(row: Row) -> Iterator[str]:
         yield f"{channels} channels stay: {reason}"
     for reason, count in row.blocks.kept.items():
         yield f"{count} block{'s' * (count > 1)} must stay: {reason}"
-    if row.remarks:
-        yield f"{row.remarks} line{'s' * (row.remarks > 1)} of the cfg passed over with a warning"
+    if row.warnings:
+        yield f"{row.warnings} line{'s' * (row.warnings > 1)} of the cfg passed over with a warning"
     if notes := max((cut.notes for cut in row.cuts), default=0):
         yield f"cut, up to {notes} of its layers lose constants that nothing can absorb exactly (notes of the plan)"

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from prune.darknet.layers import IMAGE, Convolutional, Gate, Layer, Reorg, Shortcut
 from prune.darknet.records import ConvParams, Weights
-from prune.darknet.walk import Passing
+from prune.darknet.walk import Channelwise
 from prune.errors import VerificationError
 from prune.graph.trace import is_depthwise
 from prune.model.activations import ACTIVATIONS
@@ -60,8 +60,8 @@ class PrunedDomain(CircularDomain):
     def reorg(self, layer: Reorg, x: Tensor) -> Tensor:
         return self._stored(layer, super().reorg(layer, x))
 
-    def passing(self, layer: Passing, x: Tensor) -> Tensor:
-        return self._stored(layer, super().passing(layer, x))
+    def channelwise(self, layer: Channelwise, x: Tensor) -> Tensor:
+        return self._stored(layer, super().channelwise(layer, x))
 
     def _stored(self, layer: Layer, value: Tensor) -> Tensor:
         if layer.index in self.wanted:
@@ -79,7 +79,7 @@ class OriginalDomain(CircularDomain):
         super().__init__(imgs, pruned.masked.original)
         self.pruned, self.cut, self.worst = pruned, cut, 0.0
         self.graph, self.kept = pruned.masked.graph, pruned.masked.kept
-        self.dead = {index for block in pruned.masked.blocks for index in block.dead}
+        self.last_convolutions = {index for block in pruned.masked.blocks for index in block.last_convolutions}
         self.replaced = {block.shortcut for block in pruned.masked.blocks if block.replaced}
         self.losses: defaultdict[Place, dict[int, Flags]] = defaultdict(dict)
         for loss in pruned.masked.losses:
@@ -94,7 +94,7 @@ class OriginalDomain(CircularDomain):
 
     def _zeroed(self, layer: Convolutional, record: ConvParams) -> Flags:
         """Which γ (O,) count as 0."""
-        gone = ~self._kept(layer) | (layer.index in self.dead)
+        gone = ~self._kept(layer) | (layer.index in self.last_convolutions)
         source = layer.inputs[0]
         if source != IMAGE and is_depthwise(layer, len(self.graph.trace.outputs[source])):
             gone &= ~dead_by_input(own_strength(record), self.pruned.masked.constants[source].strength)
@@ -124,8 +124,8 @@ class OriginalDomain(CircularDomain):
     def reorg(self, layer: Reorg, x: Tensor) -> Tensor:
         return self._settled(layer, super().reorg(layer, x))
 
-    def passing(self, layer: Passing, x: Tensor) -> Tensor:
-        return self._settled(layer, super().passing(layer, x))
+    def channelwise(self, layer: Channelwise, x: Tensor) -> Tensor:
+        return self._settled(layer, super().channelwise(layer, x))
 
     def compare_end(self, layer: Layer, value: Tensor, cut: Tensor) -> None:
         """A head's input, or an output of the network; where a constant is lost it may differ by one."""

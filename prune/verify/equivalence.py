@@ -43,7 +43,7 @@ class MaskedDomain(WeightsDomain):
         left = [value_of[source] for source in block.skips]
         if block.replaced:
             return self._masked(layer, self._convolved_skip(layer, left[0]))
-        return self._masked(layer, super().shortcut(layer, left)) if block.stays else left[0]
+        return self._masked(layer, super().shortcut(layer, left)) if block.shortcut_stays else left[0]
 
     def _convolved_skip(self, layer: Shortcut, skip: Tensor) -> Tensor:
         """What the depthwise convolution in the place of a removed shortcut makes of the skip."""

@@ -66,7 +66,7 @@ def test_the_check_sees_any_single_absorbed_constant_of_the_wrong_sign(task: tup
         new = pruned.index_map.get(layer.index)
         if new is None or not layer.batch_normalize:
             continue
-        stays = kept[graph.trace.born(layer.index, layer.filters)]
+        stays = kept[graph.trace.ids_of(layer.index, layer.filters)]
         true, found = pruned.masked.original.conv(layer.index), pruned.weights.conv(new)
         assert true.mean is not None
         assert found.mean is not None

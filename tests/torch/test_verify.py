@@ -69,7 +69,7 @@ def test_two_swapped_channels_are_seen(array: str) -> None:
 def test_another_channel_than_planned_is_seen() -> None:
     pruned = toy()
     kept = pruned.masked.kept.copy()
-    born = pruned.masked.graph.trace.born(0, 8)
+    born = pruned.masked.graph.trace.ids_of(0, 8)
     kept[born] = np.roll(kept[born], 1)
     with pytest.raises(VerificationError, match="deviates"):
         check_equivalence(replace(pruned, masked=replace(pruned.masked, kept=kept)))
