@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.fuzz_exercise import Gate, exercise, make_case
+from benchmarks.fuzz_exercise import Check, exercise, make_case
 from benchmarks.places import default_places, find_cfgs, require
 from prune.darknet.netdef import parse_netdef
 from prune.errors import PruneError
@@ -140,10 +140,10 @@ def _child(pipe: Connection, corpus: list[str], seed: int, numbers: range, memor
 
     from prune.model.build import DarknetModel
     from prune.verify.absorption import check_absorption
-    from prune.verify.equivalence import gate
+    from prune.verify.equivalence import check_equivalence
 
     def checked(pruned: Pruned) -> None:
-        gate(pruned)
+        check_equivalence(pruned)
         check_absorption(pruned)
         DarknetModel(pruned.netdef)
 
@@ -155,11 +155,11 @@ def _child(pipe: Connection, corpus: list[str], seed: int, numbers: range, memor
             pipe.send(run_case(corpus, seed, number, Path(folder), checked))
 
 
-def run_case(corpus: Sequence[str], seed: int, number: int, folder: Path, gate: Gate | None = None) -> Result:
+def run_case(corpus: Sequence[str], seed: int, number: int, folder: Path, check: Check | None = None) -> Result:
     """Runs one case here. An exception that is no PruneError, and more than SLOW seconds, are failures."""
     case, start = make_case(seed, number, corpus), time.process_time()
     try:
-        outcome, failure = exercise(case, folder, gate), ""
+        outcome, failure = exercise(case, folder, check), ""
     except Exception as error:
         outcome, failure = type(error).__name__, _place(error)
     seconds = time.process_time() - start

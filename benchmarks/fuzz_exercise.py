@@ -16,7 +16,7 @@ from prune.darknet.netdef import NetDef, format_netdef, parse_netdef
 from prune.darknet.records import Weights
 from prune.darknet.shapes import shapes
 from prune.darknet.weights import random_weights, read_partial, read_weights, write_weights
-from prune.errors import GateError, PruneError
+from prune.errors import PruneError, VerificationError
 from prune.files.writing import encode_text
 from prune.graph.blocks import find_blocks, removable_blocks
 from prune.graph.channels import trace_groups
@@ -29,11 +29,11 @@ from prune.surgery.classes import adapt_classes
 
 SMALL = 1_000_000
 """Networks of fewer floats than this are also cut, with random weights."""
-# What the gate computes twice, in float64, must stay short and fit the child's memory.
+# What the equivalence check computes twice, in float64, must stay short and fit the child's memory.
 _SMALL_WORK = 0.05  # billion operations at the cfg's size
 _SMALL_MAPS = 10_000_000  # numbers in all maps together
 
-Gate = Callable[[Pruned], object]
+Check = Callable[[Pruned], object]
 """What `prune.verify` checks, or nothing where torch is not wanted."""
 
 
@@ -58,29 +58,29 @@ def make_case(seed: int, number: int, corpus: Sequence[str]) -> Case:
     return Case(number, text if damaged else mutate_cfg(text, corpus, random), random, damaged)
 
 
-def exercise(case: Case, folder: Path, gate: Gate | None = None) -> str:
+def exercise(case: Case, folder: Path, check: Check | None = None) -> str:
     """What became of a case: an error's class or how far a valid network came. Raises all else.
 
-    Files are written to `folder`; small networks that were cut go through the `gate`.
+    Files are written to `folder`; small networks that were cut go through `check`.
     """
     try:
-        return _stages(case, folder, gate)
+        return _stages(case, folder, check)
     except PruneError as error:
         message = str(error)
         if len(message.splitlines()) != 1 or len(message) > 1000:
             raise BrokenPromiseError(f"the message is not one short line: {message[:200]!r}") from error
-        if isinstance(error, GateError) and not case.damaged_weights and "not finite" not in message:
-            raise BrokenPromiseError(f"the gate refused a cut of undamaged weights: {message}") from error
+        if isinstance(error, VerificationError) and not case.damaged_weights and "not finite" not in message:
+            raise BrokenPromiseError(f"the checks refused a cut of undamaged weights: {message}") from error
         return type(error).__name__
 
 
-def _stages(case: Case, folder: Path, gate: Gate | None) -> str:
+def _stages(case: Case, folder: Path, check: Check | None) -> str:
     random = case.random
     netdef = parse_netdef(case.text, "mutated.cfg")
     if format_netdef(netdef) != case.text or encode_text(format_netdef(netdef)) != encode_text(case.text):
         raise BrokenPromiseError("the round trip changed the text")
-    if any(len(remark.splitlines()) != 1 for remark in netdef.remarks):
-        raise BrokenPromiseError("a remark is not one line")
+    if any(len(warning.splitlines()) != 1 for warning in netdef.warnings):
+        raise BrokenPromiseError("a warning is not one line")
     cost, maps = network_cost(netdef), sum(map(prod, shapes(netdef)))
     scope = Scope(random.choice(TIES), random.choice(((), ("upsample",))))
     trace_groups(netdef, scope)
@@ -89,7 +89,7 @@ def _stages(case: Case, folder: Path, gate: Gate | None) -> str:
     if cost.parameters >= SMALL:
         return "valid, large"
     weights = _weights(netdef, case, folder)
-    _cut(netdef, weights, case, scope, gate if cost.bflops < _SMALL_WORK and maps < _SMALL_MAPS else None)
+    _cut(netdef, weights, case, scope, check if cost.bflops < _SMALL_WORK and maps < _SMALL_MAPS else None)
     return "valid, cut"
 
 
@@ -120,8 +120,8 @@ def _weights(netdef: NetDef, case: Case, folder: Path) -> Weights:
     return read_weights(path, netdef)
 
 
-def _cut(netdef: NetDef, weights: Weights, case: Case, scope: Scope, gate: Gate | None) -> None:
-    """Channels by any policy, then any of the blocks; the results stand the gate and re-reading."""
+def _cut(netdef: NetDef, weights: Weights, case: Case, scope: Scope, check: Check | None) -> None:
+    """Channels by any policy, then any of the blocks; the results pass the check and re-reading."""
     random = case.random
     chosen_rule: Rule = "threshold" if random.choice(RULES) == "threshold" else "share"
     policy = ChannelPolicy(percent=random.random(), rule=chosen_rule)
@@ -136,5 +136,5 @@ def _cut(netdef: NetDef, weights: Weights, case: Case, scope: Scope, gate: Gate 
         reread = parse_netdef(format_netdef(pruned.netdef), "pruned.cfg")
         if network_cost(reread).parameters != pruned.weights.floats:
             raise BrokenPromiseError("the pruned cfg and its weights do not fit")
-        if gate is not None:
-            gate(pruned)
+        if check is not None:
+            check(pruned)

@@ -1,4 +1,4 @@
-"""The whole of `prune_channel.py --percent 0.8` on the full yolov3, gate and files included, in seconds and MB.
+"""The whole of `prune_channel.py --percent 0.8` on the full yolov3, checks and files included, in seconds and MB.
 
 Reference: bare numpy slicing of all kernels to half of their outputs and inputs, with nothing around it,
 repeated in this process. Weights are random (γ uniform in [0, 2)). Run: python benchmarks/surgery.py

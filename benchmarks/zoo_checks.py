@@ -24,7 +24,7 @@ from prune.plan.channel import ChannelPolicy, plan_channels, shares
 from prune.plan.types import PrunePlan, digest
 from prune.surgery.apply import Pruned, apply
 from prune.verify.absorption import check_absorption
-from prune.verify.equivalence import gate
+from prune.verify.equivalence import check_equivalence
 
 PERCENTS = (0.3, 0.6, 0.85)
 _CELLS = 2  # the input's side in cells of the coarsest map
@@ -43,7 +43,7 @@ def _fill(row: Row, file: Path, name: str) -> None:
     netdef = parse_netdef(text, name)
     row.round_trip = encode_text(format_netdef(netdef)) == file.read_bytes()
     cost = network_cost(netdef)
-    row.layers, row.parameters, row.remarks = cost.layers, cost.parameters, len(netdef.remarks)
+    row.layers, row.parameters, row.warnings = cost.layers, cost.parameters, len(netdef.warnings)
     graph, free = trace_groups(netdef), trace_groups(netdef, EVERYTHING)
     row.prunable, row.unprotected = _share(graph), _share(free)
     row.frozen = _frozen(free)
@@ -59,13 +59,13 @@ def _fill(row: Row, file: Path, name: str) -> None:
 
 
 def _share(graph: ChannelGraph) -> float:
-    return graph.channels(graph.prune) / max(1, graph.channels(graph.cbl))
+    return graph.channels(graph.prunable_layers) / max(1, graph.channels(graph.cbl))
 
 
 def _frozen(graph: ChannelGraph) -> dict[str, int]:
     """Reason without its layer numbers → channels with batch norm."""
     counts = Counter[str]()
-    for index in graph.ignore:
+    for index in graph.frozen_layers:
         reason = graph.group(index).frozen or ""
         counts[re.sub(r" (at )?\(?layer \d+\)?| \(.*\)$", "", reason)] += graph.netdef.convolution(index).filters
     return dict(counts.most_common())
@@ -84,7 +84,7 @@ def _cut(netdef: NetDef, weights: Weights, cut: Cut) -> Cut:
         cut.real = shares(graph, plan, cut.percent).of_all
         pruned = apply(netdef, weights, plan)
         cut.notes = len(pruned.notes)
-        cut.gate, cut.reread = _examined(pruned)
+        cut.equivalence, cut.reread = _examined(pruned)
 
     cut.fault = _fault(netdef.path, run)
     return cut
@@ -100,17 +100,17 @@ def _blocks(netdef: NetDef, weights: Weights) -> Blocks:
     def run() -> None:
         pruned = apply(netdef, weights, PrunePlan(digest(netdef, weights), (), going))
         blocks.layers_gone = len(netdef.layers) - len(pruned.netdef.layers)
-        blocks.gate, blocks.reread = _examined(pruned)
+        blocks.equivalence, blocks.reread = _examined(pruned)
 
     blocks.fault = _fault(netdef.path, run) if going else ""
     return blocks
 
 
 def _examined(pruned: Pruned) -> tuple[float, float]:
-    """The deviations of gate and second opinion. Raises ValueError where the latter is too large, GateError where an
-    absorbed constant is wrong."""
+    """The deviations of the equivalence check and of a second opinion. Raises ValueError where the latter is too
+    large, VerificationError where a check fails."""
     check_absorption(pruned)
-    deviation, opinion = gate(pruned), second_opinion(pruned.netdef, pruned.weights)
+    deviation, opinion = check_equivalence(pruned), second_opinion(pruned.netdef, pruned.weights)
     if not opinion.deviation <= PARITY:
         raise ValueError(f"of the pruned pair a second opinion computes something else: {opinion.deviation:.1e}")
     return deviation, opinion.deviation

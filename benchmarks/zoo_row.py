@@ -14,14 +14,14 @@ PARITY = 1e-4
 class Cut:
     """Channels cut at one percentage under one tie policy, or why not.
 
-    asked and real are shares of all channels with batch norm; gate and opencv are largest deviations relative to
-    the largest value of a head: of the gate, and of a second opinion on the pruned pair.
+    percent and real are shares of all channels with batch norm; equivalence and reread are largest deviations relative
+    to the largest value of a head: of the equivalence check, and of a second opinion on the pruned pair.
     """
 
     percent: float
     tie: TieMode
     real: float = 0.0
-    gate: float = 0.0
+    equivalence: float = 0.0
     reread: float = 0.0
     notes: int = 0
     fault: str = ""
@@ -34,7 +34,7 @@ class Blocks:
     found: int = 0
     removable: int = 0
     layers_gone: int = 0
-    gate: float = 0.0
+    equivalence: float = 0.0
     reread: float = 0.0
     fault: str = ""
     kept: dict[str, int] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Row:
     but the tests' numpy reference was compared with, `note` how the comparison with OpenCV is limited.
 
     prunable: the share of the channels with batch norm in groups that may be cut, by default; unprotected: with
-    --protect ''. frozen: reason (with --protect '') → channels. remarks: lines of the cfg that are passed over.
+    --protect ''. frozen: reason (with --protect '') → channels. warnings: lines of the cfg that are passed over.
     seconds are CPU time.
     """
 
@@ -54,7 +54,7 @@ class Row:
     fault: str = ""
     layers: int = 0
     parameters: int = 0
-    remarks: int = 0
+    warnings: int = 0
     round_trip: bool = False
     size: tuple[int, int] = (0, 0)
     parity: float | None = None

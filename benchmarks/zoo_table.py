@@ -27,12 +27,13 @@ Weights are random but sane (|γ| = 0.5 ± 0.2), the input of the numeric column
 - **prunable**: the share of the channels with batch norm that may be cut: by default (what feeds an upsample is
   protected) / with `--protect ''`.
 - **cut at 30, 60, 85 %**: the share of all channels with batch norm that is really gone under `--rule share` with
-  `--tie union` / `first` / `freeze`. Each of the nine cuts stood the gate, and OpenCV (or numpy) computed the same from
-  the pruned pair; ✗ if not. Less than asked: the rest is frozen, or a layer's last channel.
-- **gate**, **re-read**: the largest deviation over all cuts and the removal of blocks: of the gate (float64, allowed
-  1e-9), and between us and OpenCV (or numpy) on the pruned pair, read from its files (float32, allowed 1e-4).
+  `--tie union` / `first` / `freeze`. Each of the nine cuts passed the equivalence check, and OpenCV (or numpy) computed
+  the same from the pruned pair; ✗ if not. Less than asked: the rest is frozen, or a layer's last channel.
+- **equivalence**, **re-read**: the largest deviation over all cuts and the removal of blocks: of the equivalence check
+  (float64, allowed 1e-9), and between us and OpenCV (or numpy) on the pruned pair, read from its files (float32,
+  allowed 1e-4).
 - **blocks**: residual blocks that may be removed / found, and how many layers went when all of the former were removed
-  at once (gate and re-read as above).
+  at once (equivalence and re-read as above).
 """
 
 
@@ -91,8 +92,8 @@ def _results(row: Row) -> list[Cut | Blocks]:
     return [result for result in [*row.cuts, *blocks] if not result.fault]
 
 
-def _gate(row: Row) -> str:
-    return _largest([result.gate for result in _results(row)])
+def _equivalence(row: Row) -> str:
+    return _largest([result.equivalence for result in _results(row)])
 
 
 def _reread(row: Row) -> str:
@@ -116,7 +117,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("cut at 30 %", _cuts(0.3)),
     ("60 %", _cuts(0.6)),
     ("85 %", _cuts(0.85)),
-    ("gate", _gate),
+    ("equivalence", _equivalence),
     ("re-read", _reread),
     ("blocks", _blocks),
 )
@@ -140,7 +141,7 @@ def _words(row: Row) -> Iterator[str]:
         yield f"{channels} channels stay: {reason}"
     for reason, count in row.blocks.kept.items():
         yield f"{count} block{'s' * (count > 1)} must stay: {reason}"
-    if row.remarks:
-        yield f"{row.remarks} line{'s' * (row.remarks > 1)} of the cfg passed over with a warning"
+    if row.warnings:
+        yield f"{row.warnings} line{'s' * (row.warnings > 1)} of the cfg passed over with a warning"
     if notes := max((cut.notes for cut in row.cuts), default=0):
         yield f"cut, up to {notes} of its layers lose constants that nothing can absorb exactly (notes of the plan)"

@@ -57,7 +57,7 @@ class PlanError(PruneError):
     """A plan that does not fit its network, or that asks for what cannot be done."""
 
 
-class GateError(PruneError):
+class VerificationError(PruneError):
     """The pruned network does not compute what the plan promised; nothing was written."""
 
     exit_code = 1

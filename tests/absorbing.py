@@ -59,13 +59,13 @@ def deaden(netdef: NetDef, weights: Weights, plan: PrunePlan, random: Random | N
     """
     graph, chance = trace_groups(netdef, EVERYTHING), random or Random(0)
     kept = graph.kept_ids(plan.keep())
-    ends = {index for block in blocks_at(netdef, plan.removed) for index in block.dead}
+    ends = {index for block in blocks_at(netdef, plan.removed) for index in block.last_convolutions}
     channels = [shape.channels for shape in input_shapes(netdef)]
     zero_beta = random is not None and chance.random() < 0.3
     records, dead = dict(weights.records), dict[int, Flags]()
     new = Weights(weights.header, records)
     for layer in netdef.convolutions:
-        flags = ~kept[graph.trace.born(layer.index, layer.filters)]
+        flags = ~kept[graph.trace.ids_of(layer.index, layer.filters)]
         if layer.index in ends:
             flags[:] = True
         depthwise = layer.groups == channels[layer.index] > 1

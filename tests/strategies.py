@@ -28,7 +28,7 @@ from prune.plan.types import ChannelMask, PrunePlan, digest
 from tests.builder import Builder
 
 _EXAMPLES = os.environ.get("PRUNE_EXAMPLES")
-Keep = NDArray[np.bool_]
+Mask = NDArray[np.bool_]
 
 
 def examples(usual: int) -> settings:
@@ -103,7 +103,7 @@ def chance_masks(graph: ChannelGraph, random: Random, share: float | None = None
     return tuple(ChannelMask(group.id, _chance_keep(group, rate, rng)) for group in graph.prunable())
 
 
-def _chance_keep(group: PruneGroup, rate: float, rng: np.random.Generator) -> Keep:
+def _chance_keep(group: PruneGroup, rate: float, rng: np.random.Generator) -> Mask:
     keep = rng.random(group.width) >= rate
     for part in group.parts:
         if not keep[part].any():

@@ -1,4 +1,4 @@
-"""What the two pruning commands share: the pair they read, the gate, the files they write, the closing table."""
+"""What the two pruning commands share: the pair they read, the two checks, the files they write, the closing table."""
 
 from __future__ import annotations
 
@@ -143,11 +143,14 @@ def chosen_plan(
 
 
 def close_pruning(pair: Pair, pruned: Pruned, plan: PrunePlan, command: Command, facts: dict[str, Any]) -> None:
-    """Runs both checks, then writes the pruned pair, the plan and the summary, and shows before and after."""
-    from prune.verify.absorption import check_absorption
-    from prune.verify.equivalence import gate
+    """Runs both checks, then writes the pruned pair, the plan and the summary, and shows before and after.
 
-    deviation, absorption = gate(pruned), check_absorption(pruned)
+    The summary has the deviation of the equivalence check under the key `gate`.
+    """
+    from prune.verify.absorption import check_absorption
+    from prune.verify.equivalence import check_equivalence
+
+    deviation, absorption = check_equivalence(pruned), check_absorption(pruned)
     trial = pair.trial()
     before, after = map(pair.summary, (trial.original(), trial.measure(pruned.netdef, pruned.weights)))
     command.begin_writing()
@@ -158,7 +161,9 @@ def close_pruning(pair: Pair, pruned: Pruned, plan: PrunePlan, command: Command,
     checks = {"gate": deviation, "absorption": absorption, "notes": list(pruned.notes)}
     command.finish(facts | checks | {"before": before, "after": after})
     command.echo(format_before_after(before, after))
-    command.echo(f"gate passed: the pruned network equals the masked original to {deviation:.0e} at its heads")
+    command.echo(
+        f"equivalence check passed: the pruned network equals the masked original to {deviation:.0e} at its heads"
+    )
     except_for = " (except what the notes name)" if pruned.notes else ""
     command.echo(
         f"absorption checked: with γ = 0 where it was cut, the original computes the same in every layer{except_for}"

@@ -115,15 +115,15 @@ def _removable(block: ResidualBlock) -> str:
         return f"not removable: {block.reason}"
     if block.replaced:
         return "removable; a depthwise convolution takes the place of its shortcut"
-    return "removable; its shortcut stays" if block.stays else "removable"
+    return "removable; its shortcut stays" if block.shortcut_stays else "removable"
 
 
 def _lists(graph: ChannelGraph) -> str:
     lists = {
         "CBL (with batch norm)": graph.cbl,
         "Conv (without)": graph.conv,
-        "prune (CBL that may be cut)": graph.prune,
-        "ignore (CBL that may not)": graph.ignore,
+        "prune (CBL that may be cut)": graph.prunable_layers,
+        "ignore (CBL that may not)": graph.frozen_layers,
     }
     return "\n".join(f"{name}: {len(indices)} [{', '.join(map(str, indices))}]" for name, indices in lists.items())
 
@@ -133,7 +133,8 @@ def _total(graph: ChannelGraph) -> str:
     size = f"{netdef.net.width} x {netdef.net.height}"
     return (
         f"{netdef.path}: {cost.layers} layers, {cost.parameters:,} parameters ({cost.weights_bytes / 1e6:.1f} MB), "
-        f"{cost.bflops:.3f} BFLOPs at {size}; {graph.channels(graph.prune):,} of {cost.channels:,} channels may be cut"
+        f"{cost.bflops:.3f} BFLOPs at {size}; {graph.channels(graph.prunable_layers):,} of {cost.channels:,} channels "
+        f"may be cut"
     )
 
 

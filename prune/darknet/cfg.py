@@ -56,7 +56,7 @@ class Section:
                 found.setdefault(line.key, line)
         return found
 
-    def passed_over(self) -> Iterator[Line]:
+    def ignored_lines(self) -> Iterator[Line]:
         """Option lines that Darknet does not take: their key came before, or they have no value."""
         counted = self.options
         return (line for line in self.lines if line.key is not None and counted.get(line.key) is not line)

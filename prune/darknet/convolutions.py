@@ -19,7 +19,7 @@ def read_convolutional(options: Options, index: int) -> Convolutional:
     options.refuse(*_UNSUPPORTED)
     for key in keys.TRAINING_ONLY:
         if options.flag(key):
-            options.remark(key, f"{key} changes Darknet's training only; kept, not used")
+            options.warn(key, f"{key} changes Darknet's training only; kept, not used")
     options.ignore(*keys.CONVOLUTIONAL)
     size = options.integer("size", 1, low=1, high=1024)
     dilation = options.integer("dilation", 1, low=1, high=1024) if size > 1 else 1
@@ -108,5 +108,5 @@ def _stored(options: Options) -> bool:
     """False where `dontload=1` (or, as some write it, `dont_load=1`) says that the file holds no floats of it."""
     dont = [key for key in ("dontload", "dont_load") if options.flag(key)]
     for key in dont:
-        options.remark(key, f"{key}=1: its floats are not read from a weights file that was written without them")
+        options.warn(key, f"{key}=1: its floats are not read from a weights file that was written without them")
     return not dont

@@ -78,7 +78,7 @@ def _classes(options: Options) -> int:
             message = (
                 f"counters_per_class contains {counters} numbers for {classes} classes: Darknet would stop; remove it"
             )
-            options.remark("counters_per_class", message)
+            options.warn("counters_per_class", message)
     return classes
 
 
@@ -96,7 +96,7 @@ def _masked(options: Options) -> tuple[Anchors, tuple[int, ...]]:
     if any(not 0 <= i < len(anchors) for i in mask):
         raise options.error("mask", f"mask and num={number} must lie within the {len(anchors)} anchors")
     if number > len(anchors):
-        options.remark("num", f"num={number}, but there are {len(anchors)} anchors; the mask uses none of the others")
+        options.warn("num", f"num={number}, but there are {len(anchors)} anchors; the mask uses none of the others")
     return anchors, mask
 
 

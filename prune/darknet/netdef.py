@@ -24,14 +24,14 @@ MOST_LAYERS = 10_000
 class NetDef:
     """A cfg: its text as sections, the `[net]` options and the layers in order.
 
-    `remarks` are one-line warnings (`path:line: …`): unknown options, repeated keys, stray comments.
+    `warnings` are one-line warnings (`path:line: …`): unknown options, repeated keys, stray comments.
     """
 
     path: str
     document: Document
     net: NetOptions
     layers: tuple[Layer, ...]
-    remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
     _sized: dict[tuple[int, int], object] = field(default_factory=dict, init=False, repr=False, compare=False)
     """What `prune.darknet.shapes` computed, by input size: a memory of its own, no part of the network."""
 
@@ -87,11 +87,11 @@ def parse_netdef(text: str, path: Path | str = "<text>") -> NetDef:
 
 
 def read_netdef(path: Path | str) -> NetDef:
-    """Reads a cfg file; remarks go to the log as warnings. Raises CfgError."""
+    """Reads a cfg file; warnings go to the log as warnings. Raises CfgError."""
     check_cfg_kind(path, read_bytes(path, CfgError))
     netdef = parse_netdef(read_text(path, CfgError), path)
-    for remark in netdef.remarks:
-        logger.warning(remark)
+    for warning in netdef.warnings:
+        logger.warning(warning)
     return netdef
 
 
@@ -118,7 +118,7 @@ def _from_document(document: Document, path: Path | str) -> NetDef:
         raise CfgError(path, first.line, "holds no layers behind [net]")
     if len(rest) > MOST_LAYERS:
         raise CfgError(path, rest[MOST_LAYERS].line, f"holds {len(rest):,} layers, more than {MOST_LAYERS:,}")
-    remarks: list[str] = []
-    net = read_net(first, path, remarks)
-    layers = tuple(read_layer(section, i, path, remarks) for i, section in enumerate(rest))
-    return NetDef(str(path), document, net, resolved_shares(layers, path), tuple(remarks))
+    warnings: list[str] = []
+    net = read_net(first, path, warnings)
+    layers = tuple(read_layer(section, i, path, warnings) for i, section in enumerate(rest))
+    return NetDef(str(path), document, net, resolved_shares(layers, path), tuple(warnings))

@@ -20,16 +20,16 @@ _INTEGER = re.compile(r"[+-]?\d{1,18}(\.0*)?", re.ASCII)
 class Options:
     """The options of one section. Each getter takes a default for an absent key.
 
-    Remarks (repeated keys, comments behind numbers, keys nobody read) gather in `remarks`.
+    Remarks (repeated keys, comments behind numbers, keys nobody read) gather in `warnings`.
     """
 
-    def __init__(self, section: Section, path: Path | str, remarks: list[str]) -> None:
-        self.section, self.path, self.remarks = section, path, remarks
+    def __init__(self, section: Section, path: Path | str, warnings: list[str]) -> None:
+        self.section, self.path, self.warnings = section, path, warnings
         self.kind = shown(section.kind)
         self._lines = section.options
         self._unread = set(self._lines)
-        for line in section.passed_over():
-            self._remark(line, self._why_passed_over(line))
+        for line in section.ignored_lines():
+            self._warn(line, self._why_ignored(line))
 
     def error(self, key: str | None, message: str) -> CfgError:
         """An error at the key's line, or at the section's header."""
@@ -37,9 +37,9 @@ class Options:
         number = line.number if line else self.section.line
         return CfgError(self.path, number, f"[{self.kind}] {message}")
 
-    def remark(self, key: str, message: str) -> None:
+    def warn(self, key: str, message: str) -> None:
         """A warning at the key's line, or at the section's header where the key is absent."""
-        self._remark(self._lines.get(key, self.section.lines[0]), message)
+        self._warn(self._lines.get(key, self.section.lines[0]), message)
 
     def has(self, key: str) -> bool:
         """True where the section holds `key`."""
@@ -83,7 +83,7 @@ class Options:
         """Whole numbers between commas; a comma at the end is passed over with a remark."""
         parts = self._parts(key)
         if self._lines[key].value.endswith(","):
-            self.remark(key, f"{key} ends in a comma, behind which Darknet reads a 0; passed over here: remove it")
+            self.warn(key, f"{key} ends in a comma, behind which Darknet reads a 0; passed over here: remove it")
         return tuple(self._integer(key, part) for part in parts)
 
     def activation(self, default: str) -> str:
@@ -93,11 +93,11 @@ class Options:
             message = f"activation={shown(name)} is unknown (Darknet would silently use relu)"
             raise self.error("activation", f"{message}: {activation_hint(name, ACTIVATIONS)}")
         if name in FOREIGN:
-            self._remark_once("activation", f"Darknet does not know activation={name}: it would silently use relu")
+            self._warn_once("activation", f"Darknet does not know activation={name}: it would silently use relu")
         if name in CONVOLUTIONAL_ONLY and self.kind not in ("convolutional", "conv"):
             raise self.error("activation", f"activation={name}: Darknet computes it in [convolutional] only")
         if name in ("swish", "mish") and self.kind not in ("convolutional", "conv", "shortcut"):
-            self.remark("activation", f"Darknet computes no {name} in [{self.kind}]: it would write zeros")
+            self.warn("activation", f"Darknet computes no {name} in [{self.kind}]: it would write zeros")
         return name
 
     def sources(self, key: str, index: int) -> tuple[int, ...]:
@@ -129,7 +129,7 @@ class Options:
         """Remarks each key that no getter asked for, as Darknet's `option_unused` does."""
         self.ignore(*keys.LAYER)
         for key in sorted(self._unread, key=lambda key: self._lines[key].number):
-            self.remark(key, f"unknown option '{shown(key)}' in [{self.kind}]; kept, not used")
+            self.warn(key, f"unknown option '{shown(key)}' in [{self.kind}]; kept, not used")
 
     def _text(self, key: str) -> str | None:
         self._unread.discard(key)
@@ -148,7 +148,7 @@ class Options:
     def _without_comment(self, key: str, text: str) -> str:
         bare = _COMMENT.split(text, maxsplit=1)[0]
         if bare != text:
-            self.remark(key, f"a comment behind {key}={shown(bare)}; give it its own line")
+            self.warn(key, f"a comment behind {key}={shown(bare)}; give it its own line")
         return bare
 
     def _float(self, key: str, text: str) -> float:
@@ -165,16 +165,16 @@ class Options:
             raise self.error(key, f"{key}={shown(text)} must be a whole number of at most 18 digits")
         return int(text.partition(".")[0])
 
-    def _why_passed_over(self, line: Line) -> str:
+    def _why_ignored(self, line: Line) -> str:
         key = shown(line.key or "")
         if not line.value:
             return f"'{key}=' in [{self.kind}] has no value; Darknet passes over it"
         return f"'{key}' again in [{self.kind}]; Darknet takes the first"
 
-    def _remark_once(self, key: str, message: str) -> None:
+    def _warn_once(self, key: str, message: str) -> None:
         """A warning at the first section of a cfg that it concerns, as dozens of others may be alike."""
-        if not any(remark.endswith(message) for remark in self.remarks):
-            self.remark(key, message)
+        if not any(warning.endswith(message) for warning in self.warnings):
+            self.warn(key, message)
 
-    def _remark(self, line: Line, message: str) -> None:
-        self.remarks.append(f"{self.path}:{line.number}: {message}")
+    def _warn(self, line: Line, message: str) -> None:
+        self.warnings.append(f"{self.path}:{line.number}: {message}")

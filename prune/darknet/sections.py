@@ -38,9 +38,9 @@ _WEIGHTS_TYPES = {
 _NORMALIZATIONS = {"none": "none", "relu": "relu", "avg_relu": "relu", "softmax": "softmax"}
 
 
-def read_net(section: Section, path: Path | str, remarks: list[str]) -> NetOptions:
+def read_net(section: Section, path: Path | str, warnings: list[str]) -> NetOptions:
     """The `[net]` (or `[network]`) section."""
-    options = Options(section, path, remarks)
+    options = Options(section, path, warnings)
     net = NetOptions(
         section,
         width=options.integer("width", 416, low=1, high=65_536),
@@ -53,9 +53,9 @@ def read_net(section: Section, path: Path | str, remarks: list[str]) -> NetOptio
     return net
 
 
-def read_layer(section: Section, index: int, path: Path | str, remarks: list[str]) -> Layer:
+def read_layer(section: Section, index: int, path: Path | str, warnings: list[str]) -> Layer:
     """The typed layer of a section at `index`. Raises CfgError for an unknown kind or a wrong option."""
-    options = Options(section, path, remarks)
+    options = Options(section, path, warnings)
     reader = _READERS.get(section.kind)
     if reader is None:
         raise _unsupported(options)

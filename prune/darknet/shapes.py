@@ -24,7 +24,7 @@ from prune.darknet.layers import (
     Upsample,
 )
 from prune.darknet.netdef import NetDef
-from prune.darknet.walk import Domain, Passing, walk
+from prune.darknet.walk import Channelwise, Domain, walk
 from prune.errors import UsageError
 
 MOST_CHANNELS = 1 << 20
@@ -103,7 +103,7 @@ class _Shapes(Domain[Shape]):
             return self._checked(layer, Shape(x.channels // s**2, x.height * s, x.width * s))
         return self._checked(layer, Shape(x.channels * s**2, x.height // s, x.width // s))
 
-    def passing(self, layer: Passing, x: Shape) -> Shape:
+    def channelwise(self, layer: Channelwise, x: Shape) -> Shape:
         match layer:
             case Upsample():
                 x = Shape(x.channels, x.height * layer.stride, x.width * layer.stride)

@@ -8,20 +8,20 @@ from prune.darknet.records import ConvParams, Record, Weights
 
 
 def transfer(weights: Weights, source: NetDef, target: NetDef) -> tuple[dict[int, Record], list[str]]:
-    """The records of `source` that fit `target`, and one line for each layer of it that starts fresh.
+    """The records of `source` that fit `target`, and one line for each layer of it that starts initialised.
 
     The n-th layer of one network meets the n-th of the other; they fit where kernels (or factors of a weighted
     shortcut) and batch norm agree.
     """
-    taken, fresh = dict[int, Record](), list[str]()
+    taken, initialised = dict[int, Record](), list[str]()
     for slot in slots(target):
         index, record = slot.layer.index, weights.records.get(slot.layer.index)
         obstacle = _obstacle(slot, record, source)
         if record is None or obstacle:
-            fresh.append(f"layer {index}: {obstacle}")
+            initialised.append(f"layer {index}: {obstacle}")
         else:
             taken[index] = record
-    return taken, fresh
+    return taken, initialised
 
 
 def _obstacle(slot: Slot, record: Record | None, source: NetDef) -> str:

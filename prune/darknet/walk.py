@@ -29,7 +29,7 @@ from prune.darknet.layers import (
 from prune.darknet.netdef import NetDef
 
 T = TypeVar("T")
-Passing = Upsample | Maxpool | LocalAvgpool | Avgpool | Dropout | Softmax
+Channelwise = Upsample | Maxpool | LocalAvgpool | Avgpool | Dropout | Softmax
 
 
 class Domain(ABC, Generic[T]):
@@ -60,7 +60,7 @@ class Domain(ABC, Generic[T]):
         """Space to depth, or back."""
 
     @abstractmethod
-    def passing(self, layer: Passing, x: T) -> T:
+    def channelwise(self, layer: Channelwise, x: T) -> T:
         """Layers that keep the order of their channels: upsample, pooling, dropout, softmax."""
 
     def head(self, layer: Head, x: T) -> T:
@@ -70,20 +70,20 @@ class Domain(ABC, Generic[T]):
 
 def walk(netdef: NetDef, domain: Domain[T]) -> list[T]:
     """The values of all layers, in order."""
-    return [value for _, value in steps(netdef, domain, forget=False)]
+    return [value for _, value in steps(netdef, domain, release=False)]
 
 
-def steps(netdef: NetDef, domain: Domain[T], forget: bool = True) -> Iterator[tuple[Layer, T]]:
-    """Layer by layer (layer, value); with `forget` a value is dropped behind its last reader."""
+def steps(netdef: NetDef, domain: Domain[T], release: bool = True) -> Iterator[tuple[Layer, T]]:
+    """Layer by layer (layer, value); with `release` a value is dropped behind its last reader."""
     last_reader = {source: layer.index for layer in netdef.layers for source in layer.inputs}
     values: dict[int, T] = {IMAGE: domain.image()}
     for layer in netdef.layers:
         value = step(layer, domain, [values[source] for source in layer.inputs])
-        if forget:
+        if release:
             for source in set(layer.inputs):
                 if last_reader[source] == layer.index:
                     del values[source]
-        if not forget or layer.index in last_reader:
+        if not release or layer.index in last_reader:
             values[layer.index] = value
         yield layer, value
 
@@ -104,5 +104,5 @@ def step(layer: Layer, domain: Domain[T], inputs: Sequence[T]) -> T:
         case Reorg():
             return domain.reorg(layer, inputs[0])
         case Upsample() | Maxpool() | LocalAvgpool() | Avgpool() | Dropout() | Softmax():
-            return domain.passing(layer, inputs[0])
+            return domain.channelwise(layer, inputs[0])
     raise TypeError(f"no domain knows {type(layer).__name__}")

@@ -29,8 +29,8 @@ class ResidualBlock:
     shortcut: int
     body: tuple[int, ...]
     skips: tuple[int, ...]
-    ends: tuple[int, ...]
-    dead: tuple[int, ...]
+    body_outputs: tuple[int, ...]
+    last_convolutions: tuple[int, ...]
     reason: str | None
     replaced: bool = False
 
@@ -40,14 +40,14 @@ class ResidualBlock:
         return self.skips[0]
 
     @property
-    def stays(self) -> bool:
+    def shortcut_stays(self) -> bool:
         """True where the shortcut stays, with fewer inputs."""
         return len(self.skips) > 1
 
     @property
     def layers(self) -> tuple[int, ...]:
         """All layers that go when the block goes."""
-        return self.body if self.stays or self.replaced else (*self.body, self.shortcut)
+        return self.body if self.shortcut_stays or self.replaced else (*self.body, self.shortcut)
 
 
 def find_blocks(netdef: NetDef, scope: Scope | None = None) -> tuple[ResidualBlock, ...]:

@@ -84,12 +84,12 @@ class ChannelGraph:
         return tuple(layer.index for layer in self.netdef.convolutions if not layer.batch_normalize)
 
     @property
-    def prune(self) -> tuple[int, ...]:
+    def prunable_layers(self) -> tuple[int, ...]:
         """Layer indices of the CBL whose channels may be cut."""
         return tuple(index for index in self.cbl if self.group(index).frozen is None)
 
     @property
-    def ignore(self) -> tuple[int, ...]:
+    def frozen_layers(self) -> tuple[int, ...]:
         """Layer indices of the CBL whose channels may not be cut."""
         return tuple(index for index in self.cbl if self.group(index).frozen is not None)
 
@@ -145,7 +145,7 @@ def _members(netdef: NetDef, trace: ChannelSpaces, group_of: Ids, slot_of: Ids) 
     """Group number → producer → the slots of its channels."""
     found: dict[int, dict[int, Ids]] = defaultdict(dict)
     for layer in netdef.convolutions:
-        found[int(group_of[trace.starts[layer.index]])][layer.index] = slot_of[trace.born(layer.index, layer.filters)]
+        found[int(group_of[trace.starts[layer.index]])][layer.index] = slot_of[trace.ids_of(layer.index, layer.filters)]
     return found
 
 

@@ -44,9 +44,9 @@ def _fixed(netdef: NetDef, trace: ChannelSpaces, group_of: Ids) -> Iterator[tupl
     for layer in unread_layers(netdef):
         for group in np.unique(group_of[trace.outputs[layer.index]]):
             yield int(group), f"is an output of the network (layer {layer.index})"
-    for stuck in trace.stuck:
-        for group in np.unique(group_of[stuck.ids]):
-            yield int(group), stuck.reason
+    for frozen in trace.frozen:
+        for group in np.unique(group_of[frozen.ids]):
+            yield int(group), frozen.reason
     yield from _shared(netdef, trace, group_of)
 
 

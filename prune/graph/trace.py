@@ -30,7 +30,7 @@ from prune.darknet.layers import (
 )
 from prune.darknet.netdef import NetDef
 from prune.darknet.shapes import shapes
-from prune.darknet.walk import Domain, Passing, walk
+from prune.darknet.walk import Channelwise, Domain, walk
 
 Ids = NDArray[np.int64]
 
@@ -61,7 +61,7 @@ class EqualParts:
 
 
 @dataclass(frozen=True, slots=True)
-class Stuck:
+class Frozen:
     """Ids that may not be cut, and why in words."""
 
     ids: Ids
@@ -84,9 +84,9 @@ class ChannelSpaces:
     equal: tuple[EqualParts, ...]
     heads: tuple[tuple[int, Ids], ...]
     upsamples: tuple[tuple[int, Ids], ...]
-    stuck: tuple[Stuck, ...]
+    frozen: tuple[Frozen, ...]
 
-    def born(self, producer: int, width: int) -> Ids:
+    def ids_of(self, producer: int, width: int) -> Ids:
         """The ids of a producer's channels."""
         return np.arange(self.starts[producer], self.starts[producer] + width)
 
@@ -102,7 +102,7 @@ class _Tracing(Domain[Ids]):
         self.equal: list[EqualParts] = []
         self.heads: list[tuple[int, Ids]] = []
         self.upsamples: list[tuple[int, Ids]] = []
-        self.stuck: list[Stuck] = []
+        self.frozen: list[Frozen] = []
 
     def image(self) -> Ids:
         return self.whole_image
@@ -110,7 +110,7 @@ class _Tracing(Domain[Ids]):
     def convolution(self, layer: Convolutional, x: Ids) -> Ids:
         own = np.arange(self.starts[layer.index], self.starts[layer.index] + layer.filters)
         if layer.activation in MIXING:
-            self._stick(own, f"layer {layer.index} divides by a sum over its channels ({layer.activation})")
+            self._freeze(own, f"layer {layer.index} divides by a sum over its channels ({layer.activation})")
         if is_depthwise(layer, len(x)):
             repeated = np.repeat(x, layer.filters // len(x))
             self.ties.append(Tie(layer.index, "chain", repeated, own))
@@ -134,7 +134,7 @@ class _Tracing(Domain[Ids]):
 
     def gate(self, layer: Gate, before: Ids, source: Ids) -> Ids:
         if layer.scale_wh:
-            self._stick(before, f"is the gate of all channels at layer {layer.index}")
+            self._freeze(before, f"is the gate of all channels at layer {layer.index}")
         else:
             self.ties.append(Tie(layer.index, "chain", before, source))
         return source
@@ -147,22 +147,22 @@ class _Tracing(Domain[Ids]):
             self._folded(layer, x.reshape(-1, cells).T.ravel(), len(x) // cells)
         return np.tile(x, cells)
 
-    def passing(self, layer: Passing, x: Ids) -> Ids:
+    def channelwise(self, layer: Channelwise, x: Ids) -> Ids:
         match layer:
             case Upsample():
                 self.upsamples.append((layer.index, x))
             case Maxpool() if layer.depth:
                 return self._folded(layer, x, layer.depth)
             case Softmax():
-                self._stick(x, f"feeds the softmax at layer {layer.index}")
+                self._freeze(x, f"feeds the softmax at layer {layer.index}")
         return x
 
     def head(self, layer: Head, x: Ids) -> Ids:
         self.heads.append((layer.index, x))
         return x
 
-    def _stick(self, ids: Ids, reason: str) -> None:
-        self.stuck.append(Stuck(ids, reason))
+    def _freeze(self, ids: Ids, reason: str) -> None:
+        self.frozen.append(Frozen(ids, reason))
 
     def _folded(self, layer: Layer, ids: Ids, width: int) -> Ids:
         """Ties each id to the one `width` before it; what is left are the first `width`."""
@@ -191,7 +191,7 @@ def trace_channels(netdef: NetDef) -> ChannelSpaces:
         tuple(tracing.equal),
         tuple(tracing.heads),
         tuple(tracing.upsamples),
-        tuple(tracing.stuck),
+        tuple(tracing.frozen),
     )
 
 

@@ -22,7 +22,7 @@ from prune.darknet.layers import (
     Upsample,
 )
 from prune.darknet.records import NORMALIZATION_EPSILON
-from prune.darknet.walk import Domain, Passing
+from prune.darknet.walk import Channelwise, Domain
 from prune.model.activations import ACTIVATIONS
 from prune.model.pooling import local_avgpool, maxpool
 
@@ -63,7 +63,7 @@ class TensorDomain(Domain[Tensor]):
     def reorg(self, layer: Reorg, x: Tensor) -> Tensor:
         return reorg(layer, x)
 
-    def passing(self, layer: Passing, x: Tensor) -> Tensor:
+    def channelwise(self, layer: Channelwise, x: Tensor) -> Tensor:
         match layer:
             case Upsample():
                 return _upsample(layer, x)

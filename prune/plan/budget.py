@@ -58,5 +58,5 @@ def normalised_ids(graph: ChannelGraph) -> NDArray[np.bool_]:
     """For every channel id whether a convolution with batch norm writes it."""
     found = np.zeros(graph.trace.total, bool)
     for index in graph.cbl:
-        found[graph.trace.born(index, graph.netdef.convolution(index).filters)] = True
+        found[graph.trace.ids_of(index, graph.netdef.convolution(index).filters)] = True
     return found

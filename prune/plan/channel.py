@@ -21,7 +21,7 @@ from prune.plan.types import ChannelMask, PrunePlan, digest
 
 RULES = ("threshold", "share")
 Rule = Literal["threshold", "share"]
-Keep = NDArray[np.bool_]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +135,8 @@ def _ranks(values: Scores, ids: Ids) -> Scores:
 
 def _keep_at(
     graph: ChannelGraph, scores: Mapping[int, Scores], threshold: int, policy: ChannelPolicy
-) -> dict[int, Keep]:
-    return {group.id: _repaired(group, scores[group.id], threshold, policy) for group in graph.prunable()}
+) -> dict[int, Mask]:
+    return {group.id: _with_floors(group, scores[group.id], threshold, policy) for group in graph.prunable()}
 
 
 def _threshold_of_share(
@@ -148,10 +148,10 @@ def _threshold_of_share(
     def gone_at(threshold: int) -> float:
         return whole - budget.cost(graph, graph.kept_ids(_keep_at(graph, scores, threshold, policy)))
 
-    return _first_reaching(gone_at, math.floor(policy.percent * whole), most)
+    return _smallest_reaching(gone_at, math.floor(policy.percent * whole), most)
 
 
-def _first_reaching(count: Callable[[int], float], wanted: int, high: int) -> int:
+def _smallest_reaching(count: Callable[[int], float], wanted: int, high: int) -> int:
     """The smallest argument in [0, high] at which the growing `count` reaches `wanted`, else high."""
     low = 0
     while low < high:
@@ -160,7 +160,7 @@ def _first_reaching(count: Callable[[int], float], wanted: int, high: int) -> in
     return low
 
 
-def _repaired(group: PruneGroup, scores: Scores, threshold: int, policy: ChannelPolicy) -> Keep:
+def _with_floors(group: PruneGroup, scores: Scores, threshold: int, policy: ChannelPolicy) -> Mask:
     """keep = score ≥ threshold, plus the best of each part up to its floor, plus equal counts where needed."""
     keep = scores >= threshold
     for part in group.parts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from prune.darknet.records import Weights
 from prune.errors import UsageError
@@ -36,7 +37,7 @@ def rank_blocks(graph: ChannelGraph, weights: Weights) -> list[RankedBlock]:
     """The removable blocks with a γ in their bodies' outputs, the least important first."""
     scores = block_scores(graph, weights)
     blocks = removable_blocks(graph.netdef, graph.scope)
-    ranked = [RankedBlock(block, math.fsum(scores[end] for end in block.ends) / len(block.ends)) for block in blocks]
+    ranked = [RankedBlock(block, fmean(scores[index] for index in block.body_outputs)) for block in blocks]
     usable = [entry for entry in ranked if not math.isnan(entry.score)]
     return sorted(usable, key=lambda entry: (entry.score, entry.block.shortcut))
 

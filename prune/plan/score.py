@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from prune.darknet.layers import Convolutional, Gate, Maxpool, Reorg, Route, Shortcut
 from prune.darknet.records import Weights
-from prune.darknet.walk import Domain, Passing, walk
+from prune.darknet.walk import Channelwise, Domain, walk
 from prune.errors import PlanError
 from prune.graph.channels import ChannelGraph, PruneGroup
 from prune.graph.folds import folded
@@ -38,7 +38,7 @@ class ScoreWalk(Domain[Scores]):
         return np.full(self.graph.netdef.net.channels, np.nan)
 
     def convolution(self, layer: Convolutional, x: Scores) -> Scores:
-        own = self.values[self.graph.trace.born(layer.index, layer.filters)]
+        own = self.values[self.graph.trace.ids_of(layer.index, layer.filters)]
         if is_depthwise(layer, len(x)):
             return np.fmin(np.repeat(x, layer.filters // len(x)), own)
         np.fmax.at(self.read, self.graph.trace.reads[layer.index], np.where(np.isnan(x), np.inf, x))
@@ -66,7 +66,7 @@ class ScoreWalk(Domain[Scores]):
             x = np.repeat(np.fmax.reduce(x.reshape(-1, cells), axis=1), cells)
         return np.tile(x, cells)
 
-    def passing(self, layer: Passing, x: Scores) -> Scores:
+    def channelwise(self, layer: Channelwise, x: Scores) -> Scores:
         return _largest(x, layer.depth) if isinstance(layer, Maxpool) and layer.depth else x
 
 
@@ -83,15 +83,14 @@ def gammas(graph: ChannelGraph, weights: Weights) -> Scores:
         assert gamma is not None
         if not np.isfinite(gamma).all():
             raise PlanError(f"{graph.netdef.path}: layer {index} has a γ that is not finite; the training diverged")
-        values[graph.trace.born(index, len(gamma))] = np.abs(gamma)
+        values[graph.trace.ids_of(index, len(gamma))] = np.abs(gamma)
     return values
 
 
 def prunable_ids(graph: ChannelGraph) -> Ids:
     """The ids of all channels with a γ in groups that may be cut, ordered by (group, slot, layer)."""
-    ids = np.concatenate(
-        [graph.trace.born(i, graph.netdef.convolution(i).filters) for i in graph.prune] or [np.zeros(0, np.int64)]
-    )
+    found = [graph.trace.ids_of(index, graph.netdef.convolution(index).filters) for index in graph.prunable_layers]
+    ids = np.concatenate(found or [np.zeros(0, np.int64)])
     return ids[np.lexsort((ids, graph.slot_of[ids], graph.group_of[ids]))]
 
 

@@ -17,15 +17,15 @@ from prune.darknet.activations import ACTIVATIONS, MIXING
 from prune.darknet.layers import Convolutional, Gate, Head, Layer, Maxpool, Reorg, Route, Shortcut, Softmax, Upsample
 from prune.darknet.records import ConvParams, Weights
 from prune.darknet.shapes import Shape, input_shapes
-from prune.darknet.walk import Domain, Passing, walk
+from prune.darknet.walk import Channelwise, Domain, walk
 from prune.graph.blocks import ResidualBlock
 from prune.graph.channels import ChannelGraph
 from prune.graph.folds import pixel_sources
 from prune.graph.freeze import unread_layers
 from prune.graph.trace import is_depthwise
-from prune.surgery.constant import Constant, interleaved, largest, nothing, regrouped
+from prune.surgery.constant import Constant, interleaved, max_over_depth, no_constant, reorg
 from prune.surgery.losses import Flags, Loss, Place
-from prune.surgery.slice import input_keep
+from prune.surgery.slice import kept_inputs
 from prune.surgery.strength import inherited, own_strength, weaker
 
 Array = NDArray[np.float64]
@@ -52,7 +52,7 @@ class Absorbing(Domain[Constant]):
         self.graph, self.kept = graph, kept
         self.records = dict(weights.records)
         self.weights = Weights(weights.header, self.records)
-        self.dead = {index for block in blocks for index in block.dead}
+        self.last_convolutions = {index for block in blocks for index in block.last_convolutions}
         self.bodies = {index for block in blocks for index in block.body}
         self.replaced = {block.shortcut: block.skip for block in blocks if block.replaced}
         self.shared = {
@@ -65,27 +65,27 @@ class Absorbing(Domain[Constant]):
         self.losses: list[Loss] = []
 
     def image(self) -> Constant:
-        return nothing(self.graph.netdef.net.channels)
+        return no_constant(self.graph.netdef.net.channels)
 
     def convolution(self, layer: Convolutional, x: Constant) -> Constant:
         record = self.weights.conv(layer.owner)
         shift = _shift(record, x.value, layer.groups)
         if x.value.any():
             self._absorb(layer, record, shift)
-        kept = self.kept[self.graph.trace.born(layer.index, layer.filters)]
-        cut = np.ones_like(kept) if layer.index in self.dead else ~kept
+        kept = self.kept[self.graph.trace.ids_of(layer.index, layer.filters)]
+        cut = np.ones_like(kept) if layer.index in self.last_convolutions else ~kept
         value, strength = record.bias.astype(np.float64), own_strength(record)
         if is_depthwise(layer, len(x.value)):
             value, strength = inherited(record, shift, strength, x.strength)
         elif layer.index not in self.bodies:  # what goes anyway has nothing to lose
-            alive = ~input_keep(self.graph, layer, self.kept) & np.isnan(x.strength)
+            alive = ~kept_inputs(self.graph, layer, self.kept) & np.isnan(x.strength)
             self._lose(layer, alive, f"it reads {int(alive.sum())} cut channels that no γ makes constant", "read")
         constant = cut & ~np.isnan(strength)
         if layer.activation in MIXING:
             constant &= constant.all()
         value = np.where(constant, ACTIVATIONS[layer.activation](value), 0.0)
         strength = np.where(constant, strength, np.nan)
-        if layer.index in self.dead:
+        if layer.index in self.last_convolutions:
             self._lose(layer, ~constant, "ends a removed block without a γ; what it computed is lost")
             strength[~constant & kept] = np.inf  # the constant 0 from here on, so that what is added to it passes
         return Constant(value, strength)
@@ -146,22 +146,22 @@ class Absorbing(Domain[Constant]):
     def reorg(self, layer: Reorg, x: Constant) -> Constant:
         cells = layer.stride**2
         if not (x.value.any() or np.isfinite(x.strength).any()):
-            return nothing(len(x.value) // cells if layer.reverse else len(x.value) * cells)
+            return no_constant(len(x.value) // cells if layer.reverse else len(x.value) * cells)
         if layer.kind == "reorg3d":
             return Constant(np.tile(x.value, cells), np.tile(x.strength, cells))
         if layer.reverse:
             mixed, differs = interleaved(x, len(x.value) // cells)
         else:
-            mixed, differs = regrouped(x, pixel_sources(layer.stride, *self._map_of(layer)))
+            mixed, differs = reorg(x, pixel_sources(layer.stride, *self._map_of(layer)))
         self._lose(layer, differs, f"{int(differs.sum())} outputs mix different constants; their mean is kept")
         return mixed
 
-    def passing(self, layer: Passing, x: Constant) -> Constant:
+    def channelwise(self, layer: Channelwise, x: Constant) -> Constant:
         match layer:
             case Upsample():
                 return Constant(x.value * layer.scale, x.strength)
             case Maxpool() if layer.depth:
-                pooled, lost = largest(x, layer.depth)
+                pooled, lost = max_over_depth(x, layer.depth)
                 self._lose(layer, lost, f"{int(lost.sum())} channels lose shifts that differ")
                 return pooled
             case Softmax():

@@ -26,12 +26,12 @@ class Constant:
     strength: Array
 
 
-def nothing(channels: int) -> Constant:
+def no_constant(channels: int) -> Constant:
     """Channels that are not constant and have lost nothing."""
     return Constant(np.zeros(channels), np.full(channels, np.nan))
 
 
-def largest(x: Constant, width: int) -> tuple[Constant, Flags]:
+def max_over_depth(x: Constant, width: int) -> tuple[Constant, Flags]:
     """The largest of the channels g, g + width, … for each g < width, and where a shift is lost.
 
     It is constant where all of them are; a shift passes where all have the same.
@@ -52,7 +52,7 @@ def interleaved(x: Constant, width: int) -> tuple[Constant, Flags]:
     return Constant(values.mean(axis=0), strength), np.ptp(values, axis=0) > 0
 
 
-def regrouped(x: Constant, sources: NDArray[np.int64]) -> tuple[Constant, Flags]:
+def reorg(x: Constant, sources: NDArray[np.int64]) -> tuple[Constant, Flags]:
     """Darknet's old reorg; sources (n, n, P) as of `pixel_sources`.
 
     An output is constant where all that it mixes is. Where their values differ the mean over the pixels is taken,

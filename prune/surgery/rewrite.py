@@ -15,7 +15,7 @@ from prune.darknet.options import Options
 from prune.graph.blocks import ResidualBlock
 from prune.graph.channels import ChannelGraph
 from prune.graph.trace import is_depthwise
-from prune.surgery.slice import input_keep
+from prune.surgery.slice import kept_inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def _resized(graph: ChannelGraph, layer: Layer, kept: NDArray[np.bool_]) -> Sect
     section = layer.section if stays.all() else layer.section.with_option(key, str(int(stays.sum())))
     if not isinstance(layer, Convolutional):
         return section
-    inputs = input_keep(graph, layer, kept)
+    inputs = kept_inputs(graph, layer, kept)
     if is_depthwise(layer, len(inputs)) and not inputs.all():
         section = section.with_option("groups", str(int(inputs.sum())))
     return section

@@ -9,10 +9,10 @@ from prune.darknet.layers import Convolutional, Layer, Shortcut
 from prune.darknet.records import ConvParams, Floats, Record, ShortcutParams, Weights
 from prune.graph.channels import ChannelGraph
 
-Keep = NDArray[np.bool_]
+Mask = NDArray[np.bool_]
 
 
-def slice_layer(graph: ChannelGraph, layer: Layer, weights: Weights, kept: Keep) -> Record | None:
+def slice_layer(graph: ChannelGraph, layer: Layer, weights: Weights, kept: Mask) -> Record | None:
     """The record of any layer without what is cut; None where it owns no floats. kept (ids,) bool."""
     record = weights.records.get(layer.index)
     if isinstance(layer, Convolutional) and isinstance(record, ConvParams):
@@ -25,10 +25,10 @@ def slice_layer(graph: ChannelGraph, layer: Layer, weights: Weights, kept: Keep)
     return record
 
 
-def slice_record(graph: ChannelGraph, layer: Convolutional, record: ConvParams, kept: Keep) -> ConvParams:
+def slice_record(graph: ChannelGraph, layer: Convolutional, record: ConvParams, kept: Mask) -> ConvParams:
     """One convolution's record without the cut output and input channels. kept (ids,) bool."""
-    out_keep = kept[graph.trace.born(layer.index, layer.filters)]
-    in_keep = input_keep(graph, layer, kept)
+    out_keep = kept[graph.trace.ids_of(layer.index, layer.filters)]
+    in_keep = kept_inputs(graph, layer, kept)
     if out_keep.all() and in_keep.all():
         return record
 
@@ -39,12 +39,12 @@ def slice_record(graph: ChannelGraph, layer: Convolutional, record: ConvParams, 
     return ConvParams(weight, record.bias[out_keep], cut(record.gamma), cut(record.mean), cut(record.var))
 
 
-def input_keep(graph: ChannelGraph, layer: Convolutional, kept: Keep) -> Keep:
+def kept_inputs(graph: ChannelGraph, layer: Convolutional, kept: Mask) -> Mask:
     """Which of a convolution's input channels stay (I,)."""
     return kept[graph.trace.reads[layer.index]]
 
 
-def _slice_kernel(weight: Floats, out_keep: Keep, in_keep: Keep, groups: int) -> Floats:
+def _slice_kernel(weight: Floats, out_keep: Mask, in_keep: Mask, groups: int) -> Floats:
     """weight (O, I/groups, K, K), cut group by group; a group that loses all its outputs goes."""
     outputs, inputs = len(out_keep) // groups, len(in_keep) // groups
     if inputs == 1:

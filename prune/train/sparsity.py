@@ -89,7 +89,7 @@ def sparsify(
     Frozen layers are left out: their γ must not move. Raises UsageError where there is no layer that may be pruned,
     or all of them are frozen.
     """
-    layers, scope = graph.prune, graph.scope
+    layers, scope = graph.prunable_layers, graph.scope
     if not layers:
         also = " and these --keep-layers" if scope.keep else ""
         raise UsageError(f"{session.netdef.path}: no layer may be pruned with --tie {scope.tie}{also}")

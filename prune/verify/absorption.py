@@ -24,8 +24,8 @@ from torch import Tensor
 
 from prune.darknet.layers import IMAGE, Convolutional, Gate, Layer, Reorg, Shortcut
 from prune.darknet.records import ConvParams, Weights
-from prune.darknet.walk import Passing
-from prune.errors import GateError
+from prune.darknet.walk import Channelwise
+from prune.errors import VerificationError
 from prune.graph.trace import is_depthwise
 from prune.model.activations import ACTIVATIONS
 from prune.surgery.apply import Pruned
@@ -60,8 +60,8 @@ class PrunedDomain(CircularDomain):
     def reorg(self, layer: Reorg, x: Tensor) -> Tensor:
         return self._stored(layer, super().reorg(layer, x))
 
-    def passing(self, layer: Passing, x: Tensor) -> Tensor:
-        return self._stored(layer, super().passing(layer, x))
+    def channelwise(self, layer: Channelwise, x: Tensor) -> Tensor:
+        return self._stored(layer, super().channelwise(layer, x))
 
     def _stored(self, layer: Layer, value: Tensor) -> Tensor:
         if layer.index in self.wanted:
@@ -72,14 +72,14 @@ class PrunedDomain(CircularDomain):
 class OriginalDomain(CircularDomain):
     """The true original with γ = 0 at what was cut, compared with the `cut` network as it goes.
 
-    `worst`: the largest deviation so far, relative to what is allowed; raises GateError where it exceeds 1.
+    `worst`: the largest deviation so far, relative to what is allowed; raises VerificationError where it exceeds 1.
     """
 
     def __init__(self, imgs: Tensor, pruned: Pruned, cut: PrunedDomain) -> None:
         super().__init__(imgs, pruned.masked.original)
         self.pruned, self.cut, self.worst = pruned, cut, 0.0
         self.graph, self.kept = pruned.masked.graph, pruned.masked.kept
-        self.dead = {index for block in pruned.masked.blocks for index in block.dead}
+        self.last_convolutions = {index for block in pruned.masked.blocks for index in block.last_convolutions}
         self.replaced = {block.shortcut for block in pruned.masked.blocks if block.replaced}
         self.losses: defaultdict[Place, dict[int, Flags]] = defaultdict(dict)
         for loss in pruned.masked.losses:
@@ -94,7 +94,7 @@ class OriginalDomain(CircularDomain):
 
     def _zeroed(self, layer: Convolutional, record: ConvParams) -> Flags:
         """Which γ (O,) count as 0."""
-        gone = ~self._kept(layer) | (layer.index in self.dead)
+        gone = ~self._kept(layer) | (layer.index in self.last_convolutions)
         source = layer.inputs[0]
         if source != IMAGE and is_depthwise(layer, len(self.graph.trace.outputs[source])):
             gone &= ~dead_by_input(own_strength(record), self.pruned.masked.constants[source].strength)
@@ -124,8 +124,8 @@ class OriginalDomain(CircularDomain):
     def reorg(self, layer: Reorg, x: Tensor) -> Tensor:
         return self._settled(layer, super().reorg(layer, x))
 
-    def passing(self, layer: Passing, x: Tensor) -> Tensor:
-        return self._settled(layer, super().passing(layer, x))
+    def channelwise(self, layer: Channelwise, x: Tensor) -> Tensor:
+        return self._settled(layer, super().channelwise(layer, x))
 
     def compare_end(self, layer: Layer, value: Tensor, cut: Tensor) -> None:
         """A head's input, or an output of the network; where a constant is lost it may differ by one."""
@@ -149,14 +149,14 @@ class OriginalDomain(CircularDomain):
         return torch.from_numpy(adjusted * np.finfo(record.bias.dtype).eps)
 
     def _compared(self, layer: Layer, value: Tensor, cut: Tensor, rounding: Tensor) -> Tensor:
-        """`value` with the pruned network's values at kept channels; raises GateError where they deviate."""
+        """`value` with the pruned network's values at kept channels; raises VerificationError where they deviate."""
         kept = self._kept(layer)
         exact = ~self.losses["written"].get(layer.index, np.zeros(len(kept), np.bool_))[kept]
         if value[:, kept].shape != cut.shape:
             raise _error(layer, f"writes {tuple(cut.shape)}, not {tuple(value[:, kept].shape)}")
         if not value[:, kept].isfinite().all():
             what = "is not finite before the cut; the weights contain NaN, inf or too large values"
-            raise GateError(f"absorption check: layer {layer.index} [{layer.kind}] {what}")
+            raise VerificationError(f"absorption check: layer {layer.index} [{layer.kind}] {what}")
         allowed = TOLERANCE * cut.abs().max() + rounding.view(1, -1, 1, 1)
         excess = ((value[:, kept] - cut).abs() / allowed.clamp_min(1e-300))[:, exact]
         worst = float(excess.max()) if excess.numel() else 0.0
@@ -191,7 +191,7 @@ class OriginalDomain(CircularDomain):
 def check_absorption(pruned: Pruned, seed: int = 0) -> float:
     """The largest deviation of any convolution or head, relative to what rounding allows: at most 1.
 
-    Raises GateError that names the layer where it exceeds that.
+    Raises VerificationError that names the layer where it exceeds that.
     """
     netdef, index_map = pruned.masked.graph.netdef, pruned.index_map
     imgs = random_image(netdef, seed)
@@ -204,8 +204,8 @@ def check_absorption(pruned: Pruned, seed: int = 0) -> float:
     return original.worst
 
 
-def _error(layer: Layer, what: str) -> GateError:
-    return GateError(
+def _error(layer: Layer, what: str) -> VerificationError:
+    return VerificationError(
         f"absorption check: layer {layer.index} [{layer.kind}] of the pruned network {what}; "
         f"nothing was written, please report this cfg"
     )

@@ -1,4 +1,4 @@
-"""The gate: the pruned network must compute what the masked original computes, before anything is written.
+"""The equivalence check: the pruned network must compute what the masked original computes, before anything is written.
 
 Masked: original shapes, outputs of cut channels forced to 0, constants absorbed, removed bodies skipped.
 Both run in float64 on one random image, side by side, each value dropped behind its last reader.
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from prune.darknet.layers import Convolutional, Gate, Layer, Shortcut
 from prune.darknet.shapes import shapes
-from prune.errors import GateError
+from prune.errors import VerificationError
 from prune.model.activations import ACTIVATIONS
 from prune.surgery.apply import Masked, Pruned
 from prune.verify.passes import WeightsDomain, outputs, random_image, relative_deviation
@@ -43,7 +43,7 @@ class MaskedDomain(WeightsDomain):
         left = [value_of[source] for source in block.skips]
         if block.replaced:
             return self._masked(layer, self._convolved_skip(layer, left[0]))
-        return self._masked(layer, super().shortcut(layer, left)) if block.stays else left[0]
+        return self._masked(layer, super().shortcut(layer, left)) if block.shortcut_stays else left[0]
 
     def _convolved_skip(self, layer: Shortcut, skip: Tensor) -> Tensor:
         """What the depthwise convolution in the place of a removed shortcut makes of the skip."""
@@ -60,10 +60,10 @@ class MaskedDomain(WeightsDomain):
         return value * keep.view(1, -1, 1, 1)
 
 
-def gate(pruned: Pruned, seed: int = 0) -> float:
+def check_equivalence(pruned: Pruned, seed: int = 0) -> float:
     """The largest deviation at any head input, relative to its largest value.
 
-    Raises GateError where it exceeds TOLERANCE or a value is not finite.
+    Raises VerificationError where it exceeds TOLERANCE or a value is not finite.
     """
     imgs = random_image(pruned.masked.graph.netdef, seed)
     masked = outputs(pruned.masked.graph.netdef, MaskedDomain(imgs, pruned.masked))
@@ -71,12 +71,14 @@ def gate(pruned: Pruned, seed: int = 0) -> float:
     worst = 0.0
     for number, (a, b) in enumerate(zip(masked.values(), cut.values(), strict=True)):
         if not a.isfinite().all():
-            raise GateError(f"gate: head {number} is not finite before the cut; the weights hold NaN, inf or too much")
+            raise VerificationError(
+                f"equivalence check: head {number} is not finite before the cut; the weights hold NaN, inf or too much"
+            )
         deviation = relative_deviation(a, b)
         if not deviation <= TOLERANCE:
-            raise GateError(
-                f"gate: head {number} of the pruned network deviates by {deviation:.1e} of its largest value "
-                f"(allowed {TOLERANCE:.0e}); nothing was written, please report this cfg"
+            raise VerificationError(
+                f"equivalence check: head {number} of the pruned network deviates by {deviation:.1e} of its largest "
+                f"value (allowed {TOLERANCE:.0e}); nothing was written, please report this cfg"
             )
         worst = max(worst, deviation)
     return worst

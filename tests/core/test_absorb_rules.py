@@ -69,7 +69,7 @@ def test_one_channel_of_a_layer_that_normalises_over_its_channels_is_not_constan
     netdef = parse_netdef(NET + WIDE.replace("leaky", activation) + WIDE + HEAD)
     graph, weights = trace_groups(netdef), tame_weights(netdef, 0)
     kept = np.ones(graph.trace.total, bool)
-    kept[graph.trace.born(0, 4)[1]] = False
+    kept[graph.trace.ids_of(0, 4)[1]] = False
     absorbed = absorb_constants(graph, weights, kept, ())
     assert absorbed.weights.records == weights.records
     assert ["it reads 1 cut channels that no γ makes constant" in str(loss) for loss in absorbed.losses] == [True]

@@ -95,7 +95,7 @@ def test_a_mixing_activation_divides_by_the_sum_over_the_channels(name: str) -> 
 def test_every_activation_is_read_behind_a_convolution(name: str) -> None:
     netdef = parse_netdef(f"[net]\n[convolutional]\nactivation={name}\n")
     assert netdef.convolutions[0].activation == name
-    assert netdef.remarks == ()
+    assert netdef.warnings == ()
 
 
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS.keys() - FOREIGN))
@@ -105,16 +105,16 @@ def test_elsewhere_those_that_darknet_does_not_compute_are_refused(name: str) ->
         with pytest.raises(CfgError, match=rf"^<text>:5: .*activation={name}: .* only"):
             parse_netdef(text)
     else:
-        assert parse_netdef(text).remarks == ()
+        assert parse_netdef(text).warnings == ()
 
 
 @pytest.mark.parametrize("name", sorted(FOREIGN))
-def test_an_activation_that_darknet_lacks_is_read_with_one_remark(name: str) -> None:
+def test_an_activation_that_darknet_lacks_is_read_with_one_warning(name: str) -> None:
     section = f"[convolutional]\nactivation={name}\n"
     netdef = parse_netdef(f"[net]\n{section}{section}[shortcut]\nfrom=-2\nactivation={name}\n", "a.cfg")
     assert [layer.activation for layer in netdef.convolutions] == [name, name]
-    (remark,) = netdef.remarks
-    assert remark == f"a.cfg:3: Darknet does not know activation={name}: it would silently use relu"
+    (warning,) = netdef.warnings
+    assert warning == f"a.cfg:3: Darknet does not know activation={name}: it would silently use relu"
 
 
 @pytest.mark.parametrize(

@@ -19,20 +19,21 @@ ADD = "[shortcut]\nactivation=linear\n"
 def test_a_known_network_has_its_removable_blocks(name: str, blocks: int) -> None:
     found = removable_blocks(read_netdef(REPOSITORY / "cfg" / f"{name}.cfg"))
     assert len(found) == blocks
-    assert all(len(block.layers) == 3 and len(block.dead) == 1 for block in found)
+    assert all(len(block.layers) == 3 and len(block.last_convolutions) == 1 for block in found)
 
 
 def test_a_block_reads_its_skip_alone() -> None:
     (block,) = find_blocks(graph_of(cbl(4) + cbl(2) + cbl(4) + ADD + "from=-3\n").netdef)
-    assert (block.shortcut, block.skip, block.body, block.ends, block.dead) == (3, 0, (1, 2), (2,), (2,))
+    assert (block.shortcut, block.skip, block.body) == (3, 0, (1, 2))
+    assert (block.body_outputs, block.last_convolutions) == ((2,), (2,))
     assert block.reason is None
 
 
 def test_nested_blocks_are_both_found() -> None:
     layers = cbl(4) + cbl(4) + cbl(4) + ADD + "from=-2\n" + ADD + "from=0\n"
     inner, outer = find_blocks(graph_of(layers).netdef)
-    assert (inner.skip, inner.body, inner.dead) == (1, (2,), (2,))
-    assert (outer.skip, outer.body, outer.dead) == (0, (1, 2, 3), (1, 2))
+    assert (inner.skip, inner.body, inner.last_convolutions) == (1, (2,), (2,))
+    assert (outer.skip, outer.body, outer.last_convolutions) == (0, (1, 2, 3), (1, 2))
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_a_share_of_any_budget_is_met_by_the_smallest_cut_that_reaches_it(
 ) -> None:
     netdef, weights = network
     graph, budget = trace_groups(netdef, scope), BUDGETS[name]
-    assume(graph.prune)
+    assume(graph.prunable_layers)
     policy = replace(policy, percent=percent, rule="share")
     whole = budget.cost(graph, np.ones(graph.trace.total, bool))
     values = gammas(graph, weights)
@@ -124,7 +124,7 @@ def test_importance_is_an_argument_and_gamma_its_default() -> None:
 def test_an_importance_that_is_not_finite_is_refused(bad: float) -> None:
     graph = graph_of(cbl(4) + cbl(4))
     values = gammas(graph, with_gammas(graph, {}))
-    values[graph.trace.born(1, 4)[2]] = bad
+    values[graph.trace.ids_of(1, 4)[2]] = bad
     with pytest.raises(PlanError, match="needs a finite importance"):
         choose_channels(graph, values, ChannelPolicy())
     with pytest.raises(PlanError, match="needs a finite importance"):

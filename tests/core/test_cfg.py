@@ -54,23 +54,23 @@ def test_bytes_that_are_not_utf8_survive(tmp_path: Path) -> None:
     assert format_netdef(read_netdef(path)).encode("utf-8", "surrogateescape") == path.read_bytes()
 
 
-def test_the_first_of_repeated_keys_counts_and_is_remarked() -> None:
+def test_the_first_of_repeated_keys_is_used_with_a_warning() -> None:
     netdef = parse_netdef(NET + CONV + "filters=9\n", "net.cfg")
     assert netdef.convolutions[0].filters == 4
-    assert netdef.remarks == ("net.cfg:9: 'filters' again in [convolutional]; Darknet takes the first",)
+    assert netdef.warnings == ("net.cfg:9: 'filters' again in [convolutional]; Darknet takes the first",)
 
 
-def test_a_comment_behind_a_number_is_remarked_and_behind_a_word_refused() -> None:
+def test_a_comment_after_a_number_is_a_warning_and_after_a_word_an_error() -> None:
     netdef = parse_netdef(NET + CONV.replace("filters=4", "filters=4 # few"))
     assert netdef.convolutions[0].filters == 4
-    assert "comment behind filters=4" in netdef.remarks[0]
+    assert "comment behind filters=4" in netdef.warnings[0]
     with pytest.raises(CfgError, match=r"<text>:8: .*its own line"):
         parse_netdef(NET + CONV.replace("leaky", "leaky # x"))
 
 
-def test_an_unknown_key_is_kept_and_remarked() -> None:
+def test_an_unknown_key_is_kept_with_a_warning() -> None:
     netdef = parse_netdef(NET + CONV + "colour=7\n")
-    assert "unknown option 'colour'" in netdef.remarks[0]
+    assert "unknown option 'colour'" in netdef.warnings[0]
     assert format_netdef(netdef).endswith("colour=7\n")
 
 

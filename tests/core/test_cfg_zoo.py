@@ -1,4 +1,4 @@
-"""The cfgs in circulation: written back byte for byte, understood without a remark, with shapes and weights."""
+"""The cfgs in circulation: written back byte for byte, understood without a warning, with shapes and weights."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def test_a_cfg_in_circulation_is_written_back_byte_for_byte(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", CFGS, ids=lambda path: path.stem)
-def test_a_cfg_in_circulation_is_understood_without_a_remark(path: Path) -> None:
+def test_a_cfg_in_circulation_is_understood_without_a_warning(path: Path) -> None:
     netdef = read_netdef(path)
-    assert netdef.remarks == ()
+    assert netdef.warnings == ()
     found = shapes(netdef)
     assert [found[head.index].channels for head in netdef.heads] == [head.channels for head in netdef.heads]
     assert largest_stride(netdef) == 32

@@ -31,9 +31,9 @@ def test_the_folder_holds_all_networks() -> None:
 
 
 @pytest.mark.parametrize("path", CFGS, ids=lambda path: path.stem)
-def test_a_cfg_of_ours_round_trips_and_needs_no_remark(path: Path) -> None:
+def test_a_cfg_of_ours_round_trips_and_gives_no_warning(path: Path) -> None:
     netdef = read_netdef(path)
-    assert netdef.remarks == ()
+    assert netdef.warnings == ()
     assert format_netdef(netdef) == path.read_bytes().decode()
 
 

@@ -26,7 +26,7 @@ PERCENTS = (0.5, 0.8, 0.93)
 
 def plan_of(network: tuple[NetDef, Weights], policy: ChannelPolicy, scope: Scope) -> tuple[ChannelGraph, PrunePlan]:
     graph = trace_groups(network[0], scope)
-    assume(graph.prune)
+    assume(graph.prunable_layers)
     return graph, plan_channels(graph, network[1], policy)
 
 

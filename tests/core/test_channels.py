@@ -29,20 +29,20 @@ def test_yolov3_has_its_known_groups() -> None:
     sizes = Counter((group.width, len(group.producers)) for group in tied(graph))
     assert sizes == {(64, 2): 1, (128, 3): 1, (256, 9): 1, (512, 9): 1, (1024, 5): 1}
     assert sum(group.frozen is None for group in with_cbl) == 47
-    assert (graph.channels(graph.prune), graph.channels(graph.cbl)) == (25_920, 26_304)
-    assert graph.ignore == (84, 96)
+    assert (graph.channels(graph.prunable_layers), graph.channels(graph.cbl)) == (25_920, 26_304)
+    assert graph.frozen_layers == (84, 96)
 
 
 def test_without_protection_all_of_yolov3_may_be_cut() -> None:
     graph = trace_groups(yolov3(), EVERYTHING)
-    assert graph.channels(graph.prune) == 26_304
-    assert graph.ignore == ()
+    assert graph.channels(graph.prunable_layers) == 26_304
+    assert graph.frozen_layers == ()
 
 
 def test_freezing_ties_leaves_yolov3_its_untied_layers() -> None:
     graph = trace_groups(yolov3(), Scope("freeze"))
     assert all(group.frozen is not None for group in tied(graph))
-    assert graph.channels(graph.prune) == 25_920 - (2 * 64 + 3 * 128 + 9 * 256 + 9 * 512 + 5 * 1024)
+    assert graph.channels(graph.prunable_layers) == 25_920 - (2 * 64 + 3 * 128 + 9 * 256 + 9 * 512 + 5 * 1024)
 
 
 def test_group_numbers_do_not_depend_on_tie_and_protection() -> None:
@@ -127,7 +127,7 @@ def test_unknown_ties_and_protections_are_refused() -> None:
 def test_the_lists_partition_the_convolutions(netdef: NetDef) -> None:
     graph = trace_groups(netdef)
     assert sorted((*graph.cbl, *graph.conv)) == [layer.index for layer in netdef.convolutions]
-    assert sorted((*graph.prune, *graph.ignore)) == list(graph.cbl)
+    assert sorted((*graph.prunable_layers, *graph.frozen_layers)) == list(graph.cbl)
     produced = sorted(index for group in graph.groups for index in group.producers)
     assert produced == [layer.index for layer in netdef.convolutions]
 

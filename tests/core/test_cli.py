@@ -26,7 +26,7 @@ from prune.cli import (
     parse_size,
     take,
 )
-from prune.errors import GateError, PruneError, TargetError, UsageError
+from prune.errors import PruneError, TargetError, UsageError, VerificationError
 from prune.files.writing import atomic_write
 from tests.data_sets import write_descriptor, write_noise
 from tests.shared import REPOSITORY
@@ -139,7 +139,7 @@ def failing(error: BaseException) -> int:
     ("error", "code"),
     [
         (UsageError("a\nb"), 2),
-        (GateError("gate"), 1),
+        (VerificationError("equivalence check"), 1),
         (TargetError("target"), 3),
         (PruneError("x"), 2),
         (KeyboardInterrupt(), 130),

@@ -28,7 +28,7 @@ def test_a_criterion_scores_its_example_as_computed_by_hand(name: str) -> None:
     ones = np.ones(2, np.float32)
     record = ConvParams(kernel, ones, np.array([-3, 2], np.float32), ones, ones)
     scores = CRITERIA[name](graph, Weights(drawn.header, {**drawn.records, 0: record}))
-    assert scores[graph.trace.born(0, 2)].tolist() == pytest.approx(EXAMPLES[name])
+    assert scores[graph.trace.ids_of(0, 2)].tolist() == pytest.approx(EXAMPLES[name])
 
 
 @pytest.mark.parametrize("name", CRITERIA)

@@ -98,20 +98,20 @@ def test_of_six_inputs_of_a_shortcut_five_may_be_bodies_and_of_seven_one() -> No
     body = "[route]\nlayers=0\n" + cbl(4)
     layers = cbl(4) + cbl(4) + body * 4
     (block,) = find_blocks(graph_of(layers + ADD + "from=0,1,3,5,7\n").netdef)
-    assert (set(block.ends), block.skips) == ({1, 3, 5, 7, 9}, (0,))
+    assert (set(block.body_outputs), block.skips) == ({1, 3, 5, 7, 9}, (0,))
     (block,) = find_blocks(graph_of(layers + body + ADD + "from=0,1,3,5,7,9\n").netdef)
-    assert (block.ends, set(block.skips)) == ((11,), {0, 1, 3, 5, 7, 9})
+    assert (block.body_outputs, set(block.skips)) == ((11,), {0, 1, 3, 5, 7, 9})
 
 
 def test_a_skip_that_is_a_route_is_the_layer_that_it_stands_for() -> None:
     (block,) = find_blocks(graph_of(cbl(4) + cbl(4) + "[route]\nlayers=0\n" + ADD + "from=1\n").netdef)
-    assert (block.body, block.ends, block.skips, block.reason) == ((1,), (1,), (2,), None)
+    assert (block.body, block.body_outputs, block.skips, block.reason) == ((1,), (1,), (2,), None)
 
 
 def test_the_gate_of_a_body_does_not_keep_it_alive() -> None:
     gate = "[avgpool]\n[convolutional]\nfilters=4\nactivation=logistic\n[scale_channels]\nfrom=-3\n"
     (block,) = find_blocks(graph_of(cbl(4) + cbl(4) + gate + ADD + "from=0\n").netdef)
-    assert (block.body, block.dead) == ((1, 2, 3, 4), (1,))
+    assert (block.body, block.last_convolutions) == ((1, 2, 3, 4), (1,))
 
 
 @pytest.mark.parametrize(
@@ -130,13 +130,13 @@ def test_a_shortcut_that_does_more_than_add_is_replaced(shortcut: str, replaced:
 
 def test_of_several_skips_one_as_wide_as_the_shortcut_is_enough_and_comes_first() -> None:
     (block,) = find_blocks(graph_of(cbl(4) + cbl(2) + cbl(4) + ADD + "from=1,0\n[route]\nlayers=3,1\n").netdef)
-    assert (block.ends, block.skips, block.reason, block.replaced) == ((2,), (0, 1), None, False)
+    assert (block.body_outputs, block.skips, block.reason, block.replaced) == ((2,), (0, 1), None, False)
 
 
 def test_a_weighted_shortcut_of_two_skips_stays() -> None:
     layers = cbl(4) + cbl(4) + cbl(4) + ADD + "from=1,0\nweights_type=per_feature\n[route]\nlayers=3,1\n"
     (block,) = find_blocks(graph_of(layers).netdef)
-    assert (block.ends, len(block.skips)) == ((2,), 2)
+    assert (block.body_outputs, len(block.skips)) == ((2,), 2)
     assert "multiplies the skips as well" in (block.reason or "")
 
 

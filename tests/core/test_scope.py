@@ -58,19 +58,19 @@ def test_a_layer_that_the_network_does_not_have_is_refused_with_the_range(index:
 def test_a_kept_layer_is_frozen_and_says_so_alone() -> None:
     graph = trace_groups(THREE, Scope(keep=(1,)))
     assert graph.group(1).frozen == "layer 1 is kept (--keep-layers)"
-    assert (graph.prune, trace_groups(THREE).prune) == ((0, 2), (0, 1, 2))
+    assert (graph.prunable_layers, trace_groups(THREE).prunable_layers) == ((0, 2), (0, 1, 2))
     assert "frozen: layer 1 is kept (--keep-layers)" in explain(THREE, Scope(keep=(1,)))
 
 
 def test_a_kept_layer_without_channels_of_its_own_keeps_those_it_passes_on() -> None:
     netdef = parse_netdef(NET + ROUTED + HEAD)
-    assert trace_groups(netdef).prune == (0, 1, 3)
-    assert trace_groups(netdef, Scope(keep=(2,))).prune == (0, 3)
+    assert trace_groups(netdef).prunable_layers == (0, 1, 3)
+    assert trace_groups(netdef, Scope(keep=(2,))).prunable_layers == (0, 3)
 
 
 def test_what_is_tied_to_a_kept_layer_is_kept_with_it() -> None:
     netdef = parse_netdef(NET + cbl(4) + cbl(4) + ADD + "from=-2\n" + cbl(4) + cbl(4) + HEAD)
-    assert trace_groups(netdef, Scope(keep=(0,))).prune == (3, 4)
+    assert trace_groups(netdef, Scope(keep=(0,))).prunable_layers == (3, 4)
 
 
 def test_keeping_names_its_reason_before_a_protection_that_could_be_lifted() -> None:
@@ -88,7 +88,7 @@ def test_no_plan_cuts_a_kept_layer_or_removes_its_block(
     keep = tuple(data.draw(st.lists(st.integers(0, len(netdef.layers) - 1), max_size=4, unique=True)))
     graph = trace_groups(netdef, replace(EVERYTHING, keep=keep))
     plans = [plan_layers(graph, weights, LayerPolicy(shortcuts=len(rank_blocks(graph, weights))))]
-    if graph.prune:
+    if graph.prunable_layers:
         plans.append(plan_channels(graph, weights, policy))
     for plan in plans:
         pruned = apply(netdef, weights, plan)

@@ -169,16 +169,16 @@ def test_a_shared_kernel_names_the_layer_that_owns_it() -> None:
 
 
 @pytest.mark.parametrize("key", ["dontload", "dont_load"])
-def test_a_layer_that_is_not_loaded_is_remarked(key: str) -> None:
+def test_a_layer_that_is_not_loaded_gives_a_warning(key: str) -> None:
     netdef = network(CONV + f"{key}=1\n")
     assert not netdef.convolutions[0].stored
-    assert key in netdef.remarks[0]
+    assert key in netdef.warnings[0]
 
 
-def test_what_only_changes_training_is_kept_with_a_remark() -> None:
+def test_what_only_changes_training_is_kept_with_a_warning() -> None:
     netdef = network(CONV + "assisted_excitation=4000\nstopbackward=1\nonlyforward=1\n")
-    assert len(netdef.remarks) == 1
-    assert "net.cfg:9: assisted_excitation" in netdef.remarks[0]
+    assert len(netdef.warnings) == 1
+    assert "net.cfg:9: assisted_excitation" in netdef.warnings[0]
     assert format_netdef(netdef).endswith("onlyforward=1\n")
 
 
@@ -200,15 +200,15 @@ def test_untidy_values_are_read_as_darknet_reads_them() -> None:
     assert isinstance(head, Yolo)
     assert (netdef.net.width, netdef.net.height, conv.filters, conv.size) == (64, 32, 14, 1)
     assert (head.mask, head.anchors) == ((1, 0), ((1.5, 2.0), (3.0, 4.25)))
-    assert [remark.split(": ")[0] for remark in netdef.remarks] == [f"net.cfg:{line}" for line in (2, 7, 8, 11)]
+    assert [warning.split(": ")[0] for warning in netdef.warnings] == [f"net.cfg:{line}" for line in (2, 7, 8, 11)]
     assert format_netdef(netdef) == text
 
 
-def test_a_comma_behind_the_last_reference_is_passed_over_with_a_remark() -> None:
+def test_a_comma_after_the_last_reference_is_ignored_with_a_warning() -> None:
     netdef = network(CONV + CONV + CONV + "[shortcut]\nfrom=-2,\n[route]\nlayers = -1, 0,\n")
     assert [layer.inputs for layer in netdef.layers[3:]] == [(2, 1), (3, 0)]
-    assert all("ends in a comma" in remark for remark in netdef.remarks)
-    assert len(netdef.remarks) == 2
+    assert all("ends in a comma" in warning for warning in netdef.warnings)
+    assert len(netdef.warnings) == 2
 
 
 @pytest.mark.parametrize("kind", ["crnn", "rnn", "lstm", "conv_lstm", "gru", "history"])
@@ -246,11 +246,11 @@ def test_another_programs_section_is_translated_or_said_to_be_of_another_task(ki
 
 
 @pytest.mark.parametrize(("counters", "fits"), [("7", False), ("1,2,3", True), ("1,2,3,", False), ("1,2,3,4", False)])
-def test_counters_of_other_classes_are_remarked(counters: str, fits: bool) -> None:
+def test_counters_of_other_classes_give_a_warning(counters: str, fits: bool) -> None:
     netdef = network(CONV + f"[yolo]\nanchors=1,2\nclasses=3\ncounters_per_class={counters}\n")
-    remarks = [remark for remark in netdef.remarks if "counters_per_class contains" in remark]
-    assert len(remarks) == (0 if fits else 1)
-    assert all(remark.startswith("net.cfg:12: ") for remark in remarks)
+    warnings = [warning for warning in netdef.warnings if "counters_per_class contains" in warning]
+    assert len(warnings) == (0 if fits else 1)
+    assert all(warning.startswith("net.cfg:12: ") for warning in warnings)
 
 
 HEAD = "[yolo]\nanchors=1,2\nclasses=1\n"

@@ -28,7 +28,7 @@ from tests.strategies import arrays_of, as_float32, chance_masks, examples, netw
 from tests.untidy import dressed
 
 Task = tuple[NetDef, Weights, PrunePlan]
-Keep = Mapping[int, NDArray[np.bool_]]
+Mask = Mapping[int, NDArray[np.bool_]]
 
 
 @given(networks(), randoms)
@@ -64,10 +64,10 @@ def test_a_pruned_pair_is_a_network_whose_weights_fit_exactly(task: Task, random
     assert all(a.tobytes() == b.tobytes() for (_, a), (_, b) in pairs)
 
 
-def channels_kept(graph: ChannelGraph, keep: Keep) -> dict[int, NDArray[np.bool_]]:
+def channels_kept(graph: ChannelGraph, keep: Mask) -> dict[int, NDArray[np.bool_]]:
     """Convolution → which of its channels stay."""
     kept = graph.kept_ids(keep)
-    return {c.index: kept[graph.trace.born(c.index, c.filters)] for c in graph.netdef.convolutions}
+    return {c.index: kept[graph.trace.ids_of(c.index, c.filters)] for c in graph.netdef.convolutions}
 
 
 def masks_of(graph: ChannelGraph, channels: Mapping[int, NDArray[np.bool_]]) -> tuple[ChannelMask, ...]:
@@ -107,7 +107,7 @@ def test_cutting_a_then_b_is_cutting_both_at_once(network: tuple[NetDef, Weights
 def kept_of(pruned: Pruned, index: int) -> NDArray[np.bool_]:
     """Which channels of a convolution a plan has kept."""
     layer = pruned.masked.graph.netdef.convolution(index)
-    return pruned.masked.kept[pruned.masked.graph.trace.born(index, layer.filters)]
+    return pruned.masked.kept[pruned.masked.graph.trace.ids_of(index, layer.filters)]
 
 
 def assert_close(a: Weights, b: Weights) -> None:

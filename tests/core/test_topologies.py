@@ -169,7 +169,7 @@ def test_every_kind_of_block_goes_without_a_trace(name: str, seed: int) -> None:
 def test_a_block_that_leaves_two_skips_leaves_their_sum() -> None:
     layers = WIDE + WIDE + "[route]\nlayers=0\n" + WIDE + WIDE + ADD + "from=-3,1\n[route]\nlayers=-1,1\n" + WIDE
     block = find_blocks(parse_netdef(NET + layers + HEAD))[0]
-    assert (block.body, block.skips, block.stays, block.reason) == ((3, 4), (2, 1), True, None)
+    assert (block.body, block.skips, block.shortcut_stays, block.reason) == ((3, 4), (2, 1), True, None)
     task = task_of(layers, {0: [2]}, (5,))
     pruned = task.pruned()
     assert task.deviation(pruned) <= EXACT
@@ -235,7 +235,7 @@ REMOVABLE = {"enet-coco": 9, "yolov3-tiny-prn": 1, "yolov4x-mish": 29}
 def test_in_the_wild_nothing_is_frozen_and_blocks_are_found(path: object) -> None:
     netdef = read_netdef(str(path))
     graph = trace_groups(netdef, EVERYTHING)
-    assert graph.ignore == ()
+    assert graph.frozen_layers == ()
     name = netdef.path.rsplit("/", 1)[-1].removesuffix(".cfg")
     assert len(removable_blocks(netdef)) == (0 if name in BLOCKLESS else REMOVABLE.get(name, 23))
 

@@ -14,30 +14,30 @@ from tests.weight_pairs import CFG
 def test_equal_networks_take_everything() -> None:
     netdef = parse_netdef(CFG)
     weights = random_weights(netdef, np.random.default_rng(0))
-    taken, fresh = transfer(weights, netdef, netdef)
+    taken, initialised = transfer(weights, netdef, netdef)
     assert taken == dict(weights.records)
-    assert fresh == []
+    assert initialised == []
 
 
 def test_another_kernel_or_batch_norm_starts_fresh_and_is_listed() -> None:
     source = parse_netdef(CFG, "source.cfg")
     weights = random_weights(source, np.random.default_rng(0))
     wider = parse_netdef(CFG.replace("filters=6", "filters=8"))
-    taken, fresh = transfer(weights, source, wider)
+    taken, initialised = transfer(weights, source, wider)
     assert list(taken) == [0]
-    assert fresh == ["layer 1: kernel 6×2×1×1, here 8×2×1×1"]
+    assert initialised == ["layer 1: kernel 6×2×1×1, here 8×2×1×1"]
     bare = parse_netdef(CFG.replace("batch_normalize=1\n", ""))
-    taken, fresh = transfer(weights, source, bare)
+    taken, initialised = transfer(weights, source, bare)
     assert list(taken) == [1]
-    assert fresh == ["layer 0: one has batch norm, the other has not"]
+    assert initialised == ["layer 0: one has batch norm, the other has not"]
 
 
 def test_a_layer_the_source_lacks_is_listed() -> None:
     source = parse_netdef(CFG, "source.cfg")
     longer = parse_netdef(CFG + "[maxpool]\nsize=2\nstride=2\n[convolutional]\nactivation=linear\n")
-    taken, fresh = transfer(random_weights(source, np.random.default_rng(0)), source, longer)
+    taken, initialised = transfer(random_weights(source, np.random.default_rng(0)), source, longer)
     assert list(taken) == [0, 1]
-    assert fresh == ["layer 3: source.cfg holds no convolution there"]
+    assert initialised == ["layer 3: source.cfg holds no convolution there"]
 
 
 def test_connected_layers_and_weighted_shortcuts_are_taken_where_they_fit() -> None:
@@ -45,9 +45,9 @@ def test_connected_layers_and_weighted_shortcuts_are_taken_where_they_fit() -> N
     weights = random_weights(source, np.random.default_rng(0))
     assert transfer(weights, source, source) == (dict(weights.records), [])
     other = MIXED.replace("width=4", "width=6").replace("per_channel", "per_feature")
-    taken, fresh = transfer(weights, source, parse_netdef(other))
+    taken, initialised = transfer(weights, source, parse_netdef(other))
     assert list(taken) == [0, 1]
-    assert fresh == ["layer 2: factors 2×3, here 2", "layer 3: kernel 2×3×2×4, here 2×3×2×6"]
+    assert initialised == ["layer 2: factors 2×3, here 2", "layer 3: kernel 2×3×2×4, here 2×3×2×6"]
     plain = MIXED.replace("weights_type=per_channel\n", "").replace("[shortcut]\nfrom=-2", CONV.strip())
-    taken, fresh = transfer(weights, source, parse_netdef(plain))
-    assert fresh == ["layer 2: source.cfg holds no convolution there"]
+    taken, initialised = transfer(weights, source, parse_netdef(plain))
+    assert initialised == ["layer 2: source.cfg holds no convolution there"]

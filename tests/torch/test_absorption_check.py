@@ -16,7 +16,7 @@ from prune.darknet.activations import ACTIVATIONS
 from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
 from prune.darknet.records import ConvParams, Weights
 from prune.darknet.weights import write_weights
-from prune.errors import GateError
+from prune.errors import VerificationError
 from prune.graph.blocks import removable_blocks
 from prune.graph.channels import EVERYTHING, trace_groups
 from prune.plan.channel import ChannelPolicy, plan_channels
@@ -24,7 +24,7 @@ from prune.plan.types import PrunePlan, digest
 from prune.surgery import absorb
 from prune.surgery.apply import Pruned, apply
 from prune.verify.absorption import check_absorption
-from prune.verify.equivalence import TOLERANCE, gate
+from prune.verify.equivalence import TOLERANCE, check_equivalence
 from tests.absorbing_tasks import BLOCK, GATE, WIDE, task_of
 from tests.shared import REPOSITORY
 from tests.small_cfgs import ADD, HEAD, NET, cbl
@@ -66,7 +66,7 @@ def test_the_check_sees_any_single_absorbed_constant_of_the_wrong_sign(task: tup
         new = pruned.index_map.get(layer.index)
         if new is None or not layer.batch_normalize:
             continue
-        stays = kept[graph.trace.born(layer.index, layer.filters)]
+        stays = kept[graph.trace.ids_of(layer.index, layer.filters)]
         true, found = pruned.masked.original.conv(layer.index), pruned.weights.conv(new)
         assert true.mean is not None
         assert found.mean is not None
@@ -75,7 +75,7 @@ def test_the_check_sees_any_single_absorbed_constant_of_the_wrong_sign(task: tup
             changed += 1
             one = np.arange(len(shift)) == np.argmax(abs(shift))
             wrong = replace(found, mean=doubles(found.mean + 2 * shift * one))
-            with pytest.raises(GateError, match=rf"layer {layer.index} \[convolutional\]"):
+            with pytest.raises(VerificationError, match=rf"layer {layer.index} \[convolutional\]"):
                 check_absorption(with_record(pruned, new, wrong))
     event(f"layers with constants: {min(changed, 3)}")
 
@@ -114,9 +114,9 @@ def test_planted_faults_pass_the_gate_and_are_caught_here(
     assert check_absorption(apply(netdef, weights, plan)) <= 1
     plant(monkeypatch)
     wrong = apply(netdef, weights, plan)
-    assert gate(wrong) <= TOLERANCE  # both of its sides carry the fault
+    assert check_equivalence(wrong) <= TOLERANCE  # both of its sides carry the fault
     with pytest.raises(
-        GateError, match=r"absorption check: layer \d+ \[convolutional\] of the pruned network deviates"
+        VerificationError, match=r"absorption check: layer \d+ \[convolutional\] of the pruned network deviates"
     ):
         check_absorption(wrong)
 
@@ -163,7 +163,7 @@ def test_only_what_a_note_names_may_deviate(layers: str, cut: dict[int, list[int
     pruned = task.pruned()
     assert pruned.notes
     assert check_absorption(pruned) <= 1
-    with pytest.raises(GateError, match="absorption check"):
+    with pytest.raises(VerificationError, match="absorption check"):
         check_absorption(replace(pruned, masked=replace(pruned.masked, losses=())))
 
 
@@ -174,7 +174,7 @@ def test_beside_a_note_every_other_constant_is_still_checked() -> None:
     for index, record in list(pruned.weights.records.items()):
         if isinstance(record, ConvParams) and record.mean is not None and index:
             wrong = replace(record, mean=doubles(record.mean.astype(np.float64) + 0.01))
-            with pytest.raises(GateError, match="absorption check"):
+            with pytest.raises(VerificationError, match="absorption check"):
                 check_absorption(with_record(pruned, index, wrong))
 
 
@@ -184,7 +184,7 @@ def test_a_constant_missing_at_a_head_is_no_constant_everywhere() -> None:
     pruned = task_of(layers, {}, (2,)).pruned()
     record = pruned.weights.conv(0)
     assert record.gamma is not None
-    with pytest.raises(GateError, match="absorption check"):
+    with pytest.raises(VerificationError, match="absorption check"):
         check_absorption(with_record(pruned, 0, replace(record, gamma=doubles(record.gamma.astype(np.float64) * 1.01))))
 
 
@@ -210,5 +210,5 @@ def test_an_original_that_overflows_is_named_as_such() -> None:
     assert record.gamma is not None
     huge = replace(record, gamma=doubles(record.gamma.astype(np.float64) * 1e6))
     original = Weights(pruned.weights.header, {**pruned.masked.original.records, 1: huge})
-    with pytest.raises(GateError, match=r"layer 4 \[convolutional\] is not finite before the cut"):
+    with pytest.raises(VerificationError, match=r"layer 4 \[convolutional\] is not finite before the cut"):
         check_absorption(replace(pruned, masked=replace(pruned.masked, original=original)))

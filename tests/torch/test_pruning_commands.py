@@ -21,7 +21,7 @@ from prune.cli import exit_code
 from prune.darknet.netdef import format_netdef, read_netdef
 from prune.darknet.records import Header
 from prune.darknet.weights import random_weights, read_weights, write_weights
-from prune.errors import GateError
+from prune.errors import VerificationError
 from prune.surgery.classes import adapt_classes
 from tests.shared import REPOSITORY
 
@@ -245,13 +245,13 @@ def test_an_out_that_cannot_be_made_is_refused_before_any_work(
     assert (tmp_path / "file").read_text() == "in the way"
 
 
-def test_a_failing_gate_ends_with_1_and_nothing_written(
+def test_a_failing_equivalence_check_ends_with_1_and_nothing_written(
     run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(pruned: object) -> float:
-        raise GateError("gate: deviates")
+        raise VerificationError("equivalence check: deviates")
 
-    monkeypatch.setattr("prune.verify.equivalence.gate", fail)
+    monkeypatch.setattr("prune.verify.equivalence.check_equivalence", fail)
     assert run(prune_channel.main, "--cfg", NANO, "--weights", weights, "--out", tmp_path / "out") == 1
     assert not (tmp_path / "out").exists()
 

@@ -85,7 +85,7 @@ def test_detections_do_not_change_where_a_fifth_of_every_group_is_dead_and_cut(n
     weights, masks = dead_weights(graph, original)
     pruned = apply(netdef, weights, PrunePlan(digest(netdef, weights), masks))
     assert pruned.notes == ()
-    assert graph.ignore == ()
+    assert graph.frozen_layers == ()
     imgs = images(netdef, 4)
     before, after = outputs(netdef, weights, imgs), outputs(pruned.netdef, pruned.weights, imgs)
     assert max(map(relative_deviation, before, after)) <= 1e-6

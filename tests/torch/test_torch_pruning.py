@@ -83,7 +83,7 @@ def test_both_cut_to_the_same_network(name: str) -> None:
     netdef = narrowed(name, 8)
     graph, rng = trace_groups(netdef, EVERYTHING), np.random.default_rng(0)
     cut = {group.id: sorted(rng.permutation(group.width)[: group.width // 2].tolist()) for group in graph.prunable()}
-    dead = {index: cut[graph.group(index).id] for index in graph.prune}
+    dead = {index: cut[graph.group(index).id] for index in graph.prunable_layers}
     weights = without_beta(as_float32(tame_weights(netdef, 0)), dead)
     model = DarknetModel(netdef).eval()
     load_weights(model, weights)

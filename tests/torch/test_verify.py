@@ -1,4 +1,4 @@
-"""The gate: silent about every right cut, loud about every wrong one."""
+"""The equivalence check: silent about every right cut, loud about every wrong one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hypothesis import given
 
 from prune.darknet.netdef import NetDef, format_netdef, parse_netdef, read_netdef
 from prune.darknet.records import Weights
-from prune.errors import GateError
+from prune.errors import VerificationError
 from prune.graph.channels import EVERYTHING, trace_groups
 from prune.plan.channel import ChannelPolicy, plan_channels
 from prune.plan.types import PrunePlan
 from prune.surgery.apply import Pruned, apply
-from prune.verify.equivalence import TOLERANCE, gate
+from prune.verify.equivalence import TOLERANCE, check_equivalence
 from prune.verify.passes import relative_deviation
 from tests.shared import REPOSITORY
 from tests.small_cfgs import ADD, HEAD, NET, cbl
@@ -25,9 +25,9 @@ from tests.strategies import examples, pruning_tasks, tame_weights
 
 @given(pruning_tasks())
 @examples(150)
-def test_the_gate_passes_every_plan(task: tuple[NetDef, Weights, PrunePlan]) -> None:
+def test_every_plan_passes(task: tuple[NetDef, Weights, PrunePlan]) -> None:
     """Channels, blocks and both at once, also where constants are lost."""
-    assert gate(apply(*task)) <= TOLERANCE
+    assert check_equivalence(apply(*task)) <= TOLERANCE
 
 
 def toy(percent: float = 0.5) -> Pruned:
@@ -41,19 +41,19 @@ def test_our_networks_pass_in_float64_from_float32_weights(name: str) -> None:
     netdef = read_netdef(REPOSITORY / "cfg" / f"{name}.cfg")
     weights = tame_weights(netdef, 1)
     plan = plan_channels(trace_groups(netdef, EVERYTHING), weights, ChannelPolicy(percent=0.7))
-    assert gate(apply(netdef, weights, plan)) <= 1e-12
+    assert check_equivalence(apply(netdef, weights, plan)) <= 1e-12
 
 
 def test_one_wrong_weight_is_seen() -> None:
     pruned = toy()
-    assert gate(pruned) <= TOLERANCE
+    assert check_equivalence(pruned) <= TOLERANCE
     for index in pruned.weights.records:
         record = pruned.weights.conv(index)
         weight = record.weight.copy()
         weight.flat[0] += 0.01
         records = {**pruned.weights.records, index: replace(record, weight=weight)}
-        with pytest.raises(GateError, match="head"):
-            gate(replace(pruned, weights=Weights(pruned.weights.header, records)))
+        with pytest.raises(VerificationError, match="head"):
+            check_equivalence(replace(pruned, weights=Weights(pruned.weights.header, records)))
 
 
 @pytest.mark.parametrize("array", ["bias", "mean", "gamma"])
@@ -62,17 +62,17 @@ def test_two_swapped_channels_are_seen(array: str) -> None:
     record = pruned.weights.conv(1)
     swapped = getattr(record, array)[::-1].copy()
     records = {**pruned.weights.records, 1: replace(record, **{array: swapped})}
-    with pytest.raises(GateError, match="deviates"):
-        gate(replace(pruned, weights=Weights(pruned.weights.header, records)))
+    with pytest.raises(VerificationError, match="deviates"):
+        check_equivalence(replace(pruned, weights=Weights(pruned.weights.header, records)))
 
 
 def test_another_channel_than_planned_is_seen() -> None:
     pruned = toy()
     kept = pruned.masked.kept.copy()
-    born = pruned.masked.graph.trace.born(0, 8)
+    born = pruned.masked.graph.trace.ids_of(0, 8)
     kept[born] = np.roll(kept[born], 1)
-    with pytest.raises(GateError, match="deviates"):
-        gate(replace(pruned, masked=replace(pruned.masked, kept=kept)))
+    with pytest.raises(VerificationError, match="deviates"):
+        check_equivalence(replace(pruned, masked=replace(pruned.masked, kept=kept)))
 
 
 def test_a_wrong_reference_is_seen() -> None:
@@ -82,8 +82,8 @@ def test_a_wrong_reference_is_seen() -> None:
     plan = plan_channels(trace_groups(netdef), weights, ChannelPolicy(percent=0.1))
     pruned = apply(netdef, weights, plan)
     wrong = parse_netdef(format_netdef(pruned.netdef).replace("from=-3", "from=-2"))
-    with pytest.raises(GateError, match="deviates"):
-        gate(replace(pruned, netdef=wrong))
+    with pytest.raises(VerificationError, match="deviates"):
+        check_equivalence(replace(pruned, netdef=wrong))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -92,8 +92,8 @@ def test_weights_that_are_not_finite_do_not_pass(value: float) -> None:
     weights = tame_weights(netdef, 0)
     weights.conv(0).weight[:] = value
     plan = plan_channels(trace_groups(netdef), weights, ChannelPolicy(percent=0.5))
-    with pytest.raises(GateError, match="not finite"):
-        gate(apply(netdef, weights, plan))
+    with pytest.raises(VerificationError, match="not finite"):
+        check_equivalence(apply(netdef, weights, plan))
 
 
 def test_a_network_that_cannot_shrink_to_128_px_is_checked_at_its_own_size() -> None:
@@ -101,7 +101,7 @@ def test_a_network_that_cannot_shrink_to_128_px_is_checked_at_its_own_size() -> 
     netdef = parse_netdef(text)
     weights = tame_weights(netdef, 0)
     plan = plan_channels(trace_groups(netdef), weights, ChannelPolicy(percent=0.5))
-    assert gate(apply(netdef, weights, plan)) <= TOLERANCE
+    assert check_equivalence(apply(netdef, weights, plan)) <= TOLERANCE
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_networks_with_other_sections_pass_at_a_size_their_layers_take(section: 
     plan = plan_channels(trace_groups(netdef), weights, ChannelPolicy(percent=0.5, rule="share"))
     pruned = apply(netdef, weights, plan)
     assert pruned.weights.floats < weights.floats
-    assert gate(pruned) <= TOLERANCE
+    assert check_equivalence(pruned) <= TOLERANCE
 
 
 def test_the_deviation_is_relative_to_the_largest_value_and_strict() -> None:

@@ -11,7 +11,7 @@ from benchmarks.places import find_cfgs
 from benchmarks.zoo_checks import check_cfg
 from benchmarks.zoo_row import Blocks, Cut, Row
 from benchmarks.zoo_table import format_table
-from prune.errors import GateError
+from prune.errors import VerificationError
 from prune.surgery.apply import Pruned
 from tests.shared import REPOSITORY
 
@@ -30,7 +30,7 @@ def test_every_check_of_the_toy_is_green(toy: Row) -> None:
     assert [(cut.percent, cut.tie) for cut in toy.cuts] == [
         (percent, tie) for percent in (0.3, 0.6, 0.85) for tie in ("union", "first", "freeze")
     ]
-    assert all(0 < cut.real < 1 and cut.gate <= 1e-9 and cut.reread <= 1e-4 for cut in toy.cuts)
+    assert all(0 < cut.real < 1 and cut.equivalence <= 1e-9 and cut.reread <= 1e-4 for cut in toy.cuts)
     assert toy.blocks.removable == toy.blocks.found == 1
     assert toy.blocks.layers_gone >= 2
 
@@ -50,12 +50,12 @@ def test_a_fault_of_one_cut_is_red_and_the_others_stay(monkeypatch: pytest.Monke
     def failing_once(pruned: Pruned) -> float:
         calls.append(pruned)
         if len(calls) == 2:
-            raise GateError("gate: head 0 deviates")
+            raise VerificationError("equivalence check: head 0 deviates")
         return 0.0
 
-    monkeypatch.setattr(zoo_checks, "gate", failing_once)
+    monkeypatch.setattr(zoo_checks, "check_equivalence", failing_once)
     row = check_cfg(REPOSITORY / "cfg" / "toy.cfg", "toy.cfg")
-    assert row.faults == ["gate: head 0 deviates"]
+    assert row.faults == ["equivalence check: head 0 deviates"]
     assert [bool(cut.fault) for cut in row.cuts].count(True) == 1
     assert not row.blocks.fault
 
