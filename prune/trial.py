@@ -1,4 +1,4 @@
-"""Measuring candidates: what a network costs and how well it detects, before and after a plan."""
+"""Measuring candidates: a network's cost and metrics before and after a plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from prune.surgery.apply import apply
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was measured of one network. `metrics`: None without images; `undecoded`: the images that did not decode."""
+    """The measurements of a network. `metrics`: None without images; `undecoded`: images that could not be decoded."""
 
     cost: Cost
     metrics: Metrics | None = None
@@ -33,9 +33,9 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A network, and the images and settings by which it and every candidate cut from it are measured alike.
+    """A network, and the images and settings with which it and every candidate pruned from it are measured.
 
-    `samples`: None measures the cost alone. `device`: auto, cpu, cuda or cuda:N.
+    `samples`: None measures the cost only. `device`: auto, cpu, cuda or cuda:N.
     """
 
     network: NetDef
@@ -45,20 +45,20 @@ class Trial:
     device: str = "auto"
 
     def original(self) -> Facts:
-        """The network as it is. Raises what `measure` does."""
+        """Measure the unpruned network. Raises the errors of `measure`."""
         return self.measure(self.network, self.weights)
 
     def score(self, plan: PrunePlan) -> Facts:
-        """The network as `plan` prunes it; neither checked nor written. Raises PlanError where the plan was made for
-        another network or does not fit, and what `measure` does."""
+        """Measure the network pruned by `plan`; it is not checked or written. Raises PlanError if the plan was made for
+        another network or does not fit, and the errors of `measure`."""
         pruned = apply(self.network, self.weights, plan)
         return self.measure(pruned.netdef, pruned.weights)
 
     def measure(self, netdef: NetDef, weights: Weights) -> Facts:
-        """A candidate that is there already.
+        """Measure an existing candidate.
 
-        Raises UsageError where the network and the images have different classes or it cannot take the input size,
-        DataError where no image decodes.
+        Raises UsageError if the network and the images have different classes or the network cannot take the input
+        size, DataError if no image can be decoded.
         """
         net = self.network.net
         cost = network_cost(netdef, *(self.settings.img_size or (net.width, net.height)))

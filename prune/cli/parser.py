@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import re
 import sys
 import types
 import typing
@@ -90,7 +91,8 @@ def _add_option(target: Any, item: dataclasses.Field[Any], hint: Any, default: A
     flags = [meta.get("flag", "--" + item.name.replace("_", "-")), *meta.get("flags", ())]
     required = required or default is dataclasses.MISSING
     shown = "" if required or default in (None, ()) or kind is bool else f" (default: {_shown(default)})"
-    options: dict[str, Any] = {"dest": item.name, "help": (meta.get("help", "") + shown).replace("%", "%%")}
+    about = re.sub(r" \(default: [^)]*\)$", "", meta.get("help", "")) if shown else meta.get("help", "")
+    options: dict[str, Any] = {"dest": item.name, "help": (about + shown).replace("%", "%%")}
     if not required:
         options["default"] = default
     if kind is bool:

@@ -1,1 +1,1 @@
-"""Training: one loop, with sparsity and distillation as hooks of it."""
+"""Training: one loop, which sparsity and distillation extend through hooks."""

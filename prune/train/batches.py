@@ -1,4 +1,4 @@
-"""Batches as the network takes them, on its device."""
+"""Batches in the network's input format, on its device."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from prune.train.hooks import Batch
 
 
 class DetectionBatches:
-    """The batches of a loader; its epochs depend on its seed alone.
+    """The batches of a loader; each epoch depends only on the loader's seed and the epoch's number.
 
-    `calm_from`: the epoch (from 0) from which on there is no mosaic, so that the network ends on images like
-    those it will see.
+    `mosaic_off_from`: the first epoch (from 0) without mosaic, so that training ends on images like those the
+    network will see in use.
     """
 
     def __init__(
         self,
         loader: TrainLoader,
         augment: AugmentSettings,
-        calm_from: int,
+        mosaic_off_from: int,
         *,
         device: torch.device,
         channels_last: bool = True,
     ) -> None:
-        self.loader, self.augment, self.calm_from, self.device = loader, augment, calm_from, device
+        self.loader, self.augment, self.mosaic_off_from, self.device = loader, augment, mosaic_off_from, device
         self.format = torch.channels_last if channels_last else torch.contiguous_format
 
     def __len__(self) -> int:
@@ -37,9 +37,9 @@ class DetectionBatches:
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of `epoch`, on the device."""
-        calm = epoch >= self.calm_from
+        mosaic_off = epoch >= self.mosaic_off_from
         self.loader.set_epoch(epoch)
-        self.loader.set_augment(replace(self.augment, mosaic=0.0) if calm else self.augment)
+        self.loader.set_augment(replace(self.augment, mosaic=0.0) if mosaic_off else self.augment)
         for imgs, targets in self.loader:
             yield self._batch(imgs, targets)
 

@@ -1,4 +1,4 @@
-"""TensorBoard, where it is installed."""
+"""TensorBoard logging, if it is installed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class Board:
     """Scalars per epoch, in event files under `folder`."""
 
     def __init__(self, folder: Path, first_epoch: int | None = None) -> None:
-        """`first_epoch`: where a run goes on; what is there of that epoch and later ones will be done once more."""
+        """`first_epoch`: where a resumed run continues; events of that epoch and later ones are discarded."""
         from torch.utils.tensorboard import SummaryWriter  # not everyone has it installed
 
         self.folder = folder
         self.writer: Any = SummaryWriter(str(folder), purge_step=first_epoch)
 
     def append(self, values: Mapping[str, float | int | None]) -> None:
-        """Add an epoch's values, which hold `epoch`."""
+        """Add an epoch's values; `epoch` must be among them."""
         with naming(self.folder):
             for name, value in values.items():
                 if value is not None and name != "epoch":
@@ -30,8 +30,8 @@ class Board:
 
 
 def find_board(folder: Path, first_epoch: int | None = None) -> Board | None:
-    """A board, or None where the package is absent. The events of an earlier run go unless this one continues it, at
-    `first_epoch`."""
+    """A board, or None if the package is not installed. The events of an earlier run are removed unless this run
+    continues it at `first_epoch`."""
     if first_epoch is None:
         for events in folder.glob("events.out.tfevents.*"):
             events.unlink()

@@ -1,4 +1,4 @@
-"""The squared error of a student's boxes, as far as it exceeds the teacher's."""
+"""The squared error of the student's boxes where it exceeds the teacher's."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from prune.train.matching import matched_cells
 def bounded_boxes(
     student: list[Tensor], teacher: list[Tensor], heads: Sequence[Head], batch: Batch, margin: float
 ) -> Tensor:
-    """Mean over matched cells of the student's squared box error, 0 where error + margin <= the teacher's. →
-    ()
+    """() Mean over matched cells of the student's squared box error, 0 where error + margin <= the teacher's.
 
-    Boxes are compared as centre offsets in cells and logarithms of sizes, as heads regress them; the
-    uncertainties of `[Gaussian_yolo]` are left to the student's own loss.
+    Boxes are compared as centre offsets in cells and logarithms of sizes, as heads regress them. The
+    uncertainties of `[Gaussian_yolo]` are trained by the student's own loss only.
     """
     total, count = student[0].new_zeros(()), 0
     matches = matched_cells(batch.targets, heads, [(r.shape[-2], r.shape[-1]) for r in student], batch.size_wh)

@@ -1,6 +1,4 @@
-"""Checkpoints (`.pt`): plain types and tensors only, so that `torch.load(weights_only=True)` reads them
-anywhere.
-"""
+"""Checkpoints (`.pt`): plain types and tensors only, so that `torch.load(weights_only=True)` can read them."""
 
 from __future__ import annotations
 
@@ -23,9 +21,9 @@ ADDED = ("last",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """Everything a run needs to go on exactly.
+    """Everything a run needs to resume exactly.
 
-    `epoch` and `step` are the next to be done; `seen` counts images.
+    `epoch` and `step` are the next ones to run; `seen` counts images.
     """
 
     cfg: str
@@ -41,11 +39,11 @@ class Checkpoint:
     rng: State = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
-    """The metrics of the epoch before, where it was measured; files of earlier versions have none."""
+    """The metrics of the previous epoch, if it was evaluated; files of earlier versions lack them."""
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write atomically. Raises OSError (a full disk) and then leaves an earlier file as it was."""
+    """Write atomically. Raises OSError (e.g. disk full), leaving an earlier file unchanged."""
     named = {item.name: getattr(checkpoint, item.name) for item in fields(checkpoint)}
     content = as_stored({"format": FORMAT, **named})
     buffer = io.BytesIO()
@@ -55,7 +53,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint of ours in full. Raises WeightsError for anything else, and for fields of a wrong kind."""
+    """Read a complete training checkpoint. Raises WeightsError for any other file and for fields of the wrong type."""
     content = load_plain(path)
     names = [item.name for item in fields(Checkpoint)]
     missing = [name for name in names if name not in content and name not in ADDED]
@@ -66,9 +64,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def rng_state() -> State:
-    """The states of torch's generators, as tensors. (Data and schedules draw from the seed and the epoch
-    alone.)
-    """
+    """The states of torch's generators, as tensors. (Data and schedules depend only on the seed and the epoch.)"""
     states = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         states |= {f"cuda:{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
@@ -76,7 +72,7 @@ def rng_state() -> State:
 
 
 def restore_rng(states: State) -> None:
-    """Put the generators back; devices that are not here are left out."""
+    """Restore the generators; devices that this machine lacks are skipped."""
     for name, state in states.items():
         if name == "cpu":
             torch.set_rng_state(state)

@@ -1,6 +1,6 @@
-"""Distillation: a teacher's outputs as a further term of the student's loss.
+"""Distillation: a term of the student's loss that compares its outputs with a teacher's.
 
-Both networks may differ in width and depth, but their heads must agree, cell by cell and anchor by anchor.
+The networks may differ in width and depth, but their heads must have the same cells and anchors.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ TERM = "distill"
 
 
 class DistillHook(Hook):
-    """Runs the teacher on each batch, in eval mode and without gradients, and adds the strategy's term times `weight`.
+    """Runs the teacher on each batch (eval mode, no gradients) and adds the strategy's term times `weight`.
 
-    Raises UsageError where the heads of the two networks differ.
+    Raises UsageError if the heads of the two networks differ.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class DistillHook(Hook):
 
 
 def distill_from(session: Session, cfg: Path, weights: Path, strategy: Strategy, weight: float = 1.0) -> DistillHook:
-    """The hook that teaches a session's network what the network of `cfg` and `weights` knows."""
+    """The hook that distils the network of `cfg` and `weights` into a session's network."""
     netdef = read_netdef(cfg)
     check_images(session.netdef, netdef)
     teacher = load_network(netdef, weights, str(session.device))

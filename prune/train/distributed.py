@@ -1,4 +1,4 @@
-"""Several processes, one network:
+"""Training of one network by several processes:
 
 `python -m torch.distributed.run --standalone --nproc-per-node=N train.py …`.
 """
@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """This process among its like. `rank` counts from 0; the process of rank 0 writes, logs and evaluates."""
+    """This process among all. `rank` counts from 0; the process of rank 0 writes, logs and evaluates."""
 
     rank: int = 0
     size: int = 1
@@ -28,7 +28,7 @@ class World:
 
 
 def join_world(device: torch.device) -> World:
-    """Join the processes that torch.distributed.run started; alone where it did not."""
+    """Join the processes that torch.distributed.run started; a world of one process if it started none."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return World()
     if not distributed.is_initialized():
@@ -37,19 +37,19 @@ def join_world(device: torch.device) -> World:
 
 
 def device_of(world: World, device: torch.device) -> torch.device:
-    """Each process its own CUDA device."""
+    """The device of this process: each has its own CUDA device."""
     return torch.device("cuda", world.local_rank) if device.type == "cuda" and world.size > 1 else device
 
 
 def wrap(model: nn.Module, world: World, device: torch.device) -> nn.Module:
-    """The model as it is called in training: gradients are averaged over the processes."""
+    """The model to call in training: gradients are averaged over the processes."""
     if world.size == 1:
         return model
     return DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
 
 
 def leave_world(world: World) -> None:
-    """Wait for rank 0's last files, then part."""
+    """Wait until rank 0 has written its last files, then leave."""
     if world.size > 1:
         distributed.barrier()
         distributed.destroy_process_group()

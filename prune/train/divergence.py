@@ -1,4 +1,4 @@
-"""How far a student's scores are from its teacher's."""
+"""Divergences between the scores of student and teacher."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from prune.detect.loss import as_logits
 
 
 def binary_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
-    """KL(teacher || student) of the Bernoulli distributions of two logits at `temperature`, times
-    temperature².
+    """KL(teacher || student) of the Bernoulli distributions of two logits at `temperature`, times temperature².
 
     0 where both agree. The square keeps the gradient's size independent of the temperature: Hinton et al.
     2015, "Distilling the Knowledge in a Neural Network", section 2.
@@ -24,7 +23,7 @@ def binary_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0
 
 
 def class_divergence(student: Tensor, teacher: Tensor, rules: HeadRules, temperature: float = 1.0) -> Tensor:
-    """Divergence of class numbers (B, A, C, H, W) → (B, A, H, W): summed over independent classes, KL(teacher ||
+    """Divergence of class scores (B, A, C, H, W) → (B, A, H, W): summed over independent classes, KL(teacher ||
     student) at `temperature` (times its square) of a softmax, and the squared difference of linear scores.
     """
     if rules.class_kind == "linear":

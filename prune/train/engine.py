@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from prune.errors import TrainingError, UsageError
 from prune.train.checkpoint import Checkpoint, rng_state
+from prune.train.checkpoint_writer import CheckpointWriter
 from prune.train.ema import make_ema
 from prune.train.hooks import Batch, Hook
-from prune.train.keeper import Keeper
 from prune.train.optim import make_optimizer
 from prune.train.restore import restore
 from prune.train.schedule import make_schedule
@@ -29,28 +29,28 @@ Validate = Callable[[nn.Module], Mapping[str, float]]
 
 
 class BatchSource(Protocol):
-    """Where batches come from."""
+    """Provides the batches of each epoch."""
 
     def __len__(self) -> int:
-        """Batches per epoch."""
+        """The number of batches per epoch."""
         ...
 
     def epoch(self, epoch: int) -> Iterable[Batch]:
-        """The batches of `epoch` (from 0), the same ones whenever it is asked, on the training device."""
+        """The batches of `epoch` (from 0), the same at every call, on the training device."""
         ...
 
 
-class Sink(Protocol):
-    """Who is told about each epoch: results.csv, TensorBoard."""
+class Logger(Protocol):
+    """Receives each epoch's values: results.csv, TensorBoard."""
 
     def append(self, values: Mapping[str, float | int | None]) -> None:
-        """Take the values of an epoch; `epoch` is among them."""
+        """Record the values of an epoch; `epoch` is among them."""
         ...
 
 
 @dataclass(slots=True)
 class Progress:
-    """Where a run stands: `epoch` and `step` are the next to be done; `best` holds `epoch` and `ap50`."""
+    """Where a run stands: `epoch` and `step` are the next ones to run; `best` contains `epoch` and `ap50`."""
 
     epoch: int = 0
     step: int = 0
@@ -60,10 +60,10 @@ class Progress:
 
 
 class Trainer:
-    """Trains `model` in place; `averaged` holds the weights that are evaluated and kept.
+    """Trains `model` in place; `averaged` is the network that is evaluated and saved.
 
-    `wrapped`: the model as it is called in training (DDP's), if it is another. `keeper` is None on
-    processes that write nothing. `processes`: how many share the batches, each with as many images.
+    `wrapped`: the model to call in training, if different (DDP). `writer`: None on processes that write nothing.
+    `processes`: how many processes train, each on batches of the same size.
     """
 
     def __init__(
@@ -77,15 +77,15 @@ class Trainer:
         hooks: Sequence[Hook] = (),
         validate: Validate | None = None,
         eval_interval: int = 1,
-        keeper: Keeper | None = None,
-        sinks: Sequence[Sink] = (),
+        writer: CheckpointWriter | None = None,
+        loggers: Sequence[Logger] = (),
         cfg: str = "",
         wrapped: nn.Module | None = None,
         progress_bar: bool = False,
         processes: int = 1,
     ) -> None:
         self.model, self.batches, self.settings, self.hooks = model, batches, settings, hooks
-        self.validate, self.eval_interval, self.keeper, self.sinks = validate, eval_interval, keeper, sinks
+        self.validate, self.eval_interval, self.writer, self.loggers = validate, eval_interval, writer, loggers
         self.cfg, self.progress_bar, self.processes, self.progress = cfg, progress_bar, processes, Progress()
         steps_per_epoch = math.ceil(len(batches) / settings.accumulate)
         self.schedule = make_schedule(settings, steps_per_epoch)
@@ -109,23 +109,25 @@ class Trainer:
         return module
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Go on where `checkpoint` was written.
+        """Continue from `checkpoint`.
 
-        The optimiser's state comes from it, the settings do not: --weight-decay counts as given now. Raises
-        UsageError where it belongs to another network or optimiser, or has no optimiser's state (best.pt).
+        The optimiser's state is taken from it, the settings are not: the --weight-decay given now applies. Raises
+        UsageError if it belongs to another network or optimiser, or has no optimiser state (best.pt).
         """
         if not checkpoint.optimizer:
-            raise UsageError("--resume: the checkpoint is no last.pt or mid.pt: it cannot be resumed, only used")
+            raise UsageError(
+                "--resume: the checkpoint is not a last.pt or mid.pt and cannot be resumed; pass it as --weights"
+            )
         kind = checkpoint.settings.get("optimizer", self.settings.optimizer)
         if kind != self.settings.optimizer:
             raise UsageError(f"--resume: the checkpoint was trained with --optimizer {kind}; pass that")
         restore(checkpoint, self.model, self.updater.ema, self.updater.optimizer, self.updater.scaler)
-        step = checkpoint.epoch * self.schedule.steps_per_epoch  # not its own: the batch size may be another now
+        step = checkpoint.epoch * self.schedule.steps_per_epoch  # not the stored step: the batch size may have changed
         best, last = dict(checkpoint.best), dict(checkpoint.last)
         self.progress = Progress(checkpoint.epoch, step, checkpoint.seen, best, last)
 
     def fit(self) -> Progress:
-        """Train to the last epoch. Raises TrainingError where the loss is no longer finite."""
+        """Train to the last epoch. Raises TrainingError if the loss is no longer finite."""
         for epoch in range(self.progress.epoch, self.settings.epochs):
             start = time.monotonic()
             values = self._train_epoch(epoch)
@@ -137,17 +139,17 @@ class Trainer:
             seconds = {"train_seconds": trained - start, "seconds": time.monotonic() - start}
             self._advance(epoch, metrics)
             self._report(epoch, values | {"lr": self.schedule.lr_at(self.progress.step - 1)}, metrics, seconds)
-            self._keep()
+            self._save()
         return self.progress
 
     def derive(self, checkpoint: Checkpoint) -> None:
-        """Write the files that are made from `checkpoint`, whose averaged network `averaged` is."""
-        if self.keeper is not None:
-            copies = [name for hook in self.hooks if (name := hook.keep_copy(checkpoint.epoch - 1))]
-            self.keeper.derive(checkpoint, self.averaged, copies)
+        """Write the files derived from `checkpoint`; its averaged network must be loaded in `averaged`."""
+        if self.writer is not None:
+            snapshots = [name for hook in self.hooks if (name := hook.snapshot_name(checkpoint.epoch - 1))]
+            self.writer.derive(checkpoint, self.averaged, snapshots)
 
     def checkpoint(self) -> Checkpoint:
-        """The state of the run as it stands."""
+        """The current state of the run."""
         state = self.progress
         return Checkpoint(
             cfg=self.cfg,
@@ -173,7 +175,7 @@ class Trainer:
         sums: Values = {}
         steps = self.schedule.steps_per_epoch
         groups = grouped(self.batches.epoch(epoch), self.settings.accumulate)
-        hidden = None if self.progress_bar else True  # None: tqdm hides itself where there is no terminal
+        hidden = None if self.progress_bar else True  # None: tqdm hides the bar if there is no terminal
         with tqdm(groups, total=steps, desc=f"epoch {epoch}", disable=hidden, leave=False) as bar:
             for group in bar:
                 for name, value in self.updater.update(group, epoch, self.progress.step).items():
@@ -183,7 +185,7 @@ class Trainer:
         return sums
 
     def _check_weights(self, epoch: int) -> None:
-        """The last update of an epoch may break a network whose loss was finite: do not keep that."""
+        """The last update of an epoch may break a network whose loss was finite: do not save that."""
         if not all(bool(torch.isfinite(value).all()) for value in self.model.state_dict().values()):
             raise TrainingError(f"epoch {epoch}: a weight is no longer finite; lower --lr")
 
@@ -192,23 +194,23 @@ class Trainer:
         return dict(self.validate(self.averaged.eval())) if self.validate and due else {}
 
     def _advance(self, epoch: int, metrics: dict[str, float]) -> None:
-        """Count the epoch; without a validation set the last one is the best."""
+        """Count the epoch; without a validation set the last epoch is the best."""
         self.progress.epoch = epoch + 1
         self.progress.last = metrics
         if not self.validate or metrics.get("ap50", -1.0) > self.progress.best.get("ap50", -1.0):
             self.progress.best = {"epoch": float(epoch), **metrics}
 
-    def _keep(self) -> None:
-        """Write the checkpoint, which makes the epoch count, then what is made from it. (What cannot be made from it,
-        a line in a table, is written before, and dropped where the epoch is done once more.)"""
-        if self.keeper is not None:
+    def _save(self) -> None:
+        """Write the checkpoint, which makes the epoch count, then the files derived from it. (A line in a table, which
+        cannot be derived from it, is written before, and discarded if the epoch has to be repeated.)"""
+        if self.writer is not None:
             checkpoint = self.checkpoint()
-            self.keeper.commit(checkpoint)
+            self.writer.commit(checkpoint)
             self.derive(checkpoint)
 
     def _report(self, epoch: int, values: Values, metrics: Values, seconds: Values) -> None:
-        for sink in self.sinks:
-            sink.append({"epoch": epoch, **values, **metrics, **seconds})
+        for each in self.loggers:
+            each.append({"epoch": epoch, **values, **metrics, **seconds})
         shown = "  ".join(f"{name} {value:.4g}" for name, value in (values | metrics).items())
         logger.info("epoch %d/%d  %s  %.1f s", epoch, self.settings.epochs, shown, seconds["seconds"])
 

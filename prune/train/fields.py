@@ -1,4 +1,4 @@
-"""What the fields of a checkpoint must be, for those that come from a file."""
+"""Checks the fields of a checkpoint that was read from a file."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MOST = 2**62
 
 
 def check_fields(path: Path, content: Mapping[str, Any]) -> None:
-    """Raise WeightsError naming the first field of `content` that is not what it must be."""
-    for name, (holds, what) in RULES.items():
-        if name in content and not holds(content[name]):
+    """Raise WeightsError naming the first field of `content` that is not of its required form."""
+    for name, (is_valid, what) in RULES.items():
+        if name in content and not is_valid(content[name]):
             raise WeightsError(
                 path, f"'{name}' is not {what}: the file is damaged or was edited; use another checkpoint"
             )
@@ -68,7 +68,7 @@ def _are_settings(value: Any) -> bool:
 
 
 def _is_optimizer(value: Any) -> bool:
-    """What `Optimizer.state_dict` gives, or nothing at all (best.pt)."""
+    """The form of `Optimizer.state_dict()`, or empty (best.pt)."""
     if not _is_dict(value) or not value:
         return _is_dict(value)
     state, groups = value.get("state"), value.get("param_groups")
@@ -81,7 +81,7 @@ def _is_group(value: Any) -> bool:
     return isinstance(numbers, list) and all(type(number) is int for number in numbers)
 
 
-_COUNT: Rule = (_is_count, "a whole number from 0")
+_COUNT: Rule = (_is_count, "a whole number of at least 0")
 _STATE: Rule = (_is_state, "a dict of finite tensors by name")
 _NUMBERS: Rule = (_are_numbers, "a dict of finite numbers")
 RULES: dict[str, Rule] = {

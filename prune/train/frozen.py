@@ -1,4 +1,4 @@
-"""Layers that keep their weights while the others train, and the training options of a cfg that are not followed."""
+"""Frozen layers, which keep their weights while the others train, and the training options of a cfg that are unused."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from prune.model.build import DarknetModel
 
 
 def frozen_layers(netdef: NetDef, asked: int) -> int:
-    """How many layers, from the first, keep their weights: `asked`, or where that is 0 as the cfg says.
+    """How many layers, from the first, keep their weights: `asked`, or if that is 0, what the cfg specifies.
 
     Darknet's backward pass ends at the last layer with `stopbackward=1`, before that layer's own gradient (its
-    `network.c`), so that layer is the last one frozen. Raises UsageError where `asked` is more than there are layers.
+    `network.c`), so that layer is the last frozen one. Raises UsageError if `asked` exceeds the number of layers.
     """
     if asked > len(netdef.layers):
         raise UsageError(f"--freeze {asked}: {netdef.path} has {len(netdef.layers)} layers")
@@ -26,28 +26,28 @@ def frozen_layers(netdef: NetDef, asked: int) -> int:
 
 
 def kept_freeze(asked: int, settings: dict[str, Any]) -> int:
-    """`asked`, or where that is 0 what a checkpoint's settings say: a resumed run freezes what it froze before."""
+    """`asked`, or if that is 0, what a checkpoint's settings say: a resumed run freezes the layers it froze before."""
     before = settings.get("freeze", 0)
     return asked or (before if isinstance(before, int) and not isinstance(before, bool) and before > 0 else 0)
 
 
 def freeze(model: DarknetModel, layers: int) -> None:
-    """Freeze the first `layers` layers. Raises UsageError where nothing would be left to train."""
+    """Freeze the first `layers` layers. Raises UsageError if nothing would be left to train."""
     model.freeze(layers)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UsageError(
-            f"{model.netdef.path}: the first {layers} layers are all that have weights, nothing is left to train; "
+            f"{model.netdef.path}: the first {layers} layers contain all weights, nothing is left to train; "
             "lower --freeze or remove stopbackward"
         )
 
 
 def unfollowed(netdef: NetDef) -> str | None:
-    """One line that names the training options in a cfg that training here does not follow; None without any."""
+    """One line that names the training options of a cfg that this training ignores; None if there are none."""
     sections = [netdef.net.section, *(layer.section for layer in netdef.layers)]
     names = dict.fromkeys(name for section in sections for name in _unfollowed(section))
     if not names:
         return None
-    return f"{netdef.path}: training follows its own flags, not these options: {', '.join(names)}"
+    return f"{netdef.path}: training is set by flags; these options are ignored: {', '.join(names)}"
 
 
 def _unfollowed(section: Section) -> Iterator[str]:
@@ -60,7 +60,7 @@ def _unfollowed(section: Section) -> Iterator[str]:
 
 
 def _number(section: Section, key: str) -> float | None:
-    """The number an option holds; None where it holds none, or is absent."""
+    """The number given by an option; None if it is not a number, or absent."""
     try:
         return Options(section, "", []).number(key, 0.0) if key in section.options else None
     except CfgError:

@@ -1,4 +1,4 @@
-"""The gammas of batch norm seen together: shares, quantiles, histograms, and how far L1 can move them."""
+"""Statistics of all gammas of batch norm: shares, quantiles, histograms, and how far L1 can move them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ THRESHOLDS = (0.001, 0.01, 0.1)
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.8, 0.9, 1.0)
 BINS = 100
 ROUNDING = 1e-9
-"""By so little a reach may miss: sums of rates in floating point."""
+"""Tolerance of the reach: a sum of learning rates in floating point."""
 Array = NDArray[np.float64]
 NOT_A_HISTORY = (
     ValueError,
@@ -38,11 +38,11 @@ NOT_A_HISTORY = (
     zlib.error,
     NotImplementedError,
 )
-"""What numpy and zipfile raise for bytes that are something else."""
+"""What numpy and zipfile raise for other contents."""
 
 
 def magnitudes(gammas: Sequence[Tensor]) -> Array:
-    """|gamma| of all layers, one after the other, float64."""
+    """|gamma| of all layers, concatenated, float64."""
     return torch.cat([g.detach().abs().flatten() for g in gammas]).double().cpu().numpy()
 
 
@@ -53,9 +53,9 @@ def shares_below(values: Array, thresholds: Sequence[float] = THRESHOLDS) -> dic
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What L1 can do in the steps to come.
+    """How far L1 can move the gammas in the remaining steps.
 
-    `travel`: how far a gamma moves for s = 1 under no other gradient.
+    `travel`: how far a gamma moves for s = 1 with no other gradient. `needed`: |gamma| at the target `percent`.
     """
 
     s: float
@@ -66,17 +66,17 @@ class Reach:
 
     @property
     def distance(self) -> float:
-        """How far `s` can move a gamma in all."""
+        """How far `s` can move a gamma in total."""
         return self.s * self.travel
 
     @property
     def enough(self) -> bool:
-        """Whether the gamma at the asked percent can come to 0."""
+        """Whether the gamma at the target percent can reach 0."""
         return self.distance >= self.needed * (1 - ROUNDING)
 
     @property
     def sufficient_s(self) -> float:
-        """The least s whose reach covers the asked percent, rounded up to two digits."""
+        """The smallest s whose reach covers the target percent, rounded up to two digits."""
         return _round_up(self.needed / self.travel) if self.travel > 0 else float("inf")
 
     def lines(self) -> list[str]:
@@ -84,15 +84,15 @@ class Reach:
         table = "  ".join(f"{100 * q:g}%: {value:.3g}" for q, value in self.quantiles.items())
         return [
             f"|gamma| quantiles  {table}",
-            f"reach: s = {self.s:g} can move a gamma by {self.distance:.3g} in the steps to come; "
+            f"reach: s = {self.s:g} can move a gamma by {self.distance:.3g} in the remaining steps; "
             f"{100 * self.percent:g} % of the gammas lie within {self.needed:.3g}",
         ]
 
     def warning(self) -> str:
-        """What is wrong where the reach is not enough, and the mend."""
+        """The warning for an insufficient reach, with the fix."""
         return (
             f"s = {self.s:g} cannot make {100 * self.percent:g} % of the gammas sparse: its reach is "
-            f"{self.distance:.3g}, needed is {self.needed:.3g}; use --s {self.sufficient_s:g}, more epochs "
+            f"{self.distance:.3g}, but {self.needed:.3g} is needed; use --s {self.sufficient_s:g}, more epochs "
             f"or a higher --lr"
         )
 
@@ -106,10 +106,10 @@ def measure_reach(
     first_step: int = 0,
     adaptive: bool = False,
 ) -> Reach:
-    """Reach = s * sum of lr/(1-momentum) over the steps to come, global decay included.
+    """Reach = s * sum of lr/(1-momentum) over the remaining steps, global decay included.
 
-    Under local decay the smallest gammas keep s, so theirs is the constant mode's. `adaptive`: the proximal
-    step of other optimisers moves by s*lr, without momentum.
+    Under local decay the smallest gammas keep s, so their reach is that of the constant mode. `adaptive`: the
+    proximal step, used with optimisers other than SGD, moves by s*lr, without momentum.
     """
     total = 0.0
     for step in range(first_step, schedule.steps):
@@ -123,7 +123,7 @@ def measure_reach(
 
 def is_late(epoch: int, epochs: int, settings: SparsitySettings) -> bool:
     """Whether `epoch` (from 0) comes after the decay point: epoch > decay_at * epochs."""
-    return epoch > settings.decay_at * epochs + 1e-9  # 0.29 * 100 is a little less than 29
+    return epoch > settings.decay_at * epochs + 1e-9  # 0.29 * 100 is slightly less than 29
 
 
 def _round_up(value: float) -> float:
@@ -134,10 +134,10 @@ def _round_up(value: float) -> float:
 
 
 class GammaHistory:
-    """Histograms of |gamma| after each epoch, in gamma_history.npz: `epochs` (E,), `edges` (101,), `counts`
-    (E, 100).
+    """Histograms of |gamma| after each epoch, in gamma_history.npz: `epochs` (E,), `edges` (101,), `counts` (E,
+    100).
 
-    The edges are set by the first histogram; what lies beyond the last edge counts in the last bin.
+    The first histogram sets the edges; values beyond the last edge are counted in the last bin.
     """
 
     def __init__(self, path: Path, edges: Array | None = None, rows: Mapping[int, Array] | None = None) -> None:
@@ -160,9 +160,9 @@ class GammaHistory:
 
 
 def resume_history(path: Path, epoch: int) -> GammaHistory:
-    """The history at `path` up to, not including, `epoch`; an empty one where there is no file.
+    """The history at `path` up to, not including, `epoch`; an empty one if there is no file.
 
-    Raises DataError where the file is not such a history.
+    Raises DataError if the file is not such a history.
     """
     if epoch == 0 or not path.is_file():
         return GammaHistory(path)
@@ -171,17 +171,17 @@ def resume_history(path: Path, epoch: int) -> GammaHistory:
             epochs, edges, counts = (np.asarray(stored[name]) for name in ("epochs", "edges", "counts"))
         _check_history(epochs, edges, counts)
     except NOT_A_HISTORY as cause:
-        message = "is damaged; restore the file, or remove it to go on without the earlier histograms"
+        message = "is damaged; restore the file, or remove it to continue without the earlier histograms"
         raise DataError(path, None, message) from cause
     rows = {int(e): row.astype(np.float64) for e, row in zip(epochs, counts, strict=True) if e < epoch}
     return GammaHistory(path, edges, rows)
 
 
 def _check_history(epochs: NDArray[Any], edges: NDArray[Any], counts: NDArray[Any]) -> None:
-    """Raises ValueError where one of the three arrays cannot be a history's."""
+    """Raises ValueError if one of the three arrays cannot belong to a history."""
     whole = epochs.dtype.kind in "iu" and counts.dtype.kind in "iu"
     shaped = epochs.ndim == 1 and edges.shape == (BINS + 1,) and counts.shape == (len(epochs), BINS)
     if not (whole and shaped and edges.dtype == np.float64):
-        raise ValueError("other arrays")
+        raise ValueError("arrays of other types or shapes")
     if not (np.isfinite(edges).all() and (np.diff(edges) > 0).all() and (counts >= 0).all()):
-        raise ValueError("other values")
+        raise ValueError("impossible values")

@@ -1,4 +1,4 @@
-"""What sparsity and distillation may add to the one training loop."""
+"""The interface through which sparsity and distillation extend the training loop."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from torch.optim import Optimizer
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`imgs` (B, C, H, W) in [0, 1], RGB or grayscale as the network reads them;
+    """One batch of images with their objects.
 
-    `targets` (N, 6): image in the batch, class, cxcywh normalised; size in pixels.
+    `imgs` (B, C, H, W) in [0, 1], RGB or grayscale as the network needs; `targets` (N, 6): image in the batch,
+    class, cxcywh normalised; `size_wh` in pixels.
     """
 
     imgs: Tensor
@@ -23,7 +24,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class StepInfo:
-    """Where training stands: `epoch` and `step` count from 0, `lr` is the rate of this step."""
+    """Where training stands: `epoch` and `step` count from 0, `lr` is the learning rate of this step."""
 
     epoch: int
     step: int
@@ -32,27 +33,27 @@ class StepInfo:
 
 
 class Hook:
-    """Does nothing; override what is needed."""
+    """Does nothing; override the methods needed."""
 
     def epoch_start(self, epoch: int) -> None:
-        """Before the first step of `epoch`."""
+        """Called before the first step of `epoch`."""
 
     def loss(self, raw: list[Tensor], batch: Batch) -> Mapping[str, Tensor]:
-        """Terms () to add to the loss, each a mean per image of the batch, by the names of their columns in
-        results.csv. `raw`: the network's head inputs.
+        """Scalar terms to add to the loss, each a mean per image of the batch, keyed by their column in results.csv.
+        `raw`: the inputs of the network's heads.
         """
         return {}
 
     def before_step(self, info: StepInfo) -> None:
-        """Change gradients: they are unscaled, clipped, and the mean per image of the effective batch."""
+        """May change the gradients, which are unscaled, clipped, and a mean per image of the effective batch."""
 
     def after_step(self, info: StepInfo) -> None:
-        """Change weights after the optimiser has."""
+        """May change the weights after the optimiser's step."""
 
     def epoch_end(self, epoch: int) -> dict[str, float]:
         """Values for the log line and results.csv; the same keys every epoch."""
         return {}
 
-    def keep_copy(self, epoch: int) -> str | None:
-        """A name under which the checkpoint of this epoch is kept for good."""
+    def snapshot_name(self, epoch: int) -> str | None:
+        """A file name under which the checkpoint of this epoch is kept permanently; None: it is not."""
         return None

@@ -1,4 +1,4 @@
-"""What a training run is asked to do. Plain values, no torch."""
+"""The description of a training run. Plain values, no torch."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from prune.train.settings import TrainSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One run.
+    """A training run.
 
-    `img_size`: (width, height) in pixels, None: the cfg's. `ap`: None: coco for COCO data, else voc10.
+    `img_size`: (width, height) in pixels; None: the cfg's. `ap`: the protocol; None: coco for COCO data, else voc10.
     `outputs`: names of all files that the command writes into `out`.
     """
 
@@ -39,10 +39,10 @@ class Job:
 
     @property
     def resume(self) -> Path | None:
-        """The checkpoint to go on from, if any."""
+        """The checkpoint to resume from, if any."""
         return self.train.resume_path(self.out)
 
     @property
     def continues(self) -> bool:
-        """Whether the run goes on in its own folder, so that what lies there is its own."""
+        """Whether the run continues in its own folder, so that the files there are its own."""
         return self.resume is not None and self.resume.resolve() == (self.out / "last.pt").resolve()

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class L1:
-    """s · |γ| (Liu et al. 2017, "Network Slimming", section 3). It has no settings beside s.
+    """s · |γ| (Liu et al. 2017, "Network Slimming", section 3). It has no settings other than s.
 
-    An adaptive optimiser would divide a gradient term by its own second moment and so undo the balance between s and
-    the loss; the proximal step (soft threshold) does not pass through it.
+    An adaptive optimiser would divide a gradient term by its second-moment estimate and so destroy the balance between
+    s and the loss; the proximal step (soft threshold) bypasses it.
     """
 
     constant_pull: ClassVar[bool] = True
 
     def proximal(self, optimizer: Optimizer) -> bool:
-        """With all optimisers but SGD."""
-        from torch.optim import SGD  # torch comes in here, after the arguments parsed
+        """With all optimisers except SGD."""
+        from torch.optim import SGD  # torch is imported only after the arguments are parsed
 
         return not isinstance(optimizer, SGD)
 
@@ -32,5 +32,5 @@ class L1:
         return [s * gamma.sign() for gamma, s in zip(gammas, strengths, strict=True)]
 
     def shrunk(self, gammas: Sequence[Tensor], steps: Sequence[Tensor]) -> list[Tensor]:
-        """The soft threshold: |γ| less by its step, and not beyond 0."""
+        """The soft threshold: |γ| reduced by its step, but not below 0."""
         return [gamma.sign() * (gamma.abs() - step).clamp_(min=0) for gamma, step in zip(gammas, steps, strict=True)]

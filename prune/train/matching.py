@@ -1,4 +1,4 @@
-"""Which cell answers for which object: the anchor of the best shape, in the cell of the object's centre."""
+"""Which cell predicts which object: the anchor of the best-fitting shape, in the cell of the object's centre."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from prune.detect.heads import anchors_in_pixels
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Matched cells of one head: `cells` (n, 4): image, anchor, row, column; `boxes` (n, 5): centre offset
-    from the
-    cell's corner in cells (x, y), width and height in pixels, the head's own number of the anchor."""
+    """Matched cells of one head: `cells` (n, 4): image, anchor, row, column; `boxes` (n, 5): centre offset from
+    the cell's corner in cells (x, y), width and height in pixels, index of the anchor in this head."""
 
     cells: Tensor
     boxes: Tensor
@@ -31,10 +30,9 @@ class Match:
 def matched_cells(
     targets: Tensor, heads: Sequence[Head], grids_hw: Sequence[tuple[int, int]], size_wh: tuple[int, int]
 ) -> list[Match]:
-    """One Match per head. `targets` (N, 6): image, class, cxcywh normalised; `size_wh`: network input in
-    pixels.
+    """One Match per head. `targets` (N, 6): image, class, cxcywh normalised; `size_wh`: network input in pixels.
 
-    Each object goes to one anchor of all heads, the one whose shape is nearest by IoU (Redmon and Farhadi
+    Each object is assigned to one anchor of all heads, the one with the highest shape IoU (Redmon and Farhadi
     2018, "YOLOv3", section 2.1).
     """
     sizes = targets[:, 4:6] * targets.new_tensor(size_wh)

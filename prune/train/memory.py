@@ -10,11 +10,11 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def keep_freed_memory() -> bool:
-    """Ask glibc's malloc not to give freed blocks back; returns whether it listened (Linux with glibc).
+    """Ask glibc's malloc not to return freed blocks to the system; returns whether it accepted (Linux with glibc).
 
-    Each training step on the CPU frees and asks anew for the same hundreds of megabytes of activations. By
-    default they go back to the system, which then clears every page again: a quarter of the processor time of
-    a step of yolov3-tiny at 320 pixels and batch 8. The price is a sixth more memory at the peak.
+    Each training step on the CPU frees and reallocates the same hundreds of megabytes of activations. By default
+    they are returned to the system, which clears every page again: a quarter of the processor time of a step of
+    yolov3-tiny at 320 pixels and batch 8. The price is a sixth more peak memory.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -12,11 +12,11 @@ from prune.train.settings import TrainSettings
 def make_optimizer(model: nn.Module, settings: TrainSettings) -> Optimizer:
     """SGD with Nesterov momentum, or AdamW; weight decay acts on convolution kernels only.
 
-    Decay on gamma, beta or biases would move exactly the values that pruning reads.
+    Decay on gamma, beta or biases would change exactly the values on which pruning decides.
     """
     kernels = {id(m.weight): m.weight for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))}
     others = [p for p in model.parameters() if id(p) not in kernels]
-    groups = [  # a kernel that several layers share stands in it once
+    groups = [  # a kernel that several layers share is listed once
         {"params": list(kernels.values()), "weight_decay": settings.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]

@@ -1,4 +1,4 @@
-"""The state of a run put back into the objects that a new one has made."""
+"""Restores the state of a run into the objects of a new one."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from prune.train.checkpoint import Checkpoint, restore_rng
 
 DOES_NOT_FIT = (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError)
 STATE = {"AdamW": ("step", "exp_avg", "exp_avg_sq"), "SGD": ("momentum_buffer",)}
-"""What the optimisers of torch keep for each parameter."""
+"""What torch's optimisers store for each parameter."""
 
 
 def restore(
     checkpoint: Checkpoint, model: nn.Module, ema: AveragedModel, optimizer: Optimizer, scaler: GradScaler
 ) -> None:
-    """Put the state of `checkpoint` back, random generators included. Raises UsageError where it does not fit."""
+    """Restore the state of `checkpoint`, random generators included. Raises UsageError if it does not fit."""
     averaged = ema.module
     assert isinstance(averaged, nn.Module)
     with _named():
@@ -36,7 +36,7 @@ def restore(
 
 
 def _restore_optimizer(optimizer: Optimizer, stored: Mapping[str, Any]) -> None:
-    """What it remembers of each parameter comes from `stored`; its options stay as they are given now."""
+    """The state of each parameter is taken from `stored`; the options remain those given now."""
     options = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
     optimizer.load_state_dict(dict(stored))
     for group, given in zip(optimizer.param_groups, options, strict=True):
@@ -48,7 +48,7 @@ def _restore_optimizer(optimizer: Optimizer, stored: Mapping[str, Any]) -> None:
 
 
 def _check_memory(name: str, value: Any, parameter: Tensor) -> None:
-    """Raise ValueError where what an optimiser would use at its next step is not of the parameter's shape."""
+    """Raise ValueError unless a value stored by an optimiser has the shape it needs at the next step."""
     shape = () if name == "step" else tuple(parameter.shape)
     absent = value is None and name == "momentum_buffer"  # without momentum
     if not absent and not (isinstance(value, Tensor) and tuple(value.shape) == shape):

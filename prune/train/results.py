@@ -19,8 +19,8 @@ _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?|nan|[-+]?inf", re.IG
 
 
 class Results:
-    """The table of a run so far, rewritten whole after each epoch (a few kilobytes), so it is never half a
-    line.
+    """The table of a run so far, rewritten completely after each epoch (a few kilobytes), so that no line is ever
+    incomplete.
     """
 
     def __init__(self, path: Path, rows: list[Row] | None = None) -> None:
@@ -28,12 +28,12 @@ class Results:
         self.rows = rows or []
 
     def append(self, values: Mapping[str, float | int | None]) -> None:
-        """Add an epoch's values and write the file. None is an empty cell."""
+        """Add an epoch's values and write the file. None becomes an empty cell."""
         self.rows.append({key: format_value(value) for key, value in values.items()})
         atomic_write(self.path, self.text())
 
     def text(self) -> str:
-        """The file's text; columns in the order in which they first appeared."""
+        """The file's text; columns in order of first appearance."""
         columns = list(dict.fromkeys(key for row in self.rows for key in row))
         out = io.StringIO()
         writer = csv.DictWriter(out, columns, restval="", lineterminator="\n")
@@ -43,21 +43,21 @@ class Results:
 
 
 def resume_results(path: Path, epoch: int | None) -> Results:
-    """The table at `path` without the lines of `epoch` and later, which will be done once more; None: an empty one.
+    """The table at `path` without the lines of `epoch` and later, which will be repeated; None: an empty one.
 
-    Raises DataError where it is not a table of epochs.
+    Raises DataError if it is not a table of epochs.
     """
     if epoch is None or not path.is_file():
         return Results(path)
     rows = [row for row in _read_rows(path) if int(row["epoch"]) < epoch]
     done = int(rows[-1]["epoch"]) + 1 if rows else 0
     if done < epoch:
-        logger.warning("%s has no lines of the epochs %d to %d", path, done, epoch - 1)
+        logger.warning("%s has no lines for epochs %d to %d", path, done, epoch - 1)
     return Results(path, rows)
 
 
 def _read_rows(path: Path) -> list[Row]:
-    text = decode_text(read_bytes(path, DataError))  # whatever it contains, the line and the fix are named below
+    text = decode_text(read_bytes(path, DataError))  # undecodable bytes are reported below, with line and fix
     reader = csv.DictReader(io.StringIO(text), quoting=csv.QUOTE_NONE)
     rows, before = list[Row](), -1
     try:
@@ -65,16 +65,16 @@ def _read_rows(path: Path) -> list[Row]:
             before = _check_row(row, before)
             rows.append(row)
     except (ValueError, csv.Error) as cause:
-        message = f"is damaged ({cause}); restore the file, or remove it to go on without the earlier lines"
+        message = f"is damaged ({cause}); restore the file, or remove it to continue without the earlier lines"
         raise DataError(path, reader.line_num, message) from cause
     return rows
 
 
 def _check_row(row: Mapping[str | None, object], before: int) -> int:
-    """The line's epoch, which follows `before` where there is one. Raises ValueError where a cell is not a number."""
+    """The line's epoch, which must follow `before` if that is not -1. Raises ValueError if a cell is not a number."""
     cells = {name: value for name, value in row.items() if value != ""}
     if None in cells or None in cells.values() or "epoch" not in cells:
-        raise ValueError("a line of another length than the first, or without an epoch")
+        raise ValueError("the line differs in length from the first, or has no epoch")
     for name, value in cells.items():
         if not _NUMBER.fullmatch(str(value)):
             raise ValueError(f"{name} is not a number")
@@ -85,7 +85,7 @@ def _check_row(row: Mapping[str | None, object], before: int) -> int:
 
 
 def format_value(value: float | int | None) -> str:
-    """Six significant digits are enough to plot and to compare."""
+    """The text of a cell; six significant digits are enough to plot and to compare."""
     if value is None:
         return ""
     return str(value) if isinstance(value, int) else f"{value:.6g}"

@@ -1,6 +1,6 @@
 """Learning rate and momentum as functions of the step: linear warm-up, then a cosine.
 
-Nothing is remembered between steps, so that a resumed run goes on exactly.
+No state is kept between steps, so that a resumed run continues exactly.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from prune.train.settings import TrainSettings
 
-START_MOMENTUM = 0.8  # while the learning rate warms up, old gradients are of another network: forget them sooner
+START_MOMENTUM = 0.8  # while the learning rate warms up, gradients become outdated faster: average over fewer
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """`steps` updates in all, of which `warmup` come first. Steps count from 0."""
+    """`steps` updates in total, the first `warmup` of which are the warm-up. Steps count from 0."""
 
     steps: int
     steps_per_epoch: int
@@ -40,12 +40,12 @@ class Schedule:
         return start + (self.momentum - start) * (step + 1) / self.warmup
 
     def travel(self, step: int) -> float:
-        """How far SGD moves a weight in the end for a unit gradient at `step`: lr / (1 - momentum)."""
+        """How far SGD eventually moves a weight for a unit gradient at `step`: lr / (1 - momentum)."""
         return self.lr_at(step) / (1 - self.momentum_at(step))
 
 
 def make_schedule(settings: TrainSettings, steps_per_epoch: int) -> Schedule:
-    """The schedule of a run; the warm-up is at most a tenth of it, so that short runs learn something too."""
+    """The schedule of a run; the warm-up is at most a tenth of it, so that short runs learn as well."""
     steps = settings.epochs * steps_per_epoch
     warmup = min(round(settings.warmup * steps_per_epoch), steps // 10)
     return Schedule(steps, steps_per_epoch, warmup, settings.top_lr, settings.lr_final, settings.momentum)

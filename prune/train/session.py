@@ -1,6 +1,4 @@
-"""A training run from files to files: what train.py, train_sparse.py, finetune.py and distill.py have in
-common.
-"""
+"""A training run from files to files: the common part of train.py, train_sparse.py, finetune.py and distill.py."""
 
 from __future__ import annotations
 
@@ -23,13 +21,13 @@ from prune.model.device import seed_everything, select_device
 from prune.train.batches import DetectionBatches
 from prune.train.board import find_board
 from prune.train.checkpoint import Checkpoint, read_checkpoint
+from prune.train.checkpoint_writer import CheckpointWriter, export_weights
 from prune.train.distributed import device_of, join_world, leave_world, wrap
-from prune.train.engine import Progress, Sink, Trainer
+from prune.train.engine import Logger, Progress, Trainer
 from prune.train.frozen import freeze, frozen_layers, kept_freeze, unfollowed
 from prune.train.hooks import Batch, Hook
 from prune.train.inputs import check_classes, read_sets, report_faults, trained_netdef
 from prune.train.job import Job
-from prune.train.keeper import Keeper, export_weights
 from prune.train.memory import keep_freed_memory
 from prune.train.results import resume_results
 from prune.train.sizes import scaled_sizes
@@ -38,18 +36,18 @@ from prune.train.validator import Validator, evaluate_settings
 
 logger = logging.getLogger(__name__)
 EVALUATION_COST = 0.5
-"""What evaluating an image costs, compared with training on one (forward and suppression against forward,
-backward and augmentation)."""
+"""Cost of evaluating an image relative to training on one (forward and NMS against forward, backward and
+augmentation)."""
 EVALUATION_SHARE = 0.1
-UNTOLD = ("resume", "eval_interval", "cache_images", "channels_last")
-"""Settings that may differ in a resumed run without a word."""
+UNREPORTED = ("resume", "eval_interval", "cache_images", "channels_last")
+"""Settings whose change in a resumed run is not reported."""
 
 
 class Session:
-    """Everything a run needs. `netdef` is the network as it is saved: with the input size and fit it is
+    """Everything a run needs. `netdef` is the network as it is saved: with the input size and resizing it is
     trained for.
 
-    Raises the errors of the files it reads, and UsageError where they do not belong together.
+    Raises the errors of the files it reads, and UsageError if they do not fit together.
     """
 
     def __init__(self, job: Job) -> None:
@@ -84,13 +82,13 @@ class Session:
 
     @property
     def first_epoch(self) -> int:
-        """The epoch that training begins with."""
+        """The first epoch to train."""
         return self.resumed.epoch if self.resumed else 0
 
     def trainer(self, hooks: Sequence[Hook] = ()) -> Trainer:
-        """The loop over this session's data, resumed where that was asked for."""
+        """The training loop over this session's data, resumed if requested."""
         job = self.job
-        keeper = Keeper(job.out, export_weights) if self.world.writes else None
+        writer = CheckpointWriter(job.out, export_weights) if self.world.writes else None
         trainer = Trainer(
             self.model,
             self.batches,
@@ -100,8 +98,8 @@ class Session:
             hooks=hooks,
             validate=self.validator if self.world.writes else None,
             eval_interval=self._eval_interval(),
-            keeper=keeper,
-            sinks=self._sinks(),
+            writer=writer,
+            loggers=self._loggers(),
             cfg=format_netdef(self.netdef),
             wrapped=wrap(self.model, self.world, self.device),
             progress_bar=not job.quiet and self.world.writes,
@@ -109,12 +107,12 @@ class Session:
         )
         trainer.progress.seen = self.seen
         if self.resumed:
-            self._tell_changes(self.resumed)
+            self._report_changes(self.resumed)
             trainer.resume(self.resumed)
         return trainer
 
     def fit(self, hooks: Sequence[Hook] = (), measured: Literal["best", "last"] = "best") -> Progress:
-        """Train, and leave all files in `job.out` but the summary, which tells the metrics of `measured`."""
+        """Train and write all files in `job.out` except the summary, which reports the metrics of `measured`."""
         trainer = self.trainer(hooks)
         self._open(trainer)
         self.progress = trainer.fit()
@@ -126,22 +124,22 @@ class Session:
         return self.progress
 
     def _open(self, trainer: Trainer) -> None:
-        """Bring the out folder to the state of the checkpoint; a new run has one from the start, to be resumed from."""
-        if trainer.keeper is None:
+        """Bring the out folder to the state of the checkpoint; a new run writes one at once, to be resumable."""
+        if trainer.writer is None:
             return
         if self.job.continues and self.resumed:
             checkpoint = self.resumed
             if checkpoint.epoch < self.job.train.epochs:
-                trainer.keeper.reopen()
+                trainer.writer.reopen()
         else:
             checkpoint = trainer.checkpoint()
-            trainer.keeper.clear(self.job.outputs, spare=self.job.resume)
-            trainer.keeper.commit(checkpoint)
+            trainer.writer.clear(self.job.outputs, spare=self.job.resume)
+            trainer.writer.commit(checkpoint)
         write_netdef(self.job.out / "model.cfg", self.netdef)
         trainer.derive(checkpoint)
 
     def facts(self) -> dict[str, Any]:
-        """For summary.json: the network's cost and, if there is a valid set, the metrics of what `fit` measured."""
+        """For summary.json: the network's cost and, if there is a valid split, the metrics that `fit` measured."""
         cost = asdict(network_cost(self.netdef))
         metrics = self.validator.latest.summary() if self.validator and self.validator.latest else {}
         counts = {
@@ -153,7 +151,7 @@ class Session:
         return cost | {"img_size": list(self.size_wh)} | metrics | counts | {"last": self.progress.last or None}
 
     def _report_data(self) -> None:
-        """What reading the data has shown, before the hours of training. (What only decoding shows comes after.)"""
+        """Report the faults found while reading the data, before training. (Those of decoding are reported after.)"""
         sets = {"train": self.train_set} | ({"valid": self.valid_set} if self.valid_set else {})
         report_faults({split: found.remarks for split, found in sets.items()}, logging.INFO)
         report_faults({split: found.faults for split, found in sets.items()})
@@ -211,15 +209,14 @@ class Session:
         return criterion
 
     def _eval_interval(self) -> int:
-        """As asked, or so that evaluation takes no more than a tenth of the time; it depends on the counts of
-        images
-        alone, not on a clock, so that the same run keeps the same best epoch."""
+        """The requested interval, or one with which evaluation takes at most a tenth of the time. It depends on the
+        counts of images only, not on a clock, so that a repeated run finds the same best epoch."""
         if self.job.train.eval_interval or self.valid_set is None:
             return max(1, self.job.train.eval_interval)
         share = EVALUATION_COST * len(self.valid_set) / max(1, len(self.train_set))
         return max(1, min(math.ceil(share / EVALUATION_SHARE), self.job.train.epochs))
 
-    def _sinks(self) -> list[Sink]:
+    def _loggers(self) -> list[Logger]:
         if not self.world.writes:
             return []
         first_epoch = self.first_epoch if self.job.continues else None
@@ -227,16 +224,16 @@ class Session:
         board = find_board(self.job.out / "tensorboard", first_epoch)
         return [results, *([board] if board else [])]
 
-    def _tell_changes(self, checkpoint: Checkpoint) -> None:
+    def _report_changes(self, checkpoint: Checkpoint) -> None:
         for name, value in asdict(self.job.train).items():
             before = checkpoint.settings.get(name, value)
-            if before != value and name not in UNTOLD:
+            if before != value and name not in UNREPORTED:
                 logger.warning(
-                    "--%s was %s in %s and is %s now", name.replace("_", "-"), before, self.job.resume, value
+                    "--%s was %s in %s and is now %s", name.replace("_", "-"), before, self.job.resume, value
                 )
 
     def _measure(self, trainer: Trainer, which: Literal["best", "last"]) -> None:
-        """Leave the validator with the metrics of best.pt or last.pt."""
+        """Let the validator hold the metrics of best.pt or last.pt."""
         assert self.validator is not None
         last = self.progress.best.get("epoch", -1) == self.job.train.epochs - 1
         if not last or self.validator.latest is None:

@@ -22,44 +22,44 @@ class TrainSettings:
     """How a network is trained. Epochs and steps count from 0; a step is one update by the optimiser."""
 
     epochs: int = option(100, "passes over the training images", metavar="N", within=AT_LEAST_ONE)
-    lr: float | None = option(
-        None, "highest learning rate; if not given 0.001 for adamw, 0.01 for sgd", metavar="X", within=POSITIVE
+    lr: float | None = option(None, "peak learning rate (default: 0.001 adamw, 0.01 sgd)", metavar="X", within=POSITIVE)
+    lr_final: float = option(
+        0.01, "final learning rate of the cosine, as a fraction of --lr", metavar="X", within=Interval(0, 1, "(]")
     )
-    lr_final: float = option(0.01, "the cosine ends at this share of --lr", metavar="X", within=Interval(0, 1, "(]"))
-    warmup: float = option(3.0, "epochs of linear warm-up, at most a tenth of all", metavar="X", within=NOT_NEGATIVE)
-    momentum: float = option(0.9, "of SGD (beta1 of adamw)", metavar="X", within=BELOW_ONE)
+    warmup: float = option(
+        3.0, "epochs of linear warm-up, at most a tenth of --epochs", metavar="X", within=NOT_NEGATIVE
+    )
+    momentum: float = option(0.9, "momentum of sgd (beta1 of adamw)", metavar="X", within=BELOW_ONE)
     weight_decay: float = option(
-        5e-4, "on convolution weights only, never on gamma, beta or biases", metavar="X", within=NOT_NEGATIVE
+        5e-4,
+        "weight decay of convolution weights only, not of gamma, beta or biases",
+        metavar="X",
+        within=NOT_NEGATIVE,
     )
-    optimizer: Optimizer = option("sgd", "adamw, or sgd (Nesterov)")
-    accumulate: int = option(1, "batches per step; the loss stays a mean per image", metavar="N", within=AT_LEAST_ONE)
-    clip: float = option(10.0, "largest norm of the gradient; 0: no limit", metavar="X", within=NOT_NEGATIVE)
-    ema: float = option(
-        0.9998, "highest decay of the averaged weights; it ramps up as (1+t)/(10+t)", metavar="X", within=BELOW_ONE
-    )
-    multi_scale: bool = option(False, "another input size, 0.67 to 1.33 times, each step")
-    rect: bool = option(False, "a rectangular input that fits the median shape of the training images")
-    mosaic_until: float = option(
-        0.9, "the share of the epochs after which there is no mosaic", metavar="X", within=FRACTION
-    )
+    optimizer: Optimizer = option("sgd", "adamw, or sgd with Nesterov momentum")
+    accumulate: int = option(1, "accumulate gradients over N batches", metavar="N", within=AT_LEAST_ONE)
+    clip: float = option(10.0, "gradient-norm clipping (0: off)", metavar="X", within=NOT_NEGATIVE)
+    ema: float = option(0.9998, "maximum EMA decay; it ramps up as (1+t)/(10+t)", metavar="X", within=BELOW_ONE)
+    multi_scale: bool = option(False, "random input size, 0.67–1.33 × --img-size, new every 10 batches")
+    rect: bool = option(False, "use a rectangular input that fits the median shape of the training images")
+    mosaic_until: float = option(0.9, "fraction of the epochs after which mosaic is off", metavar="X", within=FRACTION)
     cache_images: bool = option(False, "keep the decoded images in memory")
     amp: bool = option(False, "mixed precision: fp16 on cuda, bf16 on cpu")
-    channels_last: bool = option(True, "memory format of the network")
+    channels_last: bool = option(True, "use the channels-last (NHWC) memory format")
     eval_interval: int = option(
         0,
-        "epochs between evaluations; 0: as often as costs less than a tenth of the time",
+        "epochs between evaluations; 0: as often as takes at most a tenth of the time",
         metavar="N",
         within=NOT_NEGATIVE,
     )
     freeze: int = option(
         0,
-        "the first N layers keep their weights; 0: those up to stopbackward=1 of the cfg "
-        "(with --resume: those frozen before)",
+        "freeze the first N layers; 0: those up to stopbackward=1 of the cfg (with --resume: those frozen before)",
         metavar="N",
         within=NOT_NEGATIVE,
     )
     resume: str | None = option(
-        None, "go on from this checkpoint (without FILE: last.pt in --out)", metavar="FILE", const=""
+        None, "resume from this checkpoint (without FILE: last.pt in --out)", metavar="FILE", const=""
     )
 
     def __post_init__(self) -> None:
@@ -67,11 +67,11 @@ class TrainSettings:
 
     @property
     def top_lr(self) -> float:
-        """The highest learning rate: `lr`, or the optimiser's default."""
+        """The peak learning rate: `lr`, or the optimiser's default."""
         return DEFAULT_LR[self.optimizer] if self.lr is None else self.lr
 
     def resume_path(self, out: Path) -> Path | None:
-        """The checkpoint to go on from, if any."""
+        """The checkpoint to resume from, if any."""
         if self.resume is None:
             return None
         return Path(self.resume) if self.resume else out / "last.pt"
@@ -92,12 +92,12 @@ class SparsitySettings:
 
     s: float = option(
         0.001,
-        "strength: s * sign(gamma) joins the gradient at each step",
+        "strength: s * sign(gamma) is added to the gradient at each step",
         flags=("-s",),
         metavar="X",
         within=NOT_NEGATIVE,
     )
-    penalty: str = option("l1", "what pulls the gammas to 0", choices=PENALTIES)
+    penalty: str = option("l1", "penalty that pulls the gammas to 0", choices=PENALTIES)
     sr_mode: SparsityMode = option(
         "constant",
         "1 constant: s throughout; 2 global-decay: s * alpha after --decay-at; "
@@ -106,17 +106,17 @@ class SparsitySettings:
     )
     decay_at: float = option(
         0.5,
-        "the share of the epochs after which modes 2 and 3 decay; mid.pt is kept there",
+        "fraction of the epochs after which modes 2 and 3 decay s; mid.pt is saved there",
         metavar="X",
         within=FRACTION,
     )
-    alpha: float = option(0.01, "what decay multiplies s by", metavar="X", within=FRACTION)
+    alpha: float = option(0.01, "factor by which s decays", metavar="X", within=FRACTION)
     local_percent: float = option(
-        0.85, "the share of the gammas, smallest first, that keeps s in mode 3", metavar="X", within=FRACTION
+        0.85, "fraction of the gammas, smallest first, that keep s in mode 3", metavar="X", within=FRACTION
     )
     target_percent: float = option(
         0.8,
-        "the share of channels you mean to prune: warn where s cannot make it sparse",
+        "fraction of channels you plan to prune: warn if s is too small for it",
         metavar="X",
         within=BELOW_ONE,
     )
@@ -127,7 +127,7 @@ class SparsitySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistillSettings:
-    """Knowledge distillation from a teacher with the same heads; each strategy has settings of its own."""
+    """Knowledge distillation from a teacher with the same heads; each strategy has its own settings."""
 
     strategy: str = option(
         "task",
@@ -136,7 +136,7 @@ class DistillSettings:
         choices=STRATEGIES,
     )
     distill_weight: float = option(
-        1.0, "weight of the distillation term beside the usual loss", metavar="X", within=NOT_NEGATIVE
+        1.0, "weight of the distillation term, added to the usual loss", metavar="X", within=NOT_NEGATIVE
     )
 
     def __post_init__(self) -> None:

@@ -8,16 +8,14 @@ from statistics import median
 from prune.samples.images import image_size
 from prune.samples.sample import Sample
 
-LOOKED_AT = 200
-"""How many images tell the shape of a data set."""
+SAMPLED = 200
+"""How many images are sampled for the median shape of a dataset."""
 
 
 def rectangular_size(size_wh: tuple[int, int], samples: Sequence[Sample], stride: int) -> tuple[int, int]:
-    """The longer side of `size_wh`, and the shorter one that the median shape of the images needs, rounded
-    up.
-    """
-    looked = samples[:: max(1, len(samples) // LOOKED_AT)]
-    found = [size for sample in looked if (size := sample.size_wh or image_size(sample.image))]
+    """The size with the longer side of `size_wh` and the median shape of the images, sides rounded up to `stride`."""
+    sampled = samples[:: max(1, len(samples) // SAMPLED)]
+    found = [size for sample in sampled if (size := sample.size_wh or image_size(sample.image))]
     if not found:
         return size_wh
     aspect = median(width / height for width, height in found)

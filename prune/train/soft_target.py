@@ -1,4 +1,4 @@
-"""The strategy `soft-target`: the teacher's scores, softened, are the targets."""
+"""The strategy `soft-target`: the targets are the teacher's softened scores."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 class SoftTarget:
     """Divergence of the class and objectness outputs, each cell weighted by the teacher's objectness."""
 
-    temperature: float = option(2.0, "of soft-target", metavar="X", within=POSITIVE)
+    temperature: float = option(2.0, "soft-target: temperature that softens the scores", metavar="X", within=POSITIVE)
 
     def __post_init__(self) -> None:
         check_options(self)
 
     def loss(self, student: list[Tensor], teacher: list[Tensor], heads: Sequence[Head], batch: Batch) -> Tensor:
-        """Raw (B, A*(entries + C), H, W) → (), a mean per object the teacher sees (it is divided by the sum of the
+        """Raw (B, A*(entries + C), H, W) → (), a mean per object the teacher detects (the sum is divided by that of the
         weights).
 
-        Most cells are background where both say no: unweighted they would drown the few that hold what the
-        teacher knows.
+        Most cells are background for both networks: unweighted they would drown out the few that carry the
+        teacher's knowledge.
         """
         from prune.train.divergence import divergences  # torch comes in here, after the arguments parsed
 

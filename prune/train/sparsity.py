@@ -26,9 +26,9 @@ logger = logging.getLogger(__name__)
 
 
 class SparsityHook(Hook):
-    """Adds the gradient of the penalty to that of the gammas before each step, or shrinks them after it.
+    """Adds the penalty's gradient to that of the gammas before each step, or shrinks the gammas after it.
 
-    `norms`: the batch norms to sparsify. `penalty`: None is that of the settings with its own defaults.
+    `norms`: the batch norms to sparsify. `penalty`: None means the one named in the settings, with its defaults.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class SparsityHook(Hook):
         self.strengths = strengths(self.gammas, 0, epochs, settings)
 
     def epoch_start(self, epoch: int) -> None:
-        """Rank the gammas, once per epoch."""
+        """Update the strengths, once per epoch."""
         self.strengths = strengths(self.gammas, epoch, self.epochs, self.settings)
 
     @torch.no_grad()
     def before_step(self, info: StepInfo) -> None:
-        """The gradient of the penalty joins that of the loss, which is already unscaled and clipped."""
+        """Add the penalty's gradient to that of the loss, which is already unscaled and clipped."""
         if not self.penalty.proximal(info.optimizer):
             terms = self.penalty.gradients(self.gammas, self.strengths)
             for gamma, term in zip(self.gammas, terms, strict=True):
@@ -60,20 +60,20 @@ class SparsityHook(Hook):
 
     @torch.no_grad()
     def after_step(self, info: StepInfo) -> None:
-        """Or the proximal operator of lr * s * penalty moves the gammas."""
+        """Apply the proximal operator of lr * s * penalty to the gammas, where the penalty works that way."""
         if self.penalty.proximal(info.optimizer):
             shrunk = self.penalty.shrunk(self.gammas, [info.lr * s for s in self.strengths])
             for gamma, value in zip(self.gammas, shrunk, strict=True):
                 gamma.copy_(value)
 
     def epoch_end(self, epoch: int) -> dict[str, float]:
-        """The shares of gammas under thresholds; the histogram goes to the history."""
+        """The shares of gammas below thresholds; the histogram is added to the history."""
         values = magnitudes(self.gammas)
         if self.history is not None:
             self.history.append(epoch, values)
         return shares_below(values)
 
-    def keep_copy(self, epoch: int) -> str | None:
+    def snapshot_name(self, epoch: int) -> str | None:
         """mid.pt after the last epoch before the decay."""
         last = epoch == self.epochs - 1 or is_late(epoch + 1, self.epochs, self.settings)
         return "mid.pt" if last and not is_late(epoch, self.epochs, self.settings) else None
@@ -82,36 +82,34 @@ class SparsityHook(Hook):
 def sparsify(
     session: Session, graph: ChannelGraph, settings: SparsitySettings, penalty: Penalty | None = None
 ) -> SparsityHook:
-    """The hook for the batch norms that `graph` lets be pruned; reports the reach of s before training starts.
+    """The hook for the batch norms of the prunable layers of `graph`; logs the reach of s before training starts.
 
-    `penalty`: None is that of the settings with its own defaults.
+    `penalty`: None means the one named in the settings, with its defaults.
 
-    Frozen layers are left out: their γ must not move. Raises UsageError where there is no layer that may be pruned,
-    or all of them are frozen.
+    Frozen layers are excluded: their γ must not change. Raises UsageError if there is no prunable layer, or all of
+    them are frozen.
     """
     layers, scope = graph.prunable_layers, graph.scope
     if not layers:
         also = " and these --keep-layers" if scope.keep else ""
-        raise UsageError(f"{session.netdef.path}: no layer may be pruned with --tie {scope.tie}{also}")
+        raise UsageError(f"{session.netdef.path}: no layer can be pruned with --tie {scope.tie}{also}")
     norms = [norm for norm in map(session.model.bn_of, layers) if norm.weight.requires_grad]
     if not norms:
-        raise UsageError(f"{session.netdef.path}: all layers that may be pruned are frozen; lower --freeze")
+        raise UsageError(f"{session.netdef.path}: all prunable layers are frozen; lower --freeze")
     if len(norms) < len(layers):
         logger.info(
-            "%s acts on %d of %d layers, the others are frozen", settings.penalty.upper(), len(norms), len(layers)
+            "%s acts on %d of %d layers; the others are frozen", settings.penalty.upper(), len(norms), len(layers)
         )
     history = resume_history(session.job.out / "gamma_history.npz", session.first_epoch if session.job.continues else 0)
     penalty = penalty or PENALTIES[settings.penalty]()
     if penalty.constant_pull:
-        tell_reach(session, norms, settings)
+        report_reach(session, norms, settings)
     kept = history if session.world.writes else None
     return SparsityHook(norms, settings, session.job.train.epochs, kept, penalty)
 
 
-def tell_reach(session: Session, norms: Sequence[nn.BatchNorm2d], settings: SparsitySettings) -> None:
-    """Log how far s moves a gamma in the steps to come beside where the gammas are; warn where it is not
-    enough.
-    """
+def report_reach(session: Session, norms: Sequence[nn.BatchNorm2d], settings: SparsitySettings) -> None:
+    """Log how far s can move a gamma in the remaining steps, and the gammas' quantiles; warn if it is not enough."""
     train = session.job.train
     schedule = make_schedule(train, math.ceil(len(session.batches) / train.accumulate))
     reach = measure_reach(

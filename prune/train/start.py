@@ -1,4 +1,4 @@
-"""The network that training starts from: fresh, or with weights from a file."""
+"""The network that training starts from: newly initialised, or with weights from a file."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from prune.train.frozen import freeze
 
 logger = logging.getLogger(__name__)
 OBJECT_PRIOR = 0.01
-"""Objectness of a fresh head: few cells hold an object, and a head that starts at 0.5 first spends its steps on
-saying no (Lin et al. 2017, "Focal Loss for Dense Object Detection", section 3.3)."""
+"""Initial objectness of a head: few cells contain an object, and a head that starts at 0.5 would spend its first steps
+on learning to be low everywhere (Lin et al. 2017, "Focal Loss for Dense Object Detection", section 3.3)."""
 HEAD_STD = 0.01
 LEAKY_SLOPE = 0.1
 
@@ -33,11 +33,11 @@ LEAKY_SLOPE = 0.1
 def start_network(
     netdef: NetDef, weights: Path | None = None, weights_cfg: Path | None = None, frozen: int = 0
 ) -> tuple[DarknetModel, int]:
-    """A network ready to train and how many images it has `seen`; its first `frozen` layers keep their weights.
+    """A network ready to train, with its first `frozen` layers frozen, and how many images it has `seen`.
 
-    `weights` may end on any layer boundary; with `weights_cfg` they are another network's, of which the
-    layers of equal shape are taken. What no file sets is fresh. Raises WeightsError, CfgError, and UsageError
-    where nothing is left to train.
+    `weights` may end on any layer boundary; with `weights_cfg` they belong to that network, and the layers of equal
+    shape are taken. Layers that the file does not set are newly initialised. Raises WeightsError, CfgError, and
+    UsageError if nothing is left to train.
     """
     model = DarknetModel(netdef)
     initialize(model)
@@ -47,21 +47,21 @@ def start_network(
         return model, 0
     found = _transferred(weights, weights_cfg, netdef) if weights_cfg else _read_start(weights, netdef)
     load_weights(model, found)
-    fresh = [slot.layer.index for slot in slots(netdef) if slot.layer.index not in found.records]
-    if fresh:
-        logger.info("%s: layers %s start fresh", weights, ", ".join(map(str, fresh)))
-        _warn_of_frozen(fresh, frozen)
+    initialised = [slot.layer.index for slot in slots(netdef) if slot.layer.index not in found.records]
+    if initialised:
+        logger.info("%s: layers %s are newly initialised", weights, ", ".join(map(str, initialised)))
+        _warn_of_frozen(initialised, frozen)
     return model, found.header.seen
 
 
-def _warn_of_frozen(fresh: Sequence[int], frozen: int) -> None:
-    stuck = [index for index in fresh if index < frozen]
-    if stuck:
-        logger.warning("layers %s are frozen with random weights: no file sets them", ", ".join(map(str, stuck)))
+def _warn_of_frozen(initialised: Sequence[int], frozen: int) -> None:
+    useless = [index for index in initialised if index < frozen]
+    if useless:
+        logger.warning("layers %s are frozen with random weights: no file sets them", ", ".join(map(str, useless)))
 
 
 def restore_network(netdef: NetDef, state: State) -> DarknetModel:
-    """The network of a checkpoint. Raises WeightsError where `state` is another network's."""
+    """The network of a checkpoint. Raises WeightsError if `state` belongs to another network."""
     model = DarknetModel(netdef)
     try:
         model.load_state_dict(state)
@@ -71,7 +71,8 @@ def restore_network(netdef: NetDef, state: State) -> DarknetModel:
 
 
 def initialize(model: DarknetModel) -> None:
-    """Fresh weights: kernels by He et al. 2015 for the leaky slope, gamma 1, beta 0, heads that say no."""
+    """Initial weights: kernels by He et al. 2015 for the leaky slope, gamma 1, beta 0, and heads initialised to low
+    objectness (focal-loss prior)."""
     for _, block in model.convolutions():
         nn.init.kaiming_normal_(block.conv.weight, a=LEAKY_SLOPE, nonlinearity="leaky_relu")
         if block.conv.bias is not None:
@@ -84,8 +85,8 @@ def initialize(model: DarknetModel) -> None:
 
 @torch.no_grad()
 def _initialize_head(conv: nn.Conv2d, anchors: int, entries: int) -> None:
-    """Small kernels, objectness at OBJECT_PRIOR; channels run anchor by anchor: the `entries` of a box, of
-    which objectness is the last, then classes.
+    """Small kernels, objectness at OBJECT_PRIOR. Channels are ordered by anchor: the `entries` of a box, the last of
+    which is objectness, then the classes.
     """
     nn.init.normal_(conv.weight, std=HEAD_STD)
     if conv.bias is not None:

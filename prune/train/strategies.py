@@ -1,7 +1,7 @@
-"""The strategies of distillation by name: a new one is a file with a class like these, and a row.
+"""Distillation strategies by name: a new one is a file with a class like these, and a row.
 
-No torch here, nor where these classes are defined: commands make flags from them before torch is imported. Their
-fields must have different names, since each becomes a flag.
+Neither this module nor those of the classes import torch: commands make flags from them before torch is imported.
+Their fields must have different names, since each becomes a flag.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Strategy(Protocol):
-    """What a student learns from its teacher's outputs; a frozen dataclass of its own settings."""
+    """What a student learns from its teacher's outputs; a frozen dataclass of its settings."""
 
     def loss(self, student: list[Tensor], teacher: list[Tensor], heads: Sequence[Head], batch: Batch) -> Tensor:
         """The raw inputs of both networks' heads, (B, A*(entries + C), H, W) each → (), a mean per image or object."""

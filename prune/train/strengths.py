@@ -1,4 +1,4 @@
-"""How strongly each gamma is pulled, by epoch and mode."""
+"""The strength of the penalty on each gamma, by epoch and mode."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from prune.train.settings import SparsitySettings
 def strengths(gammas: Sequence[Tensor], epoch: int, epochs: int, settings: SparsitySettings) -> list[Tensor]:
     """The s of every gamma in `epoch` (from 0), one tensor per layer.
 
-    constant: s. global-decay: s while epoch <= decay_at*epochs, s*alpha after. local-decay: after that point
-    the `local_percent` of all gammas with the smallest |gamma| (the earlier of equal ones) keep s, the rest
-    get s*alpha.
+    constant: s. global-decay: s while epoch <= decay_at*epochs, then s*alpha. local-decay: after that point the
+    `local_percent` of all gammas with the smallest |gamma| (of equal ones, the first) keep s, the others get s*alpha.
     """
     if settings.sr_mode == "constant" or not is_late(epoch, epochs, settings):
         return [torch.full_like(g, settings.s) for g in gammas]

@@ -1,4 +1,4 @@
-"""The strategy `task`: the teacher's scores, and boxes that need to be no better than the teacher's."""
+"""The strategy `task`: the teacher's scores, and boxes that need not be better than the teacher's."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ class Task:
     """Class-imbalance weighted class and objectness distillation, and boxes bounded by the teacher's.
 
     Chen et al. 2017, "Learning Efficient Object Detection Models with Knowledge Distillation", sections 3.2
-    (background weighs more than a class) and 3.3 (a box costs only while it is farther from the truth than
-    the teacher's, by the margin).
+    (background has a larger weight than a class) and 3.3 (a box has a loss only while its error, plus the margin,
+    exceeds the teacher's).
     """
 
     box_weight: float = option(0.5, "task: weight of the teacher-bounded box term", metavar="X", within=NOT_NEGATIVE)
     margin: float = option(
-        0.0, "task: how much nearer than the teacher a box must be to be left alone (squared error)", metavar="X"
+        0.0, "task: no box loss once the student's error is below the teacher's by this (squared error)", metavar="X"
     )
-    background: float = option(1.5, "task: weight of background against objects in objectness", metavar="X")
+    background: float = option(1.5, "task: weight of background relative to objects in objectness", metavar="X")
 
     def __post_init__(self) -> None:
         check_options(self)
 
     def loss(self, student: list[Tensor], teacher: list[Tensor], heads: Sequence[Head], batch: Batch) -> Tensor:
-        """Raw (B, A*(entries + C), H, W) → (), a mean per object the teacher sees and per matched cell."""
-        from prune.train.bounded_boxes import bounded_boxes  # torch comes in here, after the arguments parsed
+        """Raw (B, A*(entries + C), H, W) → (), a mean per object the teacher detects and per matched cell."""
+        from prune.train.bounded_boxes import bounded_boxes  # torch is imported only after the arguments are parsed
         from prune.train.divergence import divergences
 
         soft = student[0].new_zeros(())
-        seen = student[0].new_zeros(())
+        weight_sum = student[0].new_zeros(())
         for ours, theirs, head in zip(student, teacher, heads, strict=True):
             weight, objectness, classes = divergences(ours, theirs, head)
             background = weight + self.background * (1 - weight)
             soft = soft + (background * objectness).sum() + (weight * classes).sum()
-            seen = seen + weight.sum()
+            weight_sum = weight_sum + weight.sum()
         boxes = bounded_boxes(student, teacher, heads, batch, self.margin)
-        return soft / seen.clamp_min(1.0) + self.box_weight * boxes
+        return soft / weight_sum.clamp_min(1.0) + self.box_weight * boxes

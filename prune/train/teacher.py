@@ -1,4 +1,4 @@
-"""What a teacher must have in common with its student."""
+"""Checks that teacher and student fit together."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _what_must_agree(head: Head) -> dict[str, object]:
 
 
 def check_images(student: NetDef, teacher: NetDef) -> None:
-    """Raise UsageError unless both networks read the same images, RGB or grayscale: a batch holds them once."""
+    """Raise UsageError unless both networks read the same images, RGB or grayscale: both get the same batch."""
     ours, theirs = student.net.channels, teacher.net.channels
     if ours != theirs:
         raise UsageError(

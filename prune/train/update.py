@@ -1,4 +1,4 @@
-"""One update by the optimiser: forward, loss, backward, clip, step, average."""
+"""One optimiser update: forward, loss, backward, clip, step, average."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Values = dict[str, float]
 
 
 class Updater:
-    """Holds what an update changes: the network, its average and the optimiser.
+    """Updates the network, its average and the optimiser.
 
     `model` may be wrapped for DDP.
     """
@@ -61,8 +61,8 @@ class Updater:
     def update(self, batches: Sequence[Batch], epoch: int, step: int) -> Values:
         """One step on the images of all `batches` together; the loss is their mean per image.
 
-        Returns the loss and its parts. Raises TrainingError where the loss or a gradient is not finite; the
-        weights are then still those of the step before.
+        Returns the loss and its parts. Raises TrainingError if the loss or a gradient is not finite; the weights
+        are then unchanged.
         """
         info = StepInfo(epoch, step, set_rates(self.optimizer, self.schedule, step), self.optimizer)
         images = sum(len(batch.imgs) for batch in batches)
@@ -81,14 +81,14 @@ class Updater:
         return values
 
     def _step(self) -> bool:
-        """Let the optimiser step; False where the scaler skipped it (a gradient overflowed in fp16)."""
+        """Run the optimiser's step; False if the scaler skipped it (a gradient overflowed in fp16)."""
         scale = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return not self.scaler.is_enabled() or self.scaler.get_scale() >= scale
 
     def _backward(self, batch: Batch, share: float, values: Values, info: StepInfo) -> None:
-        """Add this batch's part of the gradient; `share`: of the images of the step that are in it."""
+        """Add this batch's part of the gradient; `share`: its fraction of the step's images."""
         with torch.autocast(
             self.device.type,
             enabled=self.amp,
@@ -111,12 +111,12 @@ class Updater:
     def _clip(self, info: StepInfo) -> None:
         limit = self.clip if self.clip > 0 else float("inf")
         norm = nn.utils.clip_grad_norm_(self.parameters, limit)
-        if not self.scaler.is_enabled() and not torch.isfinite(norm):  # the scaler itself skips such a step
+        if not self.scaler.is_enabled() and not torch.isfinite(norm):  # with a scaler, such a step is skipped
             raise not_finite(info, "a gradient is not finite")
 
 
 def summed(terms: Sequence[tuple[str, Tensor]]) -> dict[str, Tensor]:
-    """The terms of all hooks by name; those of one name are added up."""
+    """The terms of all hooks by name; terms of the same name are summed."""
     found: dict[str, list[Tensor]] = {}
     for name, term in terms:
         found.setdefault(name, []).append(term)
@@ -124,5 +124,5 @@ def summed(terms: Sequence[tuple[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def not_finite(info: StepInfo, what: str) -> TrainingError:
-    """The error that ends a run, with its mend."""
+    """The error that ends a run, with the fix."""
     return TrainingError(f"epoch {info.epoch}, step {info.step}: {what}; lower --lr ({info.lr:.3g} at this step)")

@@ -1,4 +1,4 @@
-"""Measuring a network on the valid split while it trains."""
+"""Evaluating a network on the valid split during training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from prune.train.job import Job
 
 
 class Validator:
-    """Measures a network on the valid split and remembers the last metrics and the images that did not decode."""
+    """Evaluates a network on the valid split; keeps the latest metrics and the images that could not be decoded."""
 
     def __init__(self, samples: SampleSet, settings: EvaluateSettings, cache_images: bool = False) -> None:
         self.samples, self.settings, self.cache_images = samples, settings, cache_images
@@ -35,5 +35,5 @@ class Validator:
 
 
 def evaluate_settings(job: Job) -> EvaluateSettings:
-    """How the valid split is measured while training."""
+    """How the valid split is evaluated during training."""
     return EvaluateSettings(ap=job.ap, letterbox=job.letterbox, batch_size=job.batch_size, workers=job.workers)

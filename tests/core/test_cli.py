@@ -28,6 +28,7 @@ from prune.cli import (
 )
 from prune.errors import PruneError, TargetError, UsageError, VerificationError
 from prune.files.writing import atomic_write
+from prune.train.settings import TrainSettings
 from tests.data_sets import write_descriptor, write_noise
 from tests.shared import REPOSITORY
 
@@ -96,6 +97,12 @@ def test_help_shows_defaults_and_the_example(capsys: pytest.CaptureFixture[str])
     assert "images per step (default: 16)" in shown
     assert "example: python prune.py --cfg a.cfg" in shown
     assert "(default: None)" not in shown
+
+
+def test_a_default_replaces_the_one_that_the_help_text_describes() -> None:
+    made = Parser("Trains.", "python train.py")
+    add_options(made, TrainSettings, defaults={"lr": 0.02})
+    assert "peak learning rate (default: 0.02)" in " ".join(made.format_help().split())
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ def test_lines_that_are_missing_are_told_and_later_ones_dropped(
     assert [row["epoch"] for row in resume_results(tmp_path / "results.csv", 1).rows] == ["0"]
     assert caplog.text == ""
     assert len(resume_results(tmp_path / "results.csv", 4).rows) == 2
-    assert "has no lines of the epochs 2 to 3" in caplog.text
+    assert "has no lines for epochs 2 to 3" in caplog.text
 
 
 def history(path: Path) -> bytes:

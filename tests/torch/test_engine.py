@@ -183,7 +183,7 @@ def test_resuming_keeps_the_weight_decay_given_now_and_refuses_another_optimiser
     assert [group["weight_decay"] for group in again.updater.optimizer.param_groups] == [0.25, 0.0]
     with pytest.raises(UsageError, match="--optimizer sgd"):
         toy_trainer(toy_model(), epochs=2, optimizer="adamw").resume(checkpoint)
-    with pytest.raises(UsageError, match=r"no last\.pt or mid\.pt"):
+    with pytest.raises(UsageError, match=r"not a last\.pt or mid\.pt"):
         toy_trainer(toy_model(), epochs=2).resume(replace(checkpoint, optimizer={}))
 
 

@@ -123,7 +123,7 @@ def test_the_reach_counts_no_frozen_gamma(
     started(folder, cfg_text())
     flags = START.replace("--quiet ", "")
     assert run(monkeypatch, train_sparse, f"{flags} --freeze 2 -s 0.1") == 0
-    assert "L1 acts on 1 of 3 layers, the others are frozen" in capsys.readouterr().err
+    assert "L1 acts on 1 of 3 layers; the others are frozen" in capsys.readouterr().err
     with np.load(folder / "out/gamma_history.npz") as history:
         assert history["counts"].sum(axis=1).tolist() == [8, 8]
 
@@ -142,8 +142,8 @@ def test_a_kept_layer_is_not_sparsified(folder: Path, monkeypatch: pytest.Monkey
         (train, "--freeze -1", "--freeze -1 must be 0 or more"),
         (train, "--freeze 4", "nothing is left to train"),
         (train_sparse, "--keep-layers 5", "--keep-layers 5: a.cfg has the layers 0 to 4"),
-        (train_sparse, "--keep-layers 0-4", "no layer may be pruned with --tie union and these --keep-layers"),
-        (train_sparse, "--freeze 3", "all layers that may be pruned are frozen; lower --freeze"),
+        (train_sparse, "--keep-layers 0-4", "no layer can be pruned with --tie union and these --keep-layers"),
+        (train_sparse, "--freeze 3", "all prunable layers are frozen; lower --freeze"),
     ],
 )
 def test_freezing_too_much_is_one_line(
@@ -180,7 +180,7 @@ def test_the_later_of_two_stops_counts_and_a_number_of_iterations_does_not() -> 
     assert "stopbackward" in (unfollowed(netdef) or "")
 
 
-def test_training_options_that_are_not_followed_are_named_once(
+def test_training_options_that_are_ignored_are_named_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = cfg_text().replace("channels=3\n", "channels=3\nlearning_rate=0.1\nangle=0\nhue=.1\nburn_in=9\n")
@@ -188,8 +188,8 @@ def test_training_options_that_are_not_followed_are_named_once(
     assert run(monkeypatch, train, f"{BASE} out --epochs 1".replace("--quiet ", "")) == 0
     names = "learning_rate, hue, burn_in, counters_per_class, focal_loss"
     said = capsys.readouterr().err
-    assert said.count("not these options") == 1
-    assert f"note: a.cfg: training follows its own flags, not these options: {names}\n" in said
+    assert said.count("these options are ignored") == 1
+    assert f"note: a.cfg: training is set by flags; these options are ignored: {names}\n" in said
 
 
 def test_a_cfg_without_training_options_needs_no_line() -> None:

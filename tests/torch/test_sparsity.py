@@ -120,7 +120,7 @@ def test_mid_pt_is_that_of_the_last_epoch_before_the_decay_or_of_the_run(
     decay_at: float, epochs: int, kept: int
 ) -> None:
     hook = SparsityHook(norms([1.0]), SparsitySettings(sr_mode="local-decay", decay_at=decay_at), epochs)
-    assert [epoch for epoch in range(epochs) if hook.keep_copy(epoch)] == [kept]
+    assert [epoch for epoch in range(epochs) if hook.snapshot_name(epoch)] == [kept]
 
 
 def test_a_share_that_rounding_leaves_just_below_a_whole_count_of_gammas_is_that_count() -> None:

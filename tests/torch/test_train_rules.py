@@ -17,13 +17,13 @@ from prune.loading.augment import AugmentSettings
 from prune.loading.loaders import TrainLoader
 from prune.train.batches import DetectionBatches
 from prune.train.checkpoint import read_checkpoint
+from prune.train.checkpoint_writer import CheckpointWriter
 from prune.train.gamma import GammaHistory
-from prune.train.keeper import Keeper
 from prune.train.results import Results, resume_results
 from prune.train.session import Session
 from prune.train.settings import SparsitySettings, TrainSettings
 from prune.train.sizes import scaled_sizes
-from prune.train.sparsity import sparsify, tell_reach
+from prune.train.sparsity import report_reach, sparsify
 from tests.small_cfgs import cbl, graph_of
 from tests.torch.toy import toy_model, toy_trainer
 
@@ -53,7 +53,7 @@ def test_the_reach_is_that_of_the_steps_to_come_under_the_optimiser(
 ) -> None:
     session = session_of(tmp_path, first_epoch, **settings)
     with caplog.at_level(logging.INFO, logger="prune.train.sparsity"):
-        tell_reach(session, [nn.BatchNorm2d(4)], SparsitySettings(s=1.0))
+        report_reach(session, [nn.BatchNorm2d(4)], SparsitySettings(s=1.0))
     assert f"can move a gamma by {reach}" in caplog.text
 
 
@@ -78,7 +78,7 @@ def test_the_best_checkpoint_holds_no_optimiser_and_the_last_does(tmp_path: Path
 def test_what_an_earlier_run_left_is_removed_except_the_checkpoint_that_is_resumed(tmp_path: Path) -> None:
     for name in ("last.pt", "mid.pt", "mine.txt"):
         (tmp_path / name).write_text("x")
-    Keeper(tmp_path).clear(("last.pt", "mid.pt", "best.pt"), spare=tmp_path / "mid.pt")
+    CheckpointWriter(tmp_path).clear(("last.pt", "mid.pt", "best.pt"), spare=tmp_path / "mid.pt")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mid.pt", "mine.txt"]
 
 

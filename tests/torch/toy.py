@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prune.train.checkpoint_writer import CheckpointWriter
 from prune.train.engine import Trainer
 from prune.train.hooks import Batch, Hook
-from prune.train.keeper import Keeper
 from prune.train.results import Results
 from prune.train.settings import TrainSettings
 
@@ -90,7 +90,7 @@ def toy_trainer(
         device=CPU,
         hooks=hooks,
         validate=validate,
-        keeper=Keeper(out) if out else None,
-        sinks=[Results(out / "results.csv")] if out else (),
+        writer=CheckpointWriter(out) if out else None,
+        loggers=[Results(out / "results.csv")] if out else (),
         cfg="[net]\n",
     )
