@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -9,10 +10,15 @@ import pytest
 
 from prune.commands.table import SUBCOMMANDS
 from scripts import cli_docs
+from tests.markdown_commands import command_lines, named_files
 from tests.markdown_links import anchors, broken_links
 from tests.shared import REPOSITORY
 
 PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("**/*.md")])
+CALLED = cli_docs.COMMANDS | {
+    f"darknet-prune {command.name}": f"prune.commands.{command.module}" for command in SUBCOMMANDS
+}
+READMES = [REPOSITORY / name for name in ("README.md", "README.zh-CN.md")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -36,6 +42,40 @@ def test_anchors_keep_letters_of_every_script() -> None:
 def test_the_tables_of_flags_are_those_of_the_parsers() -> None:
     page = cli_docs.PAGE.read_text(encoding="utf-8")
     assert cli_docs.with_flags(page) == page, "run: python -m scripts.cli_docs"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_complete_command_line_of_a_page_is_understood_by_its_parser(page: Path) -> None:
+    for words in command_lines(page):
+        line = " ".join(words)
+        name = next((name for name in CALLED if f"{line} ".startswith(f"{name} ")), "")
+        assert name or words[0] != "darknet-prune", f"{page.name}: {line}"
+        given = words[len(name.split()) :]
+        if name and "--help" not in words:
+            cli_docs.parser_of(CALLED[name]).parse_args(given[:1] if name == "darknet-prune data" else given)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_script_that_a_page_calls_exists(page: Path) -> None:
+    missing = [file for file in named_files(page) if not (REPOSITORY / file).is_file()]
+    assert missing == []
+
+
+def test_the_readmes_have_the_same_headings_tables_links_numbers_and_commands() -> None:
+    english, chinese = (page.read_text(encoding="utf-8") for page in READMES)
+    assert [*command_lines(READMES[0])] == [*command_lines(READMES[1])]
+    for pattern in (r"^#+(?= )", r"^\|[-|]+\|$", r"\]\([^)]+\)", r"\d+[.,]\d+|−\d+|\d+ s\b|\d+ MB"):
+        found = [sorted(re.findall(pattern, page.replace(".zh-CN", ""), re.M)) for page in (english, chinese)]
+        assert found[0] == found[1]
+
+
+def test_incomplete_lines_variables_comments_and_redirections_are_no_part_of_a_command(tmp_path: Path) -> None:
+    page = tmp_path / "a.md"
+    page.write_text(
+        "```bash\nA=1 bash scripts/no.sh x \\\n y  # z\npython a.py …\nr=1\n # c\nls > b\n```\n`python -m prune.no`\n"
+    )
+    assert list(command_lines(page)) == [["bash", "scripts/no.sh", "x", "y"], ["ls"]]
+    assert list(named_files(page)) == ["scripts/no.sh", "a.py", "prune/no.py"]
 
 
 def test_every_command_of_the_readme_has_a_section() -> None:
