@@ -123,7 +123,7 @@ def _kept(scores: Scores, parts: tuple[Ids, ...], threshold: float) -> Flags:
 
 def _layers(graph: ChannelGraph, weights: Weights, values: Scores, kept: Flags) -> Iterator[LayerReadiness]:
     size = np.where(np.isnan(values), 0.0, values)
-    for index in graph.prune:
+    for index in graph.prunable_layers:
         own = graph.trace.outputs[index]
         below = {threshold: float((values[own] < threshold).mean()) for threshold in THRESHOLDS}
         yield LayerReadiness(

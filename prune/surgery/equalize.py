@@ -53,7 +53,7 @@ def equalize(graph: ChannelGraph, weights: Weights) -> Equalized:
         records[layer.index] = _rescaled(graph, layer, weights.conv(layer.index), factors)
     first = {int(labels[label]): reason for label, reason in reasons.items()}
     left = dict[int, str]()
-    for index in graph.prune:
+    for index in graph.prunable_layers:
         for label in labels[graph.trace.outputs[index]]:
             if int(label) in first:
                 left.setdefault(index, first[int(label)])
@@ -98,11 +98,11 @@ def _fixed_at(graph: ChannelGraph, layer: Layer) -> Iterator[tuple[Ids, str]]:
 def _factors(graph: ChannelGraph, weights: Weights, labels: Ids, fixed: NDArray[np.bool_]) -> Array:
     """What each id is divided by: 1 where its size is `fixed` or nothing of its set has a γ."""
     largest = np.zeros(graph.trace.total)
-    for index in graph.prune:
+    for index in graph.prunable_layers:
         gamma = weights.conv(index).gamma
         assert gamma is not None
         size = np.abs(gamma.astype(np.float64))
-        own = graph.trace.born(index, len(size))
+        own = graph.trace.ids_of(index, len(size))
         np.maximum.at(largest, labels[own], np.maximum(size, FLOOR * np.median(size)))
     factors = largest[labels]
     factors[(factors == 0) | fixed] = 1.0
@@ -111,10 +111,10 @@ def _factors(graph: ChannelGraph, weights: Weights, labels: Ids, fixed: NDArray[
 
 def _rescaled(graph: ChannelGraph, layer: Convolutional, record: ConvParams, factors: Array) -> ConvParams:
     """One convolution's floats: γ (positive from now on) and β divided, the kernel multiplied by what it reads."""
-    own = factors[graph.trace.born(layer.index, layer.filters)]
+    own = factors[graph.trace.ids_of(layer.index, layer.filters)]
     read = _read_factors(graph, layer, factors, record.weight.shape[1])
     sign = np.ones_like(own)
-    if record.gamma is not None and layer.index in graph.prune:
+    if record.gamma is not None and layer.index in graph.prunable_layers:
         sign = np.where(record.gamma < 0, -1.0, 1.0)
     if (own == 1).all() and (read == 1).all() and (sign == 1).all():
         return record

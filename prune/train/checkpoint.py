@@ -15,7 +15,7 @@ from prune.model.content import CHECKSUM, as_stored, checksum
 from prune.model.files import FORMAT, State, is_ours_in_full, load_plain
 from prune.train.fields import check_fields
 
-ADDED = ("last",)
+ADDED = ("last", "hooks")
 """Fields that checkpoints of earlier versions of this format lack."""
 
 
@@ -40,6 +40,8 @@ class Checkpoint:
     settings: dict[str, Any] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
     """The metrics of the previous epoch, if it was evaluated; files of earlier versions lack them."""
+    hooks: dict[str, Any] = field(default_factory=dict)
+    """What sparse training remembers, keyed `hook.name`; files of earlier versions lack it."""
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

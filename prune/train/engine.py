@@ -17,7 +17,7 @@ from prune.errors import TrainingError, UsageError
 from prune.train.checkpoint import Checkpoint, rng_state
 from prune.train.checkpoint_writer import CheckpointWriter
 from prune.train.ema import make_ema
-from prune.train.hooks import Batch, Hook
+from prune.train.hooks import Batch, Hook, hook_states, restore_hooks
 from prune.train.optim import make_optimizer
 from prune.train.restore import restore
 from prune.train.schedule import make_schedule
@@ -125,6 +125,7 @@ class Trainer:
         step = checkpoint.epoch * self.schedule.steps_per_epoch  # not the stored step: the batch size may have changed
         best, last = dict(checkpoint.best), dict(checkpoint.last)
         self.progress = Progress(checkpoint.epoch, step, checkpoint.seen, best, last)
+        restore_hooks(self.hooks, checkpoint.hooks)
 
     def fit(self) -> Progress:
         """Train to the last epoch. Raises TrainingError if the loss is no longer finite."""
@@ -134,6 +135,7 @@ class Trainer:
             self._check_weights(epoch)
             for hook in self.hooks:
                 values |= hook.epoch_end(epoch)
+                hook.settle(self.model, self.averaged)
             trained = time.monotonic()
             metrics = self._metrics(epoch)
             seconds = {"train_seconds": trained - start, "seconds": time.monotonic() - start}
@@ -165,6 +167,7 @@ class Trainer:
             rng=rng_state(),
             settings={name: value for name, value in asdict(self.settings).items() if name != "resume"},
             last=dict(state.last),
+            hooks=hook_states(self.hooks),
         )
 
     def _train_epoch(self, epoch: int) -> Values:

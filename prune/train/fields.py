@@ -67,6 +67,11 @@ def _are_settings(value: Any) -> bool:
     return _is_dict(value) and all(item is None or isinstance(item, (bool, int, float, str)) for item in value.values())
 
 
+def _are_states(value: Any) -> bool:
+    plain = (bool, int, float, str)
+    return _is_dict(value) and all(isinstance(item, plain) or _is_finite_tensor(item) for item in value.values())
+
+
 def _is_optimizer(value: Any) -> bool:
     """The form of `Optimizer.state_dict()`, or empty (best.pt)."""
     if not _is_dict(value) or not value:
@@ -97,5 +102,6 @@ RULES: dict[str, Rule] = {
     "best": _NUMBERS,
     "last": _NUMBERS,
     "rng": (_are_generators, "a dict of random states by device"),
+    "hooks": (_are_states, "a dict of tensors and plain values"),
     "settings": (_are_settings, "a dict of plain values"),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -27,10 +26,10 @@ class L1:
 
         return not isinstance(optimizer, SGD)
 
-    def gradients(self, gammas: Sequence[Tensor], strengths: Sequence[Tensor]) -> list[Tensor]:
+    def gradient(self, gammas: Tensor, strengths: Tensor, slots: Tensor) -> Tensor:
         """The subgradients s · sign(γ)."""
-        return [s * gamma.sign() for gamma, s in zip(gammas, strengths, strict=True)]
+        return strengths * gammas.sign()
 
-    def shrunk(self, gammas: Sequence[Tensor], steps: Sequence[Tensor]) -> list[Tensor]:
+    def shrunk(self, gammas: Tensor, steps: Tensor, slots: Tensor) -> Tensor:
         """The soft threshold: |γ| reduced by its step, but not below 0."""
-        return [gamma.sign() * (gamma.abs() - step).clamp_(min=0) for gamma, step in zip(gammas, steps, strict=True)]
+        return gammas.sign() * (gammas.abs() - steps).clamp_(min=0)

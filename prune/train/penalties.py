@@ -6,10 +6,12 @@ Their fields must have different names, since each becomes a flag.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from prune.train.group_lasso import GroupLasso
 from prune.train.l1 import L1
+from prune.train.polarization import Polarization
+from prune.train.proximal_l1 import ProximalL1
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,23 +21,29 @@ if TYPE_CHECKING:
 class Penalty(Protocol):
     """A function of all γ to be minimised; a frozen dataclass of its settings.
 
-    `gammas`, `strengths`, `steps` and the results contain a tensor (C,) per layer. `constant_pull`: whether it pulls
-    by s regardless of the size of γ, so that the reach of s is known before a run.
+    `gammas`, `strengths`, `steps` and the results are vectors (N,): the γ of all layers together. slots (N,) int64,
+    from 0: γ of equal slots are pruned together. `constant_pull`: whether it pulls by s regardless of the size of γ, so
+    that the reach of s is known before a run.
     """
 
     constant_pull: ClassVar[bool]
 
     def proximal(self, optimizer: Optimizer) -> bool:
-        """Whether with `optimizer` the γ are `shrunk` after each step, instead of adding `gradients` before it."""
+        """Whether with `optimizer` the γ are `shrunk` after each step, instead of adding the `gradient` before it."""
         ...
 
-    def gradients(self, gammas: Sequence[Tensor], strengths: Sequence[Tensor]) -> list[Tensor]:
+    def gradient(self, gammas: Tensor, strengths: Tensor, slots: Tensor) -> Tensor:
         """What is added to the unscaled gradients of the loss, for the strength s of each γ."""
         ...
 
-    def shrunk(self, gammas: Sequence[Tensor], steps: Sequence[Tensor]) -> list[Tensor]:
-        """The new γ: the proximal operator for `steps` = lr · s."""
+    def shrunk(self, gammas: Tensor, steps: Tensor, slots: Tensor) -> Tensor:
+        """The new γ: the proximal operator for `steps` = travel · s (see `StepInfo`)."""
         ...
 
 
-PENALTIES: dict[str, type[Penalty]] = {"l1": L1}
+PENALTIES: dict[str, type[Penalty]] = {
+    "l1": L1,
+    "prox-l1": ProximalL1,
+    "polarization": Polarization,
+    "group": GroupLasso,
+}

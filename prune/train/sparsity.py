@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from prune.errors import UsageError
 from prune.graph.channels import ChannelGraph
 from prune.train.gamma import GammaHistory, is_late, magnitudes, measure_reach, resume_history, shares_below
+from prune.train.gammas import Gammas
 from prune.train.hooks import Hook, StepInfo
 from prune.train.penalties import PENALTIES, Penalty
 from prune.train.schedule import make_schedule
 from prune.train.settings import SparsitySettings
-from prune.train.strengths import strengths
+from prune.train.strengths import Scheduled, Strengths
 
 if TYPE_CHECKING:
     from prune.train.session import Session
@@ -28,50 +30,70 @@ logger = logging.getLogger(__name__)
 class SparsityHook(Hook):
     """Adds the penalty's gradient to that of the gammas before each step, or shrinks the gammas after it.
 
-    `norms`: the batch norms to sparsify. `penalty`: None means the one named in the settings, with its defaults.
+    `penalty`: None means the one named in the settings, with its defaults. `strengths`: None means the settings' mode.
     """
+
+    name = "sparsity"
 
     def __init__(
         self,
-        norms: Sequence[nn.BatchNorm2d],
+        gammas: Gammas,
         settings: SparsitySettings,
         epochs: int,
         history: GammaHistory | None = None,
         penalty: Penalty | None = None,
+        strengths: Strengths | None = None,
     ) -> None:
-        if not norms:
-            raise ValueError("no batch norm to sparsify")
-        self.gammas = [norm.weight for norm in norms]
+        self.gammas = gammas
         self.settings, self.epochs, self.history = settings, epochs, history
         self.penalty = penalty or PENALTIES[settings.penalty]()
-        self.strengths = strengths(self.gammas, 0, epochs, settings)
+        self.strengths = strengths or Scheduled(settings, epochs)
+        self.strengths.start(0, gammas)
 
     def epoch_start(self, epoch: int) -> None:
         """Update the strengths, once per epoch."""
-        self.strengths = strengths(self.gammas, epoch, self.epochs, self.settings)
+        self.strengths.start(epoch, self.gammas)
 
     @torch.no_grad()
     def before_step(self, info: StepInfo) -> None:
         """Add the penalty's gradient to that of the loss, which is already unscaled and clipped."""
+        self.strengths.observe(self.gammas)
         if not self.penalty.proximal(info.optimizer):
-            terms = self.penalty.gradients(self.gammas, self.strengths)
-            for gamma, term in zip(self.gammas, terms, strict=True):
-                gamma.grad = term if gamma.grad is None else gamma.grad.add_(term)
+            pull = self.strengths.at(info, self.gammas)
+            self.gammas.add_gradient(self.penalty.gradient(self.gammas.values(), pull, self.gammas.slots))
 
     @torch.no_grad()
     def after_step(self, info: StepInfo) -> None:
-        """Apply the proximal operator of lr * s * penalty to the gammas, where the penalty works that way."""
+        """Apply the proximal operator of travel * s * penalty to the gammas, where the penalty works that way."""
         if self.penalty.proximal(info.optimizer):
-            shrunk = self.penalty.shrunk(self.gammas, [info.lr * s for s in self.strengths])
-            for gamma, value in zip(self.gammas, shrunk, strict=True):
-                gamma.copy_(value)
+            steps = info.travel * self.strengths.at(info, self.gammas)
+            self.gammas.write(self.penalty.shrunk(self.gammas.values(), steps, self.gammas.slots))
 
     def epoch_end(self, epoch: int) -> dict[str, float]:
         """The shares of gammas below thresholds; the histogram is added to the history."""
-        values = magnitudes(self.gammas)
+        values = magnitudes(self.gammas.parameters)
         if self.history is not None:
             self.history.append(epoch, values)
-        return shares_below(values)
+        return shares_below(values) | self.strengths.facts()
+
+    @torch.no_grad()
+    def settle(self, model: nn.Module, averaged: nn.Module) -> None:
+        """A gamma that is exactly 0 is 0 in the averaged network, too: the average still contains what it was."""
+        own = {id(parameter) for parameter in self.gammas.parameters}
+        for parameter, average in zip(model.parameters(), averaged.parameters(), strict=True):
+            if id(parameter) in own:
+                average.masked_fill_(parameter == 0, 0.0)
+
+    def state(self) -> dict[str, Any]:
+        """The penalty's name and what the strengths remember."""
+        return {"penalty": self.settings.penalty, **self.strengths.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Raises UsageError where the checkpoint is of another penalty."""
+        before = state.get("penalty", self.settings.penalty)
+        if before != self.settings.penalty:
+            raise UsageError(f"--resume: the checkpoint was trained with --penalty {before}; pass that")
+        self.strengths.restore(state)
 
     def snapshot_name(self, epoch: int) -> str | None:
         """mid.pt after the last epoch before the decay."""
@@ -93,19 +115,26 @@ def sparsify(
     if not layers:
         also = " and these --keep-layers" if scope.keep else ""
         raise UsageError(f"{session.netdef.path}: no layer can be pruned with --tie {scope.tie}{also}")
-    norms = [norm for norm in map(session.model.bn_of, layers) if norm.weight.requires_grad]
-    if not norms:
+    trained = [index for index in layers if session.model.bn_of(index).weight.requires_grad]
+    if not trained:
         raise UsageError(f"{session.netdef.path}: all prunable layers are frozen; lower --freeze")
-    if len(norms) < len(layers):
-        logger.info(
-            "%s acts on %d of %d layers; the others are frozen", settings.penalty.upper(), len(norms), len(layers)
-        )
+    if len(trained) < len(layers):
+        logger.info("%s acts on %d of %d layers; the others are frozen", settings.penalty, len(trained), len(layers))
+    norms = [session.model.bn_of(index) for index in trained]
     history = resume_history(session.job.out / "gamma_history.npz", session.first_epoch if session.job.continues else 0)
     penalty = penalty or PENALTIES[settings.penalty]()
     if penalty.constant_pull:
         report_reach(session, norms, settings)
     kept = history if session.world.writes else None
-    return SparsityHook(norms, settings, session.job.train.epochs, kept, penalty)
+    gammas = Gammas(norms, slots_of(graph, trained))
+    return SparsityHook(gammas, settings, session.job.train.epochs, kept, penalty)
+
+
+def slots_of(graph: ChannelGraph, layers: Sequence[int]) -> torch.Tensor:
+    """Of the γ of some layers the numbers of the slots (N,), from 0: those of equal number are pruned together."""
+    ids = np.concatenate([graph.trace.outputs[index] for index in layers])
+    slots = graph.group_of[ids] * (int(graph.slot_of.max()) + 1) + graph.slot_of[ids]
+    return torch.from_numpy(np.unique(slots, return_inverse=True)[1])
 
 
 def report_reach(session: Session, norms: Sequence[nn.BatchNorm2d], settings: SparsitySettings) -> None:

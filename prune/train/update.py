@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
-from torch.optim import Optimizer
+from torch.optim import SGD, Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from prune.errors import TrainingError
@@ -64,7 +64,9 @@ class Updater:
         Returns the loss and its parts. Raises TrainingError if the loss or a gradient is not finite; the weights
         are then unchanged.
         """
-        info = StepInfo(epoch, step, set_rates(self.optimizer, self.schedule, step), self.optimizer)
+        lr = set_rates(self.optimizer, self.schedule, step)
+        travel = self.schedule.travel(step) if isinstance(self.optimizer, SGD) else lr
+        info = StepInfo(epoch, step, lr, self.optimizer, travel)
         images = sum(len(batch.imgs) for batch in batches)
         values: Values = {}
         for batch in batches:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prune.darknet.netdef import NetDef
 from prune.darknet.records import Weights
-from prune.errors import GateError
+from prune.errors import VerificationError
 from prune.verify.passes import WeightsDomain, outputs, random_image, relative_deviation
 
 TOLERANCE = 1e-9
@@ -18,7 +18,7 @@ def check_rescaling(
 ) -> float:
     """The largest deviation at any output, relative to its largest value, on one random image in float64.
 
-    Raises GateError where it exceeds `allowed`.
+    Raises VerificationError where it exceeds `allowed`.
     """
     imgs = random_image(netdef, seed)
     first, second = (outputs(netdef, WeightsDomain(imgs, weights)) for weights in (before, after))
@@ -26,7 +26,7 @@ def check_rescaling(
     for index, value in first.items():
         deviation = relative_deviation(second[index], value)
         if not deviation <= allowed:
-            raise GateError(
+            raise VerificationError(
                 f"{netdef.path}: with rescaled γ layer {index} deviates by {deviation:.1e} of its largest value "
                 f"(allowed {allowed:.0e}); please report this cfg"
             )
