@@ -46,7 +46,7 @@ class Row:
     but the tests' numpy reference was compared with, `note` how the comparison with OpenCV is limited.
 
     prunable: the share of the channels with batch norm in groups that may be cut, by default; unprotected: with
-    --protect ''. frozen: reason (with --protect '') → channels. warnings: lines of the cfg that are passed over.
+    --protect ''. frozen: reason (with --protect '') → channels. warnings: lines of the cfg that are ignored.
     seconds are CPU time.
     """
 

@@ -142,6 +142,6 @@ def _words(row: Row) -> Iterator[str]:
     for reason, count in row.blocks.kept.items():
         yield f"{count} block{'s' * (count > 1)} must stay: {reason}"
     if row.warnings:
-        yield f"{row.warnings} line{'s' * (row.warnings > 1)} of the cfg passed over with a warning"
+        yield f"{row.warnings} line{'s' * (row.warnings > 1)} of the cfg ignored with a warning"
     if notes := max((cut.notes for cut in row.cuts), default=0):
         yield f"cut, up to {notes} of its layers lose constants that nothing can absorb exactly (notes of the plan)"

@@ -1,4 +1,4 @@
-"""`python -m prune.check DATA`: what is wrong with a data set, what is in it, and anchors for it."""
+"""`python -m prune.check DATA`: what is wrong with a dataset, what is in it, and anchors for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m prune.convert DATA --to FORMAT --out DIR`: a data set in another format."""
+"""`python -m prune.convert DATA --to FORMAT --out DIR`: a dataset in another format."""
 
 from __future__ import annotations
 

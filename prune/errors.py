@@ -1,7 +1,7 @@
 """The project's named errors.
 
 Every mistake a user can make ends in one of these. `str(error)` is a single line that names
-the file, the line where there is one, what is wrong and how to mend it; the command layer prints
+the file, the line where there is one, what is wrong and how to fix it; the command layer prints
 it and exits with `exit_code`.
 """
 
@@ -27,7 +27,7 @@ class FileError(PruneError):
         super().__init__(f"{where}: {message}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Copies of an error come from its own arguments, so that it survives the way out of a worker process."""
+        """Copies are made from the error's own arguments, so that it can be pickled out of a worker process."""
         return type(self), (self.path, self.line, self.message)
 
 

@@ -29,7 +29,7 @@ class Interval:
         return above and below  # both are False for NaN
 
     def __str__(self) -> str:
-        """What a number must be to lie in it."""
+        """The range in words, as it follows "must be"."""
         if self.high < math.inf:
             return f"within {self.ends[0]}{self.low:.12g}, {self.high:.12g}{self.ends[1]}"
         if self.low:
@@ -56,7 +56,7 @@ def option(
 ) -> T:
     """A dataclass field with a default, as an option of the command line.
 
-    `within` and `choices`: the values that `check_options` accepts beside None. `parse`: text → value. `flags`:
+    `within` and `choices`: the values that `check_options` accepts besides None. `parse`: text → value. `flags`:
     further spellings. `const`: the value of the flag without an argument. `off`: the flag that turns a bool off.
     `label`: how messages name a field that is not a flag.
     """

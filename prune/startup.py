@@ -1,4 +1,4 @@
-"""The first thing a started command does, before anything slow is imported: how its threads wait, and how Ctrl-C or
+"""The first thing a started command does, before anything slow is imported: set how its threads wait, and how Ctrl-C or
 SIGTERM end it.
 
 Only a script that was started calls `start`. Importing the package changes neither the environment nor a signal.
@@ -21,7 +21,7 @@ _interrupted = False
 
 
 def start() -> None:
-    """Set the threads' waiting and the ends of a command. Calling it again does nothing."""
+    """Set how threads wait and how signals end the command. Calling it again does nothing."""
     global _owner
     if _owner == os.getpid():
         return
@@ -49,13 +49,13 @@ def was_interrupted() -> bool:
 
 
 def ignore_signals() -> None:
-    """The exit code is settled: an interruption of the interpreter's own end would only print a traceback."""
+    """The exit code is decided: interrupting the interpreter's shutdown would only print a traceback."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """End by KeyboardInterrupt; at once during an import, whose callbacks swallow exceptions, and the second time."""
+    """Raise KeyboardInterrupt; end at once the second time, and during an import: its callbacks swallow exceptions."""
     global _interrupted
     if os.getpid() != _owner:
         _end_child(number)

@@ -1,4 +1,4 @@
-"""Making a network's channels dead in earnest, so that the absorption oracle has something to say."""
+"""Making channels of a network really dead, so that the absorption oracle can check them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class DeadTask:
         return apply(self.netdef, self.weights, self.plan)
 
     def deviation(self, pruned: Pruned, weights: Weights | None = None) -> float:
-        """The oracle's word: original with dead channels and their borders against the pruned network."""
+        """The oracle's deviation: original with dead channels and their borders against the pruned network."""
         image = random_image(side=self.netdef.net.width)
         kinds = {s: pruned.netdef.layers[pruned.index_map[s]].kind for s in self.plan.removed if s in pruned.index_map}
         whole = [shortcut for shortcut, kind in kinds.items() if kind == "convolutional"]

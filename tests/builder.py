@@ -1,4 +1,4 @@
-"""Random cfg texts whose layers fit each other: every kind of layer, wired in every way the core must follow."""
+"""Random cfg texts whose layers fit each other: every kind of layer, wired in every way the core must support."""
 
 from __future__ import annotations
 

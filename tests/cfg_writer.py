@@ -114,7 +114,7 @@ class CfgWriter:
         return self.random.choice(values)
 
     def alike(self) -> list[int]:
-        """All layers with maps of the last one's size, which are no heads."""
+        """All layers with maps of the last one's size, except heads."""
         heads = ("[yolo", "[Gaussian_yolo", "[region")
         kinds = [section.split("]")[0] for section in self.sections]
         return [i for i, (_, side) in enumerate(self.outputs) if side == self.side and kinds[i] not in heads]
@@ -124,6 +124,6 @@ class CfgWriter:
         return sum(self.outputs[source][0] for source in sources)
 
     def slid(self, size: int, stride: int, padding: int) -> int:
-        """The side of what a window makes of the last layer, or of the image."""
+        """The output side of a window over the last layer, or over the image."""
         side = self.outputs[-1][1] if self.outputs else IMAGE_SIZE
         return (side + padding - size) // stride + 1

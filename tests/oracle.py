@@ -1,4 +1,4 @@
-"""The absorption oracle: a forward pass of its own, which shares nothing with `surgery`, `verify` or `walk`.
+"""The absorption oracle: an independent forward pass that shares nothing with `surgery`, `verify` or `walk`.
 
 It computes a network in numpy float64. A *dead* channel (γ = 0, β kept) is the same everywhere, if the
 convolutions that read it pad with its value instead of 0; that is all the pruned network cannot see, so with

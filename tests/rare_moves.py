@@ -69,7 +69,7 @@ class RareMoves(CfgWriter):
         self.conv()
 
     def from_body(self) -> None:
-        """A shortcut that names the body; the skip stands before it."""
+        """A shortcut that names the body; the skip comes before it."""
         skip = self.last
         self.conv()
         body = self.conv(self.outputs[skip][0])

@@ -1,4 +1,4 @@
-"""Where the shared test data lies (real weights and images; not part of the repository)."""
+"""Where the shared test data is (real weights and images; not part of the repository)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 REPOSITORY: Path = Path(__file__).resolve().parents[1]
-"""The root of this checkout: `cfg/`, `data/` and the commands lie in it."""
+"""The root of this checkout: `cfg/`, `data/` and the commands are in it."""
 
 
 def _find_shared() -> Path:
-    """PRUNE_SHARED_DATA where it is set, else `../shared/data` seen from the repository's root."""
+    """PRUNE_SHARED_DATA where it is set, else `../shared/data` relative to the repository's root."""
     configured = os.environ.get("PRUNE_SHARED_DATA")
     return Path(configured).expanduser().resolve() if configured else REPOSITORY.parent / "shared" / "data"
 

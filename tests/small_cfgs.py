@@ -33,5 +33,5 @@ ADD = "[shortcut]\nactivation=linear\n"
 
 
 def chain(blocks: int) -> str:
-    """A stem and some residual blocks of two layers; layer 3·b + 2 ends block b."""
+    """A stem and some residual blocks of two layers; layer 3·b + 2 is the last of block b."""
     return cbl(4) + (cbl(2) + cbl(4) + ADD + "from=-3\n") * blocks

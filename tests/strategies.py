@@ -82,7 +82,7 @@ def plans(draw: st.DrawFn, netdef: NetDef, weights: Weights) -> PrunePlan:
 
 
 def scopes() -> st.SearchStrategy[Scope]:
-    """A scope in which all that the cfg language lets be cut can be cut."""
+    """A scope in which all that the cfg language can express can be cut."""
     return st.builds(Scope, tie=st.sampled_from(["union", "first"]), protect=st.just(()))
 
 
@@ -97,7 +97,7 @@ def policies() -> st.SearchStrategy[ChannelPolicy]:
 
 
 def chance_masks(graph: ChannelGraph, random: Random, share: float | None = None) -> tuple[ChannelMask, ...]:
-    """Masks by chance, mended until they meet the constraints of their groups."""
+    """Masks by chance, corrected until they meet the constraints of their groups."""
     rng = np.random.default_rng(random.getrandbits(32))
     rate = rng.choice([0.2, 0.5, 0.9]) if share is None else share
     return tuple(ChannelMask(group.id, _chance_keep(group, rate, rng)) for group in graph.prunable())
@@ -142,7 +142,7 @@ def doubles(array: NDArray[np.float64]) -> Floats:
 
 
 def as_float32(weights: Weights) -> Weights:
-    """The same weights as they would stand in a file."""
+    """The same weights as a file would store them."""
 
     def record(params: Record) -> Record:
         arrays = [array.astype(np.float32) for array in params.arrays()]

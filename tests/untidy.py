@@ -6,7 +6,7 @@ from random import Random
 
 
 def dressed(text: str, random: Random) -> str:
-    """The same network in untidy text: blanks, comments, unknown and repeated keys, line ends, a BOM."""
+    """The same network in untidy text: blanks, comments, unknown and duplicate keys, line ends, a BOM."""
     end, lines = random.choice(["\n", "\r\n"]), []
     for line in text.splitlines():
         blank = random.choice(["", "", " ", "\t ", "   "])

@@ -89,7 +89,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 """Name in the cfg → function on float64 arrays (C, …): Darknet's whole table (its `activations.c`) and FOREIGN's.
 
-All are elementwise but those of MIXING."""
+All are elementwise except those of MIXING."""
 
 FOREIGN = frozenset({"h_swish"})
 """Activations that Darknet does not know, of MobileNetV3 (Howard et al. 2019, section 5.2: x · relu6(x + 3) / 6).
@@ -99,4 +99,4 @@ MIXING = frozenset(name for name in ACTIVATIONS if name.startswith("normalize_ch
 """Activations that divide by a sum over the channels (the first axis here), pixel by pixel."""
 
 CONVOLUTIONAL_ONLY = MIXING | {"hard_mish"}
-"""What Darknet computes behind convolutions only; elsewhere its output would be 0."""
+"""What Darknet computes in convolutions only; elsewhere its output would be 0."""

@@ -15,7 +15,7 @@ def odd_character(text: str) -> str | None:
     """The first character of `text` that Darknet would neither drop nor understand, described; None without one.
 
     Such are blanks that are not ASCII (no-break, ideographic, zero-width), control characters and full-width forms
-    of ASCII characters. Letters of any script are none.
+    of ASCII characters. Letters of any script are not.
     """
     if text.isascii() and text.isprintable():
         return None

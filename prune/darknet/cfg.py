@@ -1,7 +1,7 @@
 """Cfg text ↔ sections, lossless: what is not changed is written back byte for byte.
 
-Read as Darknet reads it: every blank inside a line is dropped, comments stand at the start of a
-line, of repeated keys the first counts, and a key without a value does not.
+Read as Darknet reads it: every blank inside a line is dropped, comments start at the beginning of a
+line, of duplicate keys the first is used, and a key without a value is ignored.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _COMMENT = re.compile(r"[#;]")
 _BLANKS = re.compile(r"[ \t\r\n]+")
 _BYTE_ORDER_MARK = "\ufeff"
 LONGEST_CFG = 500_000
-"""In characters: far more than any network takes, and still read in a second."""
+"""In characters: far more than any network needs, and still read in a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Line:
     value: str = ""
 
     def with_value(self, value: str) -> Line:
-        """The same line with another value; blanks, a comment behind it and the line end stay."""
+        """The same line with another value; blanks, a comment after it and the line end are kept."""
         head, equals, rest = self.text.partition("=")
         old = _COMMENT.split(rest, maxsplit=1)[0]
         start, end = len(old) - len(old.lstrip(" \t")), len(old.rstrip(" \t\r\n"))
@@ -49,7 +49,7 @@ class Section:
 
     @property
     def options(self) -> dict[str, Line]:
-        """The first line of each key that has a value, in order: the one Darknet takes."""
+        """The first line of each key that has a value, in order: the one Darknet uses."""
         found: dict[str, Line] = {}
         for line in self.lines:
             if line.key is not None and line.value:
@@ -57,12 +57,12 @@ class Section:
         return found
 
     def ignored_lines(self) -> Iterator[Line]:
-        """Option lines that Darknet does not take: their key came before, or they have no value."""
+        """Option lines that Darknet ignores: duplicate keys, and keys without a value."""
         counted = self.options
         return (line for line in self.lines if line.key is not None and counted.get(line.key) is not line)
 
     def with_option(self, key: str, value: str) -> Section:
-        """The section with `key` set to `value`: in place where it stands, else behind the last option."""
+        """The section with `key` set to `value`: in place where it exists, else after the last option."""
         current = self.options.get(key)
         if current is None:
             return self._inserted(key, value)
@@ -72,7 +72,7 @@ class Section:
         return replace(self, lines=lines)
 
     def without_option(self, key: str) -> Section:
-        """The section without any line of `key`, repeated ones included."""
+        """The section without any line of `key`, duplicates included."""
         return replace(self, lines=tuple(line for line in self.lines if line.key != key))
 
     def _inserted(self, key: str, value: str) -> Section:
@@ -87,7 +87,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A whole cfg: what stands before the first section, and the sections."""
+    """A whole cfg: the text before the first section, and the sections."""
 
     preamble: str
     sections: tuple[Section, ...]
@@ -96,7 +96,9 @@ class Document:
 def parse_document(text: str, path: Path | str = "<text>") -> Document:
     """Splits cfg text into sections. Raises CfgError on a line that is neither section, option nor comment."""
     if len(text) > LONGEST_CFG:
-        raise CfgError(path, None, f"holds {len(text):,} characters, more than {LONGEST_CFG:,}; is it a Darknet cfg?")
+        raise CfgError(
+            path, None, f"contains {len(text):,} characters, more than {LONGEST_CFG:,}; is it a Darknet cfg?"
+        )
     mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
     preamble, sections = [mark], list[list[Line]]()
     for number, match in enumerate(_LINE.finditer(text[len(mark) :]), start=1):
@@ -108,9 +110,9 @@ def parse_document(text: str, path: Path | str = "<text>") -> Document:
         elif line.key is None:
             preamble.append(line.text)
         else:
-            raise CfgError(path, number, f"option '{shown(line.key)}' stands before the first [section]")
+            raise CfgError(path, number, f"option '{shown(line.key)}' appears before the first [section]")
     if not sections:
-        raise CfgError(path, None, "holds no [section]; is it a Darknet cfg?")
+        raise CfgError(path, None, "contains no [section]; is it a Darknet cfg?")
     return Document("".join(preamble), tuple(_section(lines, path) for lines in sections))
 
 
@@ -120,7 +122,7 @@ def format_document(document: Document) -> str:
 
 
 def shown(text: str) -> str:
-    """The beginning of a text as it may stand in a message of one line."""
+    """The beginning of a text, made safe for a message of one line."""
     return "".join(character if character.isprintable() else "?" for character in text.strip(" \t\r\n")[:60])
 
 
@@ -133,12 +135,12 @@ def _parse_line(text: str, number: int, path: Path | str) -> Line:
     if not bare or bare[0] in "#;\0":
         return Line(text, number)
     if odd := odd_character(_COMMENT.split(text, maxsplit=1)[0]):
-        raise CfgError(path, number, f"{odd} is part of the word for Darknet; retype this line in plain ASCII")
+        raise CfgError(path, number, f"Darknet reads {odd} as part of the word; retype this line in plain ASCII")
     if bare[0] == "[":
         return Line(text, number)
     key, equals, value = bare.partition("=")
     if not equals or not key:
-        raise CfgError(path, number, f"'{shown(text)}' is no option (key=value), [section] or # comment")
+        raise CfgError(path, number, f"'{shown(text)}' is neither an option (key=value), a [section] nor a # comment")
     return Line(text, number, key, value)
 
 
@@ -146,8 +148,8 @@ def _section(lines: list[Line], path: Path | str) -> Section:
     header = lines[0]
     kind, bracket, rest = _bare(header.text)[1:].partition("]")
     if not bracket or not kind:
-        raise CfgError(path, header.number, f"'{shown(header.text)}' is no section header; write [name]")
+        raise CfgError(path, header.number, f"'{shown(header.text)}' is not a section header; write [name]")
     if rest:
-        message = f"Darknet takes '{shown(header.text)}' for a section of that whole name; write [{shown(kind)}] alone"
+        message = f"Darknet reads '{shown(header.text)}' as a section of that whole name; write [{shown(kind)}] alone"
         raise CfgError(path, header.number, message)
     return Section(kind, header.number, tuple(lines))

@@ -1,4 +1,4 @@
-"""Readers of the sections that multiply: `[convolutional]` and `[connected]`."""
+"""Readers of the sections with kernels: `[convolutional]` and `[connected]`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def read_connected(options: Options, index: int) -> Connected:
 def resolved_shares(layers: Sequence[Layer], path: Path | str) -> tuple[Layer, ...]:
     """The layers, each `share` naming the layer that owns the floats.
 
-    Raises CfgError where it names another kind, or a convolution of other filters, size, groups or batch norm.
+    Raises CfgError where it names another kind, or a convolution with other filters, size, groups or batch norm.
     """
     resolved = list[Layer]()
     for layer in layers:
@@ -79,7 +79,8 @@ def resolved_shares(layers: Sequence[Layer], path: Path | str) -> tuple[Layer, .
             owner = resolved[layer.share]
             if not isinstance(owner, Convolutional) or _kernel(owner) != _kernel(layer):
                 message = (
-                    f"[{layer.kind}] share_index names layer {layer.share}, which is no convolution of equal kernel"
+                    f"[{layer.kind}] share_index names layer {layer.share}, "
+                    "which is not a convolution with an equal kernel"
                 )
                 raise CfgError(path, layer.section.options["share_index"].number, message)
             layer = replace(layer, share=layer.share if owner.share is None else owner.share)
@@ -92,7 +93,7 @@ def _kernel(layer: Convolutional) -> tuple[object, ...]:
 
 
 def _stride(options: Options, key: str, stride: int) -> int:
-    """Darknet takes `stride` for any value below 1."""
+    """Darknet uses `stride` for any value below 1."""
     value = options.integer(key, -1, low=-1_000_000)
     return stride if value < 1 else value
 
@@ -105,7 +106,7 @@ def _share(options: Options, index: int) -> int | None:
 
 
 def _stored(options: Options) -> bool:
-    """False where `dontload=1` (or, as some write it, `dont_load=1`) says that the file holds no floats of it."""
+    """False where `dontload=1` (or, as some write it, `dont_load=1`) says that the file contains no floats of it."""
     dont = [key for key in ("dontload", "dont_load") if options.flag(key)]
     for key in dont:
         options.warn(key, f"{key}=1: its floats are not read from a weights file that was written without them")

@@ -23,7 +23,7 @@ _MOST_DIGITS, _LONGEST = 9, 200
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The value of one key and the line (from 1) it stands on."""
+    """The value of one key and the line (from 1) it is on."""
 
     value: str
     line: int
@@ -31,10 +31,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A data set as a `.data` file describes it.
+    """A dataset as a `.data` file describes it.
 
-    The paths are the file's own, found as `locate` says, or None where the file does not name them. They need
-    not exist (an evaluation does not need the training images): `require` insists.
+    The paths are those of the file, resolved by `locate`, or None where the file does not name them. They need
+    not exist (an evaluation does not need the training images): `require` checks that.
     """
 
     path: Path
@@ -64,7 +64,7 @@ class DataFile:
         return path
 
     def line_of(self, key: str) -> int | None:
-        """The line (from 1) of `key`, None where the file does not hold it."""
+        """The line (from 1) of `key`, None where the file does not contain it."""
         entry = self.entries.get(key)
         return entry.line if entry else None
 
@@ -72,9 +72,9 @@ class DataFile:
 def read_datafile(path: Path | str) -> DataFile:
     """Reads a `.data` file and the names it points to.
 
-    Lines are `key = value`; blank ones and those that begin with `#` or `;` are skipped; of a repeated key
-    the first counts, as in Darknet. Raises DataError where a line is not of that form (a YAML of Ultralytics is named
-    as such), `classes` or `names` is missing or wrong, or the number of names differs from `classes`.
+    Lines are `key = value`; blank ones and those that begin with `#` or `;` are skipped; of a duplicate key the first
+    is used, as in Darknet. Raises DataError where a line is not of that form (a YAML of Ultralytics is named as such),
+    `classes` or `names` is missing or wrong, or the number of names differs from `classes`.
     """
     path = Path(path)
     text = read_text(path, DataError)
@@ -100,7 +100,7 @@ def parse_entries(text: str, path: Path) -> dict[str, Entry]:
             continue
         key, equals, value = (part.strip() for part in stripped.partition("="))
         if not equals or not key or not value:
-            hint = "give a .data file that names this one" if stripped[0] in "{[" else "mend or remove the line"
+            hint = "give a .data file that names this one" if stripped[0] in "{[" else "correct or remove the line"
             raise DataError(path, number, f"'{stripped[:60]}' is not 'key = value'; {hint}")
         _add_entry(entries, key, Entry(value, number), path)
     return entries
@@ -109,7 +109,7 @@ def parse_entries(text: str, path: Path) -> dict[str, Entry]:
 def _add_entry(entries: dict[str, Entry], key: str, entry: Entry, path: Path) -> None:
     if key in entries:
         first = entries[key].line
-        logger.warning("%s:%d: '%s' again; the first (line %d) counts", path, entry.line, key, first)
+        logger.warning("%s:%d: duplicate key '%s'; line %d is used", path, entry.line, key, first)
         return
     if key not in KNOWN_KEYS:
         logger.warning("%s:%d: unknown key '%s' is ignored", path, entry.line, key)
@@ -117,14 +117,14 @@ def _add_entry(entries: dict[str, Entry], key: str, entry: Entry, path: Path) ->
 
 
 def locate(value: str, data_path: Path) -> Path:
-    """The path that `value` means: relative to the working directory where it exists there (as Darknet has
-    it), else relative to the descriptor's own folder where it exists there, else as it stands. A path written on
+    """The path that `value` means: relative to the working directory where it exists there (as in
+    Darknet), else relative to the descriptor's own folder where it exists there, else as given. A path written on
     Windows (`data\\my.names`) is understood."""
     return find_path(value, (Path(), data_path.parent)) or expand_user(value)
 
 
 def missing_message(key: str, value: str, data_path: Path) -> str:
-    """What to say when `value` is found in neither place."""
+    """The message for a `value` that is found in neither place."""
     shown = value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
     correct = "correct the path" if is_unicode(value) else "correct the path, or save the file as UTF-8"
     if expand_user(value).is_absolute():
@@ -134,19 +134,19 @@ def missing_message(key: str, value: str, data_path: Path) -> str:
 
 
 def read_names(path: Path | str) -> tuple[str, ...]:
-    """Class names, one a line. Blank lines at the end are dropped; raises DataError for one in between
-    (Darknet would count it as a class), for a name given twice and for an empty file."""
+    """Class names, one per line. Blank lines at the end are dropped; raises DataError for one in between
+    (Darknet would count it as a class), for a duplicate name and for an empty file."""
     path = Path(path)
     text = read_text(path, DataError).removeprefix("\ufeff")
     names = [line.strip() for line in text.rstrip().splitlines()]
     if not names:
-        raise DataError(path, None, "holds no class name; write one a line")
+        raise DataError(path, None, "contains no class name; write one per line")
     lines: dict[str, int] = {}
     for number, name in enumerate(names, start=1):
         if not name:
             raise DataError(path, number, "is blank, and Darknet would count it as a class; remove the line")
         if lines.setdefault(name, number) != number:
-            raise DataError(path, number, f"'{name}' stands on line {lines[name]} too; give each class a name")
+            raise DataError(path, number, f"'{name}' is also on line {lines[name]}; give each class its own name")
         if not is_unicode(name):
             raise DataError(path, number, "is not in UTF-8; save the file in that encoding")
     return tuple(names)
@@ -175,7 +175,7 @@ def _names(entries: Mapping[str, Entry], path: Path, classes: int) -> tuple[str,
     names = read_names(names_path)
     if len(names) != classes:
         line = entries["classes"].line
-        found = f"but {names_path} holds {len(names)} names"
+        found = f"but {names_path} contains {len(names)} names"
         raise DataError(path, line, f"classes = {classes} {found}; make them agree")
     return names
 

@@ -1,4 +1,4 @@
-"""Words of other programs in a cfg, and the words of Darknet that say the same."""
+"""Words of other programs in a cfg, and Darknet's equivalents."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ACTIVATIONS = {
 """Other programs' activations without case and punctuation (see `plain`) → Darknet's that computes the same."""
 
 UNTRANSLATABLE = frozenset("prelu rrelu celu crelu softplus softsign glu hardsigmoid hsigmoid threshold".split())
-"""Other programs' activations that Darknet has nothing like, however much their names resemble some of its own."""
+"""Other programs' activations without an equivalent in Darknet, however similar their names are to some of its own."""
 
 _HALF = (
     "write [route] with groups=2 group_id=0 where it takes the first half of the channels, as PyTorch programs do, "
@@ -43,9 +43,9 @@ REWRITTEN = {
     "convolution": "write [convolutional]",
     "convolution2d": "write [convolutional]",
     "cbl": "write [convolutional] with batch_normalize=1",
-    "depthwiseconvolutional": "write [convolutional] with groups= as many as it has input channels",
-    "depthwise": "write [convolutional] with groups= as many as it has input channels",
-    "dwconv": "write [convolutional] with groups= as many as it has input channels",
+    "depthwiseconvolutional": "write [convolutional] with groups= set to its number of input channels",
+    "depthwise": "write [convolutional] with groups= set to its number of input channels",
+    "dwconv": "write [convolutional] with groups= set to its number of input channels",
     "batchnorm": "set batch_normalize=1 in the [convolutional] before it",
     "batchnorm2d": "set batch_normalize=1 in the [convolutional] before it",
     "bn": "set batch_normalize=1 in the [convolutional] before it",
@@ -112,7 +112,7 @@ REFUSED = {
 
 
 def plain(word: str) -> str:
-    """A word in small letters without blanks and punctuation, as it is compared: `Leaky_ReLU` → `leakyrelu`."""
+    """A word in lower case without blanks and punctuation, for comparison: `Leaky_ReLU` → `leakyrelu`."""
     return "".join(letter for letter in word.lower() if letter.isalnum())
 
 

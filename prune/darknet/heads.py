@@ -28,7 +28,7 @@ class _YoloSettings(TypedDict):
 
 
 def read_yolo(options: Options, index: int) -> Yolo:
-    """`[yolo]`: `mask` may stand in any order; without one the head uses all of `num` anchors."""
+    """`[yolo]`: `mask` may be in any order; without one the head uses all of `num` anchors."""
     anchors, mask = _masked(options)
     classes = _classes(options)
     return Yolo(index, options.section, (index - 1,), anchors, classes, mask, **_settings(options))
@@ -37,7 +37,7 @@ def read_yolo(options: Options, index: int) -> Yolo:
 def read_gaussian_yolo(options: Options, index: int) -> GaussianYolo:
     """`[Gaussian_yolo]`: as `[yolo]`, with uncertainties."""
     if options.word("yolo_point", "center") != "center":
-        raise options.error("yolo_point", "yolo_point is not supported but as center")
+        raise options.error("yolo_point", "only yolo_point=center is supported")
     anchors, mask = _masked(options)
     classes = _classes(options)
     uncertainty = options.number("uc_normalizer", 1.0)
@@ -70,7 +70,7 @@ def read_region(options: Options, index: int) -> Region:
 
 
 def _classes(options: Options) -> int:
-    """`classes`, with a remark where `counters_per_class` counts others: Darknet would end (its `parser.c`)."""
+    """`classes`, with a warning where `counters_per_class` has another count: Darknet would stop (its `parser.c`)."""
     classes = options.integer("classes", 20, low=1, high=_MOST_CLASSES)
     if options.has("counters_per_class"):
         counters = options.section.options["counters_per_class"].value.count(",") + 1
@@ -96,7 +96,7 @@ def _masked(options: Options) -> tuple[Anchors, tuple[int, ...]]:
     if any(not 0 <= i < len(anchors) for i in mask):
         raise options.error("mask", f"mask and num={number} must lie within the {len(anchors)} anchors")
     if number > len(anchors):
-        options.warn("num", f"num={number}, but there are {len(anchors)} anchors; the mask uses none of the others")
+        options.warn("num", f"num={number}, but there are {len(anchors)} anchors; the mask does not use the others")
     return anchors, mask
 
 

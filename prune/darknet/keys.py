@@ -1,4 +1,4 @@
-"""Options that Darknet knows and that say nothing about the network itself: training, augmentation, display."""
+"""Options that Darknet knows and that do not define the network itself: training, augmentation, display."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LAYER = "clip onlyforward dont_update burnin_update stopbackward train_only_bn l
 CONVOLUTIONAL = "dot angle grad_centr reverse adversarial_lr stream wait_stream".split()
 
 TRAINING_ONLY = "assisted_excitation sway rotate stretch stretch_sway".split()
-"""Options of a convolution that change how Darknet trains it, not what it computes: passed over with a remark."""
+"""Options of a convolution that change how Darknet trains it, not what it computes: ignored with a warning."""
 
 DROPOUT = "dropblock dropblock_size_rel dropblock_size_abs".split()
 
@@ -69,4 +69,4 @@ OFF_AT_ZERO = frozenset(
     "grad_centr dropblock clip label_smooth_eps log sqrt classfix absolute background bias_match seq_scales "
     "assisted_excitation sway rotate stretch stretch_sway".split()
 )
-"""Those of them that do nothing where they are 0."""
+"""Those of them that have no effect where they are 0."""

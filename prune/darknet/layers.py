@@ -32,8 +32,8 @@ class Layer:
 class Convolutional(Layer):
     """A convolution, with batch norm where `batch_normalize`. `pad` is in pixels on each side.
 
-    `flipped`: its kernel is transposed in the weights file. `share`: the layer whose floats it uses, it owns none.
-    `stored`: whether the weights file holds floats of it.
+    `flipped`: its kernel is transposed in the weights file. `share`: the layer whose floats it uses, if
+    not its own. `stored`: whether the weights file contains floats of it.
     """
 
     filters: int
@@ -51,7 +51,7 @@ class Convolutional(Layer):
 
     @property
     def owner(self) -> int:
-        """The layer whose floats it uses: itself but for `share`."""
+        """The layer whose floats it uses: `share`, or itself."""
         return self.index if self.share is None else self.share
 
 
@@ -79,7 +79,7 @@ class Shortcut(Layer):
 
 @dataclass(frozen=True, slots=True)
 class Route(Layer):
-    """The concatenation of its inputs; of it the `group_id`-th of `groups` equal parts of each input."""
+    """The concatenation of its inputs, or of the `group_id`-th of `groups` equal parts of each input."""
 
     groups: int
     group_id: int
@@ -97,7 +97,7 @@ class Upsample(Layer):
 class Maxpool(Layer):
     """Max-pooling; `padding` is the total over both sides, the smaller half first, filled with −∞.
 
-    With `depth` > 0 it pools over channels instead and leaves the map: output g of `depth` is the largest of
+    With `depth` > 0 it pools over channels instead, and not over the map: output g of `depth` is the largest of
     the input channels g, g + depth, g + 2·depth, …
     """
 
@@ -142,8 +142,8 @@ class Softmax(Layer):
 class Reorg(Layer):
     """Space to depth by `stride`, or back with `reverse`: (C, H, W) ↔ (C·stride², H/stride, W/stride).
 
-    `reorg3d` moves whole channels (never with `reverse`). `reorg` is Darknet's old one, which views the memory
-    anew: its outputs mix inputs, and only whole aligned runs of stride² channels can be told apart.
+    `reorg3d` moves whole channels (never with `reverse`). `reorg` is Darknet's old one, which reinterprets the
+    memory: its outputs mix inputs, and only whole aligned runs of stride² channels can be separated.
     """
 
     stride: int
@@ -176,7 +176,7 @@ class Head(Layer):
 
     @property
     def entries(self) -> int:
-        """How many numbers of a box stand before its classes: 4 of the box and objectness."""
+        """How many numbers of a box come before its classes: 4 of the box and objectness."""
         return 5
 
     @property

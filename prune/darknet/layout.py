@@ -1,6 +1,6 @@
-"""Where each layer's floats lie in a weights file, and in which order.
+"""Where each layer's floats are in a weights file, and in which order.
 
-Behind the header stand, in cfg order, for a convolution: bias (with batch norm: beta, gamma, mean, var), then the
+After the header come, in cfg order, for a convolution: bias (with batch norm: beta, gamma, mean, var), then the
 kernel in (out, in/groups, k, k), or in (in/groups, k, k, out) where it is `flipped`. For a connected layer: bias,
 kernel in (out, in), then with batch norm gamma, mean, var. For a weighted shortcut: its factors. (Darknet's parser.c)
 """
@@ -33,7 +33,7 @@ class Slot:
 
     @property
     def stored(self) -> bool:
-        """False where the cfg says that the file holds none of them (`dontload`)."""
+        """False where the cfg says that the file contains none of them (`dontload`)."""
         return not isinstance(self.layer, Convolutional) or self.layer.stored
 
     @property
@@ -43,7 +43,7 @@ class Slot:
         return 4 if self.layer.batch_normalize else 1
 
     def cut(self, floats: Floats, header: Header) -> Record:
-        """The record that a layer's own part of the stream holds."""
+        """The record in a layer's own part of the stream."""
         if not isinstance(self.layer, Convolutional):
             return ShortcutParams(floats.reshape(self.shape))
         outputs, kernel = self.shape[0], prod(self.shape)

@@ -12,7 +12,7 @@ MOST_CLASSES = 100_000
 
 
 def classes_that_fit(netdef: NetDef, floats: int, needed: int) -> int | None:
-    """The number of classes with which the network would have `floats` floats, where it has `needed`; None without one.
+    """The number of classes with which the network would have `floats` floats, where it has `needed`; or None.
 
     Each class adds to each head's convolution a kernel and a bias (or the four vectors of batch norm) per anchor.
     """
@@ -31,7 +31,7 @@ def classes_that_fit(netdef: NetDef, floats: int, needed: int) -> int | None:
 
 
 def classes_phrase(netdef: NetDef, classes: int) -> str:
-    """That weights are as many as the network has with other classes."""
+    """States that the count of floats is that of the network with other classes."""
     return f"the network has as many with {classes} classes, not {netdef.heads[0].classes}"
 
 

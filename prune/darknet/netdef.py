@@ -24,7 +24,7 @@ MOST_LAYERS = 10_000
 class NetDef:
     """A cfg: its text as sections, the `[net]` options and the layers in order.
 
-    `warnings` are one-line warnings (`path:line: …`): unknown options, repeated keys, stray comments.
+    `warnings` are one-line warnings (`path:line: …`): unknown options, duplicate keys, stray comments.
     """
 
     path: str
@@ -33,7 +33,7 @@ class NetDef:
     layers: tuple[Layer, ...]
     warnings: tuple[str, ...]
     _sized: dict[tuple[int, int], object] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """What `prune.darknet.shapes` computed, by input size: a memory of its own, no part of the network."""
+    """What `prune.darknet.shapes` computed, by input size: a cache, not part of the network."""
 
     @property
     def heads(self) -> tuple[Head, ...]:
@@ -51,7 +51,7 @@ class NetDef:
         return tuple(layer for layer in self.convolutions if layer.share is None)
 
     def convolution(self, index: int) -> Convolutional:
-        """The convolution at layer `index`. Raises PlanError where another kind stands there."""
+        """The convolution at layer `index`. Raises PlanError where it is of another kind."""
         layer = self.layers[index] if 0 <= index < len(self.layers) else None
         if not isinstance(layer, Convolutional):
             raise PlanError(f"{self.path}: layer {index} is not a convolution")
@@ -59,7 +59,7 @@ class NetDef:
 
     @property
     def fingerprint(self) -> bytes:
-        """What tells this network from others, and what the digest of a plan is made of: the bytes of its cfg."""
+        """What identifies this network, and what the digest of a plan is made of: the bytes of its cfg."""
         return encode_text(format_netdef(self))
 
     def consumers(self) -> tuple[tuple[int, ...], ...]:
@@ -87,7 +87,7 @@ def parse_netdef(text: str, path: Path | str = "<text>") -> NetDef:
 
 
 def read_netdef(path: Path | str) -> NetDef:
-    """Reads a cfg file; warnings go to the log as warnings. Raises CfgError."""
+    """Reads a cfg file and logs its warnings. Raises CfgError."""
     check_cfg_kind(path, read_bytes(path, CfgError))
     netdef = parse_netdef(read_text(path, CfgError), path)
     for warning in netdef.warnings:
@@ -115,9 +115,9 @@ def _from_document(document: Document, path: Path | str) -> NetDef:
     if first.kind not in ("net", "network"):
         raise CfgError(path, first.line, f"the first section is [{shown(first.kind)}]; it must be [net]")
     if not rest:
-        raise CfgError(path, first.line, "holds no layers behind [net]")
+        raise CfgError(path, first.line, "contains no layers after [net]")
     if len(rest) > MOST_LAYERS:
-        raise CfgError(path, rest[MOST_LAYERS].line, f"holds {len(rest):,} layers, more than {MOST_LAYERS:,}")
+        raise CfgError(path, rest[MOST_LAYERS].line, f"contains {len(rest):,} layers, more than {MOST_LAYERS:,}")
     warnings: list[str] = []
     net = read_net(first, path, warnings)
     layers = tuple(read_layer(section, i, path, warnings) for i, section in enumerate(rest))

@@ -20,7 +20,7 @@ _INTEGER = re.compile(r"[+-]?\d{1,18}(\.0*)?", re.ASCII)
 class Options:
     """The options of one section. Each getter takes a default for an absent key.
 
-    Remarks (repeated keys, comments behind numbers, keys nobody read) gather in `warnings`.
+    Warnings (duplicate keys, comments after numbers, keys that nothing read) are collected in `warnings`.
     """
 
     def __init__(self, section: Section, path: Path | str, warnings: list[str]) -> None:
@@ -42,7 +42,7 @@ class Options:
         self._warn(self._lines.get(key, self.section.lines[0]), message)
 
     def has(self, key: str) -> bool:
-        """True where the section holds `key`."""
+        """True where the section contains `key`."""
         return key in self._lines
 
     def integer(self, key: str, default: int, low: int, high: int = 1_000_000) -> int:
@@ -62,28 +62,28 @@ class Options:
         return value
 
     def flag(self, key: str, default: bool = False) -> bool:
-        """A number that switches: anything but 0 is True."""
+        """A number as a switch: anything except 0 is True."""
         return bool(self.number(key, default))
 
     def word(self, key: str, default: str) -> str:
-        """A word. A comment behind it is an error: Darknet would take it for a part of the word."""
+        """A word. A comment after it is an error: Darknet would read it as part of the word."""
         text = self._text(key)
         if text is None:
             return default
         if _COMMENT.search(text):
-            message = f"{key}={shown(text)}: Darknet reads the comment as part of the word; give it its own line"
+            message = f"{key}={shown(text)}: Darknet reads the comment as part of the word; put it on its own line"
             raise self.error(key, message)
         return text
 
     def numbers(self, key: str) -> tuple[float, ...]:
-        """Numbers between commas; a comma at the end is passed over."""
+        """Numbers between commas; a comma at the end is ignored."""
         return tuple(self._float(key, part) for part in self._parts(key))
 
     def integers(self, key: str) -> tuple[int, ...]:
-        """Whole numbers between commas; a comma at the end is passed over with a remark."""
+        """Whole numbers between commas; a comma at the end is ignored with a warning."""
         parts = self._parts(key)
         if self._lines[key].value.endswith(","):
-            self.warn(key, f"{key} ends in a comma, behind which Darknet reads a 0; passed over here: remove it")
+            self.warn(key, f"{key} ends in a comma, after which Darknet reads a 0; ignored here: remove it")
         return tuple(self._integer(key, part) for part in parts)
 
     def activation(self, default: str) -> str:
@@ -97,7 +97,7 @@ class Options:
         if name in CONVOLUTIONAL_ONLY and self.kind not in ("convolutional", "conv"):
             raise self.error("activation", f"activation={name}: Darknet computes it in [convolutional] only")
         if name in ("swish", "mish") and self.kind not in ("convolutional", "conv", "shortcut"):
-            self.warn("activation", f"Darknet computes no {name} in [{self.kind}]: it would write zeros")
+            self.warn("activation", f"Darknet does not compute {name} in [{self.kind}]: it would write zeros")
         return name
 
     def sources(self, key: str, index: int) -> tuple[int, ...]:
@@ -111,22 +111,22 @@ class Options:
         source = index + value if value < 0 else value
         if not 0 <= source < index:
             where = "before the first layer" if source < 0 else f"to layer {source}, which is not before it"
-            choice = f"name one of 0 … {index - 1}" if index else "no layer stands before it"
+            choice = f"name one of 0 … {index - 1}" if index else "no layer comes before it"
             raise self.error(key, f"{key}={value} (layer {index}) points {where}; {choice}")
         return source
 
     def refuse(self, *names: str) -> None:
-        """Switches that must be off, as what they switch on is not supported."""
+        """Switches that must be off, because what they switch on is not supported."""
         for key in names:
             if self.flag(key):
                 raise self.error(key, f"{key}={shown(self._lines[key].value)} is not supported; set it to 0")
 
     def ignore(self, *names: str) -> None:
-        """Keys that are known and carry nothing for pruning (training settings and the like)."""
+        """Known keys that do not matter for pruning (such as training settings)."""
         self._unread.difference_update(names)
 
     def report_unread(self) -> None:
-        """Remarks each key that no getter asked for, as Darknet's `option_unused` does."""
+        """Warns about each key that no getter asked for, as Darknet's `option_unused` does."""
         self.ignore(*keys.LAYER)
         for key in sorted(self._unread, key=lambda key: self._lines[key].number):
             self.warn(key, f"unknown option '{shown(key)}' in [{self.kind}]; kept, not used")
@@ -142,13 +142,13 @@ class Options:
             return []
         bare = self._without_comment(key, text)
         if "," in text[len(bare) :]:
-            raise self.error(key, f"{key}: Darknet counts the commas of the comment; give it its own line")
+            raise self.error(key, f"{key}: Darknet counts the commas of the comment; put it on its own line")
         return bare.removesuffix(",").split(",")
 
     def _without_comment(self, key: str, text: str) -> str:
         bare = _COMMENT.split(text, maxsplit=1)[0]
         if bare != text:
-            self.warn(key, f"a comment behind {key}={shown(bare)}; give it its own line")
+            self.warn(key, f"comment after {key}={shown(bare)}; put it on its own line")
         return bare
 
     def _float(self, key: str, text: str) -> float:
@@ -168,11 +168,11 @@ class Options:
     def _why_ignored(self, line: Line) -> str:
         key = shown(line.key or "")
         if not line.value:
-            return f"'{key}=' in [{self.kind}] has no value; Darknet passes over it"
-        return f"'{key}' again in [{self.kind}]; Darknet takes the first"
+            return f"'{key}=' in [{self.kind}] has no value; Darknet ignores it"
+        return f"duplicate key '{key}' in [{self.kind}]; Darknet uses the first"
 
     def _warn_once(self, key: str, message: str) -> None:
-        """A warning at the first section of a cfg that it concerns, as dozens of others may be alike."""
+        """A warning at the first section of a cfg that it applies to, since dozens may be alike."""
         if not any(warning.endswith(message) for warning in self.warnings):
             self.warn(key, message)
 

@@ -1,4 +1,4 @@
-"""What a weights file holds, typed: a header, and one record per layer that owns floats."""
+"""What a weights file contains, typed: a header, and one record per layer that owns floats."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Header:
 
     @property
     def dtype(self) -> np.dtype[np.void]:
-        """The header's bytes in the file: `seen` is wide from version 0.2 on (major·10 + minor ≥ 2)."""
+        """The header's layout in the file: `seen` is wide from version 0.2 on (major·10 + minor ≥ 2)."""
         wide = self.major * 10 + self.minor >= 2
         return np.dtype([("version", "<i4", 3), ("seen", "<i8" if wide else "<i4")])
 
@@ -36,7 +36,7 @@ class Header:
         return self.major > 1000 or self.minor > 1000
 
     def to_bytes(self) -> bytes:
-        """The header as it stands in the file."""
+        """The header's bytes in the file."""
         return np.array([((self.major, self.minor, self.revision), self.seen)], self.dtype).tobytes()
 
 
@@ -124,5 +124,5 @@ class Weights:
 
     @property
     def floats(self) -> int:
-        """How many floats the file holds behind its header."""
+        """How many floats the file contains after its header."""
         return sum(record.floats for record in self.records.values())

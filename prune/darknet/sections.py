@@ -1,4 +1,4 @@
-"""Sections → typed layers: Darknet's defaults, and a clear word on what it would misread."""
+"""Sections → typed layers: Darknet's defaults, and explicit errors for what Darknet would misread."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def read_layer(section: Section, index: int, path: Path | str, warnings: list[st
 
 def _unsupported(options: Options) -> CfgError:
     if options.section.kind in ("net", "network"):
-        return options.error(None, "is not supported but as the first section")
+        return options.error(None, "is only supported as the first section")
     return options.error(None, f"is not supported{section_hint(options.section.kind, _READERS)}")
 
 
@@ -125,7 +125,7 @@ def _window(options: Options) -> tuple[int, int, int, int]:
     stride_y = options.integer("stride_y", stride, low=1)
     padding = options.integer("padding", size - 1, low=0, high=8192)
     if (padding + 1) // 2 >= size:
-        raise options.error("padding", f"padding={padding} puts whole windows of size={size} outside of the map")
+        raise options.error("padding", f"padding={padding} puts whole windows of size={size} outside the map")
     return size, stride_x, stride_y, padding
 
 
@@ -142,7 +142,7 @@ def _dropout(options: Options, index: int) -> Dropout:
 
 
 def _empty(options: Options, index: int) -> Dropout:
-    """`[empty]` hands its input on, as dropout does in inference."""
+    """`[empty]` passes its input on, as dropout does in inference."""
     return Dropout(index, options.section, (index - 1,), 0.0)
 
 

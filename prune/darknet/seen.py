@@ -1,4 +1,4 @@
-"""How far a weights file says that its training has come, as Darknet reads it."""
+"""How far training has come according to a weights file, as Darknet reads it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MOST = 10**15
 
 
 def clear_note(netdef: NetDef, seen: int) -> str | None:
-    """That `darknet detector train` needs -clear to train these weights; None where it does not.
+    """A note that `darknet detector train` needs -clear to train these weights; None where it does not.
 
     Darknet counts iterations as images seen / batch, and ends as soon as they reach max_batches (its `detector.c`).
     """
@@ -18,7 +18,7 @@ def clear_note(netdef: NetDef, seen: int) -> str | None:
     try:
         batch = options.integer("batch", 1, low=1, high=_MOST)
         most = options.integer("max_batches", 0, low=0, high=_MOST)
-    except CfgError:  # an option that nothing else here reads: no reason to fail
+    except CfgError:  # nothing else here reads these options: no reason to fail
         return None
     if not seen or seen // batch < most:
         return None

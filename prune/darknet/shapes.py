@@ -47,7 +47,7 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Sized:
-    """What one size of the image makes of a network: each layer's output, and the kernels by layer index."""
+    """A network at one image size: the shape of each layer's output, and the kernels by layer index."""
 
     out: tuple[Shape, ...]
     kernels: dict[int, Kernel]
@@ -124,14 +124,16 @@ class _Shapes(Domain[Shape]):
         if x.channels != layer.channels:
             boxes, entries = layer.boxes, layer.entries
             wanted = f"anchors·({entries} + classes) = {boxes}·{entries + layer.classes} = {layer.channels}"
-            raise self.netdef.error(layer, f"reads {x.channels} channels, but needs {wanted}: mend filters= before it")
+            raise self.netdef.error(
+                layer, f"reads {x.channels} channels, but needs {wanted}: correct filters= of the layer before it"
+            )
         return self._checked(layer, x)
 
     def _same_size(self, layer: Layer, inputs: Sequence[Shape]) -> None:
         if len({shape[1:] for shape in inputs}) > 1:
             shapes = dict(zip(layer.inputs, inputs, strict=True))
             sizes = ", ".join(f"{_text(shape)} (layer {index})" for index, shape in list(shapes.items())[:8])
-            raise self.netdef.error(layer, f"joins maps of different size: {sizes}")
+            raise self.netdef.error(layer, f"inputs have different spatial sizes: {sizes}")
 
     def _count(self, layer: Convolutional, kernel: Kernel) -> None:
         self.kernels[layer.index] = kernel
@@ -147,7 +149,7 @@ class _Shapes(Domain[Shape]):
 
     def _checked(self, layer: Layer, shape: Shape) -> Shape:
         if shape.height < 1 or shape.width < 1:
-            raise self.netdef.error(layer, "leaves no pixel of its input; enlarge width and height in [net]")
+            raise self.netdef.error(layer, "its output is empty; enlarge width and height in [net]")
         if shape.channels > MOST_CHANNELS:
             raise self.netdef.error(layer, f"writes {shape.channels:,} channels, more than {MOST_CHANNELS:,}")
         if prod(shape) > MOST_MAP_FLOATS:
@@ -172,7 +174,7 @@ def _sized(netdef: NetDef, width: int | None = None, height: int | None = None) 
 def shapes(netdef: NetDef, width: int | None = None, height: int | None = None) -> list[Shape]:
     """The output shape of every layer, for the cfg's input size or for width × height pixels.
 
-    Raises CfgError where layers do not fit each other, or where a network asks for more than the bounds above.
+    Raises CfgError where layers do not fit each other, or where a network exceeds the bounds above.
     """
     return list(_sized(netdef, width, height).out)
 

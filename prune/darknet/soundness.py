@@ -1,4 +1,4 @@
-"""What no network can be made of: files of another kind in the place of weights, and values that no training leaves."""
+"""What no network can be built from: files of another kind, and values that no training produces."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ONNX = (b"pytorch", b"onnx", b"tf2onnx", b"keras")
 
 
 def check_kind(path: Path | str, data: bytes) -> None:
-    """Raises WeightsError where the first bytes of a file show that it is something else than weights."""
+    """Raises WeightsError where the first bytes of a file show that it is something other than weights."""
     noun, fix = disguise(data[:HEAD]), "check the path, or download it again"
     if noun == "a PyTorch checkpoint":
         fix = "rename it to .pt"
@@ -26,16 +26,16 @@ def check_kind(path: Path | str, data: bytes) -> None:
         is_cfg = data.lstrip().startswith((b"[", b"#", b";"))
         noun, fix = ("a cfg", "are --cfg and --weights exchanged?") if is_cfg else ("a text file", fix)
     if noun is not None:
-        raise WeightsError(path, f"is {noun}, no Darknet weights file; {fix}")
+        raise WeightsError(path, f"is {noun}, not a Darknet weights file; {fix}")
 
 
 def check_cfg_kind(path: Path | str, data: bytes) -> None:
-    """Raises CfgError where the first bytes of a file show that it is something else than a cfg."""
+    """Raises CfgError where the first bytes of a file show that it is something other than a cfg."""
     if message := impostor_message(data[:HEAD]):
         raise CfgError(path, None, message)
     if data[:8] in _HEADERS:
         raise CfgError(path, None, "is a Darknet weights file, not a cfg; are --cfg and --weights exchanged?")
-    if sum(byte < 0x20 and byte not in b"\t\r\n" for byte in data[:256]) > 2:  # a text has none, or a stray one
+    if sum(byte < 0x20 and byte not in b"\t\r\n" for byte in data[:256]) > 2:  # a text has none, or very few
         raise CfgError(path, None, "is a binary file, not a cfg; check the path")
 
 
@@ -52,9 +52,9 @@ def check_values(path: Path | str, weights: Weights) -> None:
     """Raises WeightsError, naming the layer, where a value is NaN or infinite or a variance of batch norm negative."""
     for index, record in weights.records.items():
         if not all(np.isfinite(array).all() for array in record.arrays()):
-            message = f"holds values that are NaN or infinite (layer {index}): its training diverged"
-            raise WeightsError(path, f"{message}; take an earlier file")
+            message = f"contains values that are NaN or infinite (layer {index}): its training diverged"
+            raise WeightsError(path, f"{message}; use an earlier file")
         if isinstance(record, ConvParams) and record.var is not None and record.var.min(initial=0) < 0:
             channel = int(record.var.argmin())
             message = f"layer {index}: the variance of channel {channel} is negative ({record.var[channel]:.3g})"
-            raise WeightsError(path, f"{message}, of which Darknet makes NaN; the file is damaged, take another one")
+            raise WeightsError(path, f"{message}, which Darknet turns into NaN; the file is damaged, use another one")

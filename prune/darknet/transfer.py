@@ -8,9 +8,9 @@ from prune.darknet.records import ConvParams, Record, Weights
 
 
 def transfer(weights: Weights, source: NetDef, target: NetDef) -> tuple[dict[int, Record], list[str]]:
-    """The records of `source` that fit `target`, and one line for each layer of it that starts initialised.
+    """The records of `source` that fit `target`, and one line for each layer of it that is newly initialised.
 
-    The n-th layer of one network meets the n-th of the other; they fit where kernels (or factors of a weighted
+    Layers are compared by index; they fit where kernels (or factors of a weighted
     shortcut) and batch norm agree.
     """
     taken, initialised = dict[int, Record](), list[str]()
@@ -28,11 +28,11 @@ def _obstacle(slot: Slot, record: Record | None, source: NetDef) -> str:
     """Why a record does not fit; empty where it does."""
     noun, what = ("kernel", "convolution") if len(slot.shape) == 4 else ("factors", "weighted shortcut")
     if record is None or isinstance(record, ConvParams) != (len(slot.shape) == 4):
-        return f"{source.path} holds no {what} there"
+        return f"{source.path} contains no {what} there"
     shape = record.weight.shape if isinstance(record, ConvParams) else record.weights.shape
     if shape != slot.shape:
         return f"{noun} {_text(shape)}, here {_text(slot.shape)}"
-    return "" if record.floats == slot.floats else "one has batch norm, the other has not"
+    return "" if record.floats == slot.floats else "only one of them has batch norm"
 
 
 def _text(shape: tuple[int, ...]) -> str:

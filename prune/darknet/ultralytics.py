@@ -1,4 +1,4 @@
-"""A data set description of Ultralytics (`data.yaml`), given where a `.data` file is wanted."""
+"""A dataset description of Ultralytics (`data.yaml`), given where a `.data` file is expected."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _MOST_NAMES, _LONGEST = 20, 400
 
 
 def ultralytics_message(text: str) -> str | None:
-    """What to say of a descriptor that is such a YAML: the lines that a `.data` file needs, with what the YAML says
-    where that is simple to see. None for any other text.
+    """The error message for a descriptor that is such a YAML: the lines that a `.data` file needs, with the values of
+    the YAML where they are simple to find. None for any other text.
 
-    This is no reader of YAML: it knows `key: value` at the start of a line, and names in one bracket or one per line.
+    This is not a YAML reader: it knows `key: value` at the start of a line, and names in one bracket or one per line.
     """
     values = _top_level(text)
     if values.keys().isdisjoint(_NEEDED):
@@ -27,7 +27,7 @@ def ultralytics_message(text: str) -> str | None:
         f"'valid = LIST' (the same{_here(values.get('val'))})",
         f"'names = FILE' (one class name per line{_here(_shown(names))})",
     ]
-    known = "is a data set description of Ultralytics (YAML), not a .data file of Darknet"
+    known = "is a dataset description of Ultralytics (YAML), not a .data file of Darknet"
     return f"{known}; write a .data file with the lines {', '.join(lines)}"
 
 
@@ -43,7 +43,7 @@ def _top_level(text: str) -> dict[str, str]:
 
 
 def _names(text: str) -> list[str]:
-    """The class names, where they stand in one bracket or one per line."""
+    """The class names, where they are in one bracket or one per line."""
     bracket = re.search(r"^names\s*:\s*[\[{]([^\]}]*)[\]}]", text, re.MULTILINE)
     if bracket:
         parts = (re.sub(r"^\s*\d+\s*:\s*", "", part) for part in bracket[1].split(","))

@@ -64,7 +64,7 @@ class Domain(ABC, Generic[T]):
         """Layers that keep the order of their channels: upsample, pooling, dropout, softmax."""
 
     def head(self, layer: Head, x: T) -> T:
-        """A detection head; by default its input passes."""
+        """A detection head; by default its input, unchanged."""
         return x
 
 
@@ -74,7 +74,7 @@ def walk(netdef: NetDef, domain: Domain[T]) -> list[T]:
 
 
 def steps(netdef: NetDef, domain: Domain[T], release: bool = True) -> Iterator[tuple[Layer, T]]:
-    """Layer by layer (layer, value); with `release` a value is dropped behind its last reader."""
+    """Layer by layer (layer, value); with `release` a value is dropped after its last reader."""
     last_reader = {source: layer.index for layer in netdef.layers for source in layer.inputs}
     values: dict[int, T] = {IMAGE: domain.image()}
     for layer in netdef.layers:
@@ -89,7 +89,7 @@ def steps(netdef: NetDef, domain: Domain[T], release: bool = True) -> Iterator[t
 
 
 def step(layer: Layer, domain: Domain[T], inputs: Sequence[T]) -> T:
-    """What one layer makes of its inputs."""
+    """The value of one layer, from those of its inputs."""
     match layer:
         case Convolutional():
             return domain.convolution(layer, inputs[0])

@@ -1,4 +1,4 @@
-"""The `.weights` file ↔ typed records; `prune.darknet.layout` says what lies where."""
+"""The `.weights` file ↔ typed records; `prune.darknet.layout` defines what is where."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from prune.files.writing import atomic_file
 
 _LATEST_VERSION = 10_000
 OTHER_NETWORK = "for weights of another network pass its cfg as --weights-cfg OLD.cfg"
-"""What training may do with weights that do not fit."""
+"""What to do with weights that do not fit, in training."""
 
 
 def read_weights(path: Path | str, netdef: NetDef) -> Weights:
     """Reads weights that fit `netdef` exactly. Raises WeightsError naming both lengths.
 
     Raises it, too, where a value is not finite or a variance negative. Layers with `dontload` have a record where the
-    file holds floats for them too, as those that Darknet saves do.
+    file contains floats for them too, as those that Darknet saves do.
     """
     header, floats = _read_stream(path)
     every = slots(netdef)
@@ -35,10 +35,10 @@ def read_weights(path: Path | str, netdef: NetDef) -> Weights:
         if floats.size == _total(chosen):
             return _checked(path, Weights(header, _take_records(floats, chosen, header)))
     needed = _total(stored)
-    state = "truncated, or of another cfg" if floats.size < needed else "of another cfg, or over-long"
+    state = "truncated, or of another cfg" if floats.size < needed else "of another cfg, or too long"
     if classes := classes_that_fit(netdef, floats.size, needed):
         state = f"of another cfg ({classes_phrase(netdef, classes)}); pass the cfg that they were trained with"
-    message = f"holds {floats.size:,} floats, but {netdef.path} needs {needed:,}: {state}"
+    message = f"contains {floats.size:,} floats, but {netdef.path} needs {needed:,}: {state}"
     raise WeightsError(path, message)
 
 
@@ -55,15 +55,15 @@ def read_partial(path: Path | str, netdef: NetDef) -> Weights:
             return _checked(path, Weights(header, _take_records(floats, chosen, header)))
     ends = _ends(stored)
     below = int(np.searchsorted(ends, floats.size)) - 1
-    near = f"near are {ends[below]:,}" + (f" or {ends[below + 1]:,}" if below + 1 < len(ends) else "")
+    near = f"the nearest are {ends[below]:,}" + (f" or {ends[below + 1]:,}" if below + 1 < len(ends) else "")
     classes = classes_that_fit(netdef, floats.size, ends[-1])
     why = classes_phrase(netdef, classes) if classes else near
-    message = f"holds {floats.size:,} floats, no layer of {netdef.path} ends there; {why}; {OTHER_NETWORK}"
+    message = f"contains {floats.size:,} floats, no layer of {netdef.path} ends there; {why}; {OTHER_NETWORK}"
     raise WeightsError(path, message)
 
 
 def write_weights(path: Path | str, weights: Weights, netdef: NetDef) -> None:
-    """Writes the records of `netdef` to a weights file, by way of a temporary file and a rename.
+    """Writes the records of `netdef` to a weights file, through a temporary file and a rename.
 
     Layers without a record are left out. Raises WeightsError, and writes nothing, where a record is of another layer.
     """
@@ -110,10 +110,10 @@ def _read_stream(path: Path | str) -> tuple[Header, Floats]:
         raise WeightsError(path, f"is {len(data)} bytes long, shorter than a header; download it again")
     major, minor, revision = (int(v) for v in np.frombuffer(data, "<i4", 3))
     if not (0 <= major < _LATEST_VERSION and 0 <= minor < _LATEST_VERSION):
-        raise WeightsError(path, f"version {major}.{minor} in its header; this is no Darknet weights file")
+        raise WeightsError(path, f"version {major}.{minor} in its header; this is not a Darknet weights file")
     size = Header(major, minor).dtype.itemsize
     if (len(data) - size) % 4 or len(data) < size:
-        raise WeightsError(path, f"is {len(data):,} bytes long, no whole number of floats: truncated")
+        raise WeightsError(path, f"is {len(data):,} bytes long, not a whole number of floats: truncated")
     seen = int(np.frombuffer(data, Header(major, minor).dtype, 1)["seen"][0])
     return Header(major, minor, revision, seen), np.frombuffer(data, "<f4", offset=size)
 

@@ -1,1 +1,1 @@
-"""Files read and written whole, locked, or recognised. No other room of the project is known here."""
+"""Reading, writing, locking and recognising whole files. Of the project this imports `prune.errors` only."""

@@ -1,4 +1,4 @@
-"""Files that are not what their name says: what the first bytes show."""
+"""Files that are not what their name says, recognised by their first bytes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ HEAD = 1024
 _PAGE = (
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html|head|body|script)\b"
 )
-_SERVER_ERROR = rb"\s*<\?xml[^>]*>\s*<Error>"  # what object stores answer where a file is gone or closed
+_SERVER_ERROR = rb"\s*<\?xml[^>]*>\s*<Error>"  # the answer of object stores for a missing or private file
 _ASCII = rb"[\t\n\r\x20-\x7e]"
-_ANEW = "not the file itself; download it anew"
+_AGAIN = "not the file itself; download it again"
 _UNPACK, _UTF8, _PATH = "unpack it", "save it as UTF-8", "correct the path"
 
 
@@ -26,8 +26,8 @@ class _Kind(NamedTuple):
 _KINDS = (
     _Kind(rb"version https://(?:git-lfs|hawser)\.github\.com/spec/", "a pointer of Git LFS (run 'git lfs pull')", ""),
     _Kind(rb"/annex/objects/", "a pointer of git-annex (run 'git annex get')", ""),
-    _Kind(_PAGE, "a web page", _ANEW),
-    _Kind(_SERVER_ERROR, "a web server's error message", _ANEW),
+    _Kind(_PAGE, "a web page", _AGAIN),
+    _Kind(_SERVER_ERROR, "a web server's error message", _AGAIN),
     _Kind(rb"\xff\xfe\0\0|\0\0\xfe\xff", "UTF-32 text", _UTF8),
     # Without a byte order mark: letters of ASCII, each with a NUL. (A weights file has NULs, too, but no letters.)
     _Kind(rb"\xff\xfe|\xfe\xff|(?:\0%b){4}|(?:%b\0){4}" % (_ASCII, _ASCII), "UTF-16 text", _UTF8),
@@ -61,15 +61,15 @@ _ANY = re.compile(
 def disguise(head: bytes) -> str | None:
     """What the first bytes of a file (up to `HEAD`) show it to be, as a noun: "a web page", "UTF-16 text" …
 
-    None where they are like nothing of that kind. Weights, cfgs, lists, label files, JSON and VOC's XML are None;
-    images and checkpoints are named, so a reader of those asks only once it has failed.
+    None where they match nothing of that kind, as for weights, cfgs, lists, label files, JSON and VOC's XML. Images
+    and checkpoints are named, so their readers ask only after they have failed.
     """
     kind = _kind_of(head)
     return kind.name if kind else None
 
 
 def impostor_message(head: bytes) -> str | None:
-    """As `disguise`, as the message of an error: what the file is, and the fix."""
+    """The same as an error message: what the file is, and the fix."""
     kind = _kind_of(head)
     if kind is None:
         return None

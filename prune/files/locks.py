@@ -16,12 +16,12 @@ except ImportError:  # Windows
     fcntl = None
 
 LOCKS = fcntl is not None
-"""Whether this system has them."""
+"""Whether this system supports locks."""
 _HELD_BY_ANOTHER = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
 
 class Lock(Enum):
-    """What came of trying to lock a file or folder."""
+    """The outcome of trying to lock a file or folder."""
 
     OURS = 1
     BUSY = 2
@@ -41,7 +41,7 @@ def try_lock(descriptor: int) -> Lock:
 
 
 def lock_folder(folder: Path) -> int | None:
-    """Make a folder, if need be, and lock it: its descriptor, which holds the lock, or None where there are no locks.
+    """Create a folder if needed and lock it: the descriptor that holds the lock, or None where there are no locks.
 
     Raises BlockingIOError where another process holds it.
     """

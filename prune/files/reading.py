@@ -30,7 +30,7 @@ def read_bytes(path: Path | str, error: ErrorType = FileError) -> bytes:
 
 
 def read_text(path: Path | str, error: ErrorType = FileError) -> str:
-    """The file's text with its line ends as they are; bytes that are not UTF-8 survive a rewrite.
+    """The file's text with its line ends unchanged; bytes that are not UTF-8 survive a rewrite.
 
     Raises `error` as `read_bytes` does, and where the file is not text (`text_fault`).
     """
@@ -41,8 +41,8 @@ def read_text(path: Path | str, error: ErrorType = FileError) -> str:
 
 
 def text_fault(data: bytes) -> str | None:
-    """Why the content of a file is not text in UTF-8 or one of its like, as the message of an error: a web page, a
-    pointer of Git LFS, UTF-16, an archive, something binary. None for text."""
+    """Why the content of a file is not text in UTF-8 or a similar encoding, as an error message: a web page, a pointer
+    of Git LFS, UTF-16, an archive, another binary file. None for text."""
     if message := impostor_message(data[:HEAD]):
         return message
     return "contains NUL bytes: it is binary, or UTF-16 text; save it as UTF-8" if b"\0" in data else None
@@ -54,7 +54,7 @@ def decode_text(data: bytes) -> str:
 
 
 def read_json(path: Path | str) -> Any:
-    """What a JSON file holds. Raises DataError where it is missing or no JSON."""
+    """The content of a JSON file. Raises DataError where it is missing or not JSON."""
     try:
         return json.loads(read_text(path, DataError).removeprefix("\ufeff"))
     except json.JSONDecodeError as cause:
@@ -65,7 +65,7 @@ def read_json(path: Path | str) -> Any:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether none of it were bytes that are not UTF-8 (see `read_text`)."""
+    """Whether it contains no bytes that were not UTF-8 (see `read_text`)."""
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 

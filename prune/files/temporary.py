@@ -1,6 +1,6 @@
-"""Temporary files beside their targets: made, recognised, and removed after a killed process.
+"""Temporary files next to their targets: created, recognised, and removed after a killed process.
 
-A name is `.NAME.RANDOM.prune`. Who writes one holds a lock on it; one without a lock was left by a process that died.
+A name is `.NAME.RANDOM.prune`. Its writer holds a lock on it; an unlocked one was left by a process that died.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _ANY = re.compile(rf"\..+\.[a-z0-9_]{{{RANDOM}}}{re.escape(SUFFIX)}", re.DOTALL)
 
 
 def open_temporary(target: Path) -> tuple[int, Path]:
-    """A new, locked file beside `target`: its descriptor, open for writing, and its path."""
+    """A new, locked file next to `target`: its descriptor, open for writing, and its path."""
     while True:
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=_prefix(target.name), suffix=SUFFIX)
         path = Path(name)
         if try_lock(descriptor) is not Lock.BUSY and path.exists():
             return descriptor, path
-        os.close(descriptor)  # a cleaner came between the two steps: it takes this one away
+        os.close(descriptor)  # a cleaner came between the two steps and removes this one
 
 
 def remove_leftovers(targets: Iterable[Path]) -> None:
-    """Remove the temporary files that dead processes left beside `targets`, or anywhere in those that are folders."""
+    """Remove the temporary files that dead processes left next to `targets`, or anywhere in those that are folders."""
     wanted: dict[Path, set[str]] = {}
     for target in targets:
         wanted.setdefault(target.parent, set()).add(_prefix(target.name))
@@ -52,7 +52,7 @@ def _prefix(name: str) -> str:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file that nobody holds; the lock keeps a process from starting to write it meanwhile."""
+    """Remove a file that no process has locked; our lock keeps others from starting to write it meanwhile."""
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
         try:

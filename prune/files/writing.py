@@ -27,7 +27,7 @@ def atomic_file(path: Path | str) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
             if LOCKS:  # renamed while it is locked: no cleaner takes it for a dead process's
                 _publish(temporary, target)
-        if not LOCKS:  # Windows renames no open file
+        if not LOCKS:  # Windows cannot rename an open file
             _publish(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -36,9 +36,9 @@ def atomic_file(path: Path | str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def naming(path: Path | str, unless_named: bool = True) -> Iterator[None]:
-    """Lets an OSError that leaves the block name `path`, as those of a full disk do not.
+    """Makes an OSError that leaves the block name `path`, which that of a full disk does not.
 
-    `unless_named`: not where it names a file already.
+    `unless_named`: unless it names a file already.
     """
     try:
         yield
@@ -49,7 +49,7 @@ def naming(path: Path | str, unless_named: bool = True) -> Iterator[None]:
 
 
 def atomic_write(path: Path | str, content: bytes | str) -> None:
-    """Writes `content` (text as UTF-8) to `path` by way of a temporary file and a rename."""
+    """Writes `content` (text as UTF-8) to `path` through a temporary file and a rename."""
     with atomic_file(path) as file:
         file.write(content if isinstance(content, bytes) else encode_text(content))
 

@@ -1,1 +1,1 @@
-"""What hangs together in a network: channels, prune groups, residual blocks, costs."""
+"""The structure of a network: channels, prune groups, residual blocks, costs."""

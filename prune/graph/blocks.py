@@ -1,4 +1,4 @@
-"""Residual blocks: bodies that a shortcut adds to a skip, and whether the cfg can do without them."""
+"""Residual blocks: bodies that a shortcut adds to a skip, and whether a cfg can express their removal."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from prune.darknet.shapes import shapes
 from prune.graph.scope import Scope
 
 MOST_INPUTS = 6
-"""Of a shortcut whose inputs are tried as bodies in every combination; of more only one at a time."""
+"""The most inputs of a shortcut that are tried as bodies in every combination; of more, one at a time is tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResidualBlock:
-    """`shortcut` = the sum of `skips` + what `body` computes of them. All are layer indices, body ascending.
+    """`shortcut` = the sum of `skips` + what `body` computes from them, as layer indices.
 
-    With a single skip the shortcut goes with the body, else it adds up the skips that are left (the first is as
-    wide as its output). `dead` are the convolutions whose outputs add up to the body's: where their γ are 0
-    the body is constant. `reason` says why the block must stay, or is None; without a body there is no block.
-    `replaced`: the shortcut does more than add, so that a depthwise 1×1 convolution takes its place: its kernel is
-    the factor of the skip (1 but for a weighted shortcut), its activation that of the shortcut.
+    Attributes:
+        shortcut: the layer that adds. Removed with the body, unless `shortcut_stays` or `replaced`.
+        body: the layers between skips and shortcut, ascending; empty where there is no block.
+        skips: the inputs of the shortcut that remain without the body; the first is as wide as its output.
+        body_outputs: the layers of the body that the shortcut reads.
+        last_convolutions: those whose outputs add up to the body's: where their γ are 0 the body is constant.
+        reason: why the block cannot be removed, or None.
+        replaced: the shortcut does more than add, so that a depthwise 1×1 convolution replaces it: its kernel is the
+            factor of the skip (1 unless the shortcut is weighted), its activation that of the shortcut.
     """
 
     shortcut: int
@@ -41,19 +45,19 @@ class ResidualBlock:
 
     @property
     def shortcut_stays(self) -> bool:
-        """True where the shortcut stays, with fewer inputs."""
+        """True where the shortcut is kept, with fewer inputs."""
         return len(self.skips) > 1
 
     @property
     def layers(self) -> tuple[int, ...]:
-        """All layers that go when the block goes."""
+        """All layers that are removed with the block."""
         return self.body if self.shortcut_stays or self.replaced else (*self.body, self.shortcut)
 
 
 def find_blocks(netdef: NetDef, scope: Scope | None = None) -> tuple[ResidualBlock, ...]:
-    """What each shortcut adds, in cfg order: a residual block, removable or not, or why it is none.
+    """The residual block of each shortcut, in cfg order: removable or not; without a body, why there is none.
 
-    A block with a layer that `scope` keeps must stay.
+    A block with a layer that `scope` keeps cannot be removed.
     """
     finder = _Finder(netdef, scope or Scope())
     return tuple(finder.block(layer) for layer in netdef.layers if isinstance(layer, Shortcut))
@@ -71,24 +75,24 @@ class _Finder:
         self.sharing = [layer for layer in netdef.convolutions if layer.share is not None]
 
     def block(self, layer: Shortcut) -> ResidualBlock:
-        """The block of the most inputs that are ends of bodies."""
-        for ends in _choices(layer):
-            skips = tuple(source for source in layer.inputs if source not in ends)
-            body = self._between(ends, skips)
+        """The block with as many inputs of the shortcut as possible in its body."""
+        for body_outputs in _choices(layer):
+            skips = tuple(source for source in layer.inputs if source not in body_outputs)
+            body = self._between(body_outputs, skips)
             if not body or self._read_outside(body, layer.index):
                 continue
-            dead, reason = self._contributors(ends, body), self._obstacle(layer, skips, body)
-            if dead is None:
+            last, reason = self._contributors(body_outputs, body), self._obstacle(layer, skips, body)
+            if last is None:
                 reason = reason or f"its body passes the skip (layer {skips[0]}) on"
             skips = tuple(sorted(skips, key=lambda source: self.out[source] != self.out[layer.index]))
             replaced = len(skips) == 1 and (layer.activation != "linear" or layer.weights != "none")
-            found = (tuple(sorted(body)), skips, ends, tuple(sorted(dead or ())))
+            found = (tuple(sorted(body)), skips, body_outputs, tuple(sorted(last or ())))
             return ResidualBlock(layer.index, *found, reason, replaced)
         return ResidualBlock(layer.index, (), layer.inputs, (), (), self._why_none(layer))
 
-    def _between(self, ends: tuple[int, ...], skips: tuple[int, ...]) -> set[int]:
-        """All layers that lead from the skips to the ends; empty where anything else leads there too."""
-        body, pending = set[int](), list(ends)
+    def _between(self, body_outputs: tuple[int, ...], skips: tuple[int, ...]) -> set[int]:
+        """All layers that lead from the skips to the body's outputs; empty where anything else leads there too."""
+        body, pending = set[int](), list(body_outputs)
         stops = {*skips, *map(self._origin, skips)}
         while pending:
             index = pending.pop()
@@ -101,7 +105,7 @@ class _Finder:
         return body
 
     def _origin(self, index: int) -> int:
-        """The layer that a route of a single whole layer stands for."""
+        """The layer that a route of a single whole layer repeats."""
         while isinstance(layer := self.netdef.layers[index], Route) and len(layer.inputs) == layer.groups == 1:
             index = layer.inputs[0]
         return index
@@ -111,12 +115,12 @@ class _Finder:
         pairs = ((i, reader) for i in sorted(body) for reader in self.readers[i])
         return next((pair for pair in pairs if pair[1] not in body and pair[1] != shortcut), None)
 
-    def _contributors(self, ends: tuple[int, ...], body: set[int]) -> set[int] | None:
-        """The convolutions whose outputs reach an end without another convolution; None where a skip does too.
+    def _contributors(self, body_outputs: tuple[int, ...], body: set[int]) -> set[int] | None:
+        """The convolutions whose outputs reach the body's without another convolution; None where a skip does too.
 
-        Of `scale_channels` the features count, not their gate.
+        Of `scale_channels` only the features are followed, not their gate.
         """
-        pending, found = list(ends), set[int]()
+        pending, found = list(body_outputs), set[int]()
         while pending:
             index = pending.pop()
             if index not in body:
@@ -149,7 +153,7 @@ class _Finder:
 
 
 def _choices(layer: Shortcut) -> Iterator[tuple[int, ...]]:
-    """Which inputs of a shortcut may be ends of bodies: as many as possible, the layer before first."""
+    """Which inputs of a shortcut may be outputs of the body: as many as possible, the layer before first."""
     inputs = list(dict.fromkeys(layer.inputs))
     largest = len(inputs) - 1 if len(inputs) <= MOST_INPUTS else 1
     for count in range(largest, 0, -1):

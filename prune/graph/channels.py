@@ -1,4 +1,4 @@
-"""`ChannelGraph`: prune groups (what must be cut together), why some may not be cut, and queries."""
+"""`ChannelGraph`: prune groups (what must be cut together), why some cannot be cut, and queries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from prune.graph.scope import Scope
 from prune.graph.trace import ChannelSpaces, Ids, linked_ids, tied_slots, trace_channels
 
 EVERYTHING = Scope(protect=())
-"""All that the cfg language lets be cut."""
+"""All that the cfg language can express as cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class PruneGroup:
     """Channels that must be cut together. A *slot* is one such channel of the group, 0 … width−1.
 
     `members` maps each producing convolution to the slots of its channels (ascending channel).
-    `parts` are slots of which not all may go; of each tuple of slot sets in `equal` equal counts must be kept.
-    `shortcuts` are the layers that tie it. `frozen` says in words why it may not be cut, or is None.
+    `parts` are slots of which not all may be cut; of each tuple of slot sets in `equal` equal counts must be kept.
+    `shortcuts` are the layers that tie it. `frozen` says why it cannot be cut, or is None.
     """
 
     id: int
@@ -64,7 +64,7 @@ class ChannelGraph:
         return self.groups[int(self.group_of[self.trace.starts[producer]])]
 
     def kept_ids(self, keep: Mapping[int, NDArray[np.bool_]]) -> NDArray[np.bool_]:
-        """For every id whether it stays, from masks over the slots of groups (by group id)."""
+        """For every id whether it is kept, from masks over the slots of groups (by group id)."""
         kept = np.ones(self.trace.total, bool)
         for group_id, mask in keep.items():
             if not 0 <= group_id < len(self.groups) or len(mask) != self.groups[group_id].width:
@@ -85,16 +85,16 @@ class ChannelGraph:
 
     @property
     def prunable_layers(self) -> tuple[int, ...]:
-        """Layer indices of the CBL whose channels may be cut."""
+        """Layer indices of the CBL whose channels can be cut (`prune` of `explain`)."""
         return tuple(index for index in self.cbl if self.group(index).frozen is None)
 
     @property
     def frozen_layers(self) -> tuple[int, ...]:
-        """Layer indices of the CBL whose channels may not be cut."""
+        """Layer indices of the CBL whose channels cannot be cut (`ignore` of `explain`)."""
         return tuple(index for index in self.cbl if self.group(index).frozen is not None)
 
     def prunable(self) -> Iterator[PruneGroup]:
-        """The groups that may be cut."""
+        """The groups that can be cut."""
         return (group for group in self.groups if group.frozen is None)
 
     def channels(self, layers: tuple[int, ...]) -> int:

@@ -48,7 +48,7 @@ def layer_costs(netdef: NetDef, width: int | None = None, height: int | None = N
 def kept_costs(
     graph: ChannelGraph, kept: NDArray[np.bool_], width: int | None = None, height: int | None = None
 ) -> list[LayerCost]:
-    """The cost of each layer once the other channels are cut: that of the pruned cfg, which need not be written.
+    """The cost of each layer once the other channels are cut, as in the pruned cfg, which need not exist.
 
     kept (ids,) bool as of `ChannelGraph.kept_ids`; width × height pixels (default: the cfg's).
     """
@@ -93,9 +93,9 @@ def _costs(
 
 
 def _flops(layer: Layer, kernel: Kernel | None, x: Shape, out: Shape) -> float:
-    """Darknet's own count: what is not named here is free to it, batch norm, activation and upsampling too.
+    """Darknet's own count: what is not named here counts as 0, batch norm, activation and upsampling too.
 
-    Connected layers, for which it prints nothing, are counted as the 1×1 convolutions that they equal.
+    Connected layers, for which it prints nothing, are counted as the 1×1 convolutions they are equal to.
     """
     pixels = out.height * out.width
     match layer:

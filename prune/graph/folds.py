@@ -1,4 +1,4 @@
-"""Layers that make one channel of several: maxpool over depth, and Darknet's old reorg."""
+"""Layers that make one channel from several: maxpool over depth, and Darknet's old reorg."""
 
 from __future__ import annotations
 

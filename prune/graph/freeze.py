@@ -1,4 +1,4 @@
-"""Why a prune group may not be cut, in words."""
+"""Why a prune group cannot be cut, in words."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def frozen_reasons(
     constraints: Mapping[int, Constraints],
     scope: Scope,
 ) -> dict[int, str]:
-    """Group number → the first reason that holds for it; groups that may be cut are absent."""
+    """Group number → the first reason that applies to it; groups that can be cut are absent."""
     reasons: dict[int, str] = {}
     sources = (
         _fixed(netdef, trace, group_of),
@@ -51,7 +51,7 @@ def _fixed(netdef: NetDef, trace: ChannelSpaces, group_of: Ids) -> Iterator[tupl
 
 
 def _shared(netdef: NetDef, trace: ChannelSpaces, group_of: Ids) -> Iterator[tuple[int, str]]:
-    """What layers with common floats read and write: a cut or an absorbed constant of one would be the other's."""
+    """What layers with shared floats read and write: a cut or an absorbed constant of one would change the other."""
     for layer in netdef.convolutions:
         for index in () if layer.share is None else (layer.share, layer.index):
             for group in np.unique(group_of[np.concatenate([trace.reads[index], trace.outputs[index]])]):
@@ -59,7 +59,7 @@ def _shared(netdef: NetDef, trace: ChannelSpaces, group_of: Ids) -> Iterator[tup
 
 
 def unread_layers(netdef: NetDef) -> list[Layer]:
-    """Layers that nothing reads and that are no head: outputs of the network."""
+    """Layers without consumers that are not heads: outputs of the network."""
     consumers = netdef.consumers()
     return [layer for layer in netdef.layers if not consumers[layer.index] and not isinstance(layer, Head)]
 

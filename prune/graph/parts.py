@@ -1,4 +1,4 @@
-"""Parts of a group of which equal counts must be kept: which of these constraints hold by themselves or together."""
+"""Parts of a group that must keep equal counts: these constraints in their simplest form, or why they conflict."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Parts = tuple[Ids, ...]
 class Constraints:
     """Disjoint sets of slots; of each tuple equal counts must be kept, and no slot is in two tuples.
 
-    `conflict` says what no cut can be sure to meet, or is None.
+    `conflict` says which of them no cut can be sure to meet, or is None.
     """
 
     equal: tuple[Parts, ...]
@@ -24,9 +24,9 @@ class Constraints:
 
 
 def combined(needs: Iterable[tuple[int, Parts]]) -> Constraints:
-    """The constraints of one group in their simplest form, from (layer, slots of its parts, as often as they occur).
+    """The constraints of one group in their simplest form, from (layer, slots of its parts with repetitions).
 
-    Parts of the same slots are equal anyway, and so are unions of as many of another constraint's parts.
+    Parts with the same slots are equal anyway, and so are unions of equally many parts of another constraint.
     """
     found, conflict = list[tuple[int, Parts]](), None
     for layer, parts in needs:
@@ -49,7 +49,7 @@ def combined(needs: Iterable[tuple[int, Parts]]) -> Constraints:
 
 
 def _alike(parts: Parts) -> bool:
-    """True where all parts hold the same slots equally often."""
+    """True where all parts contain the same slots equally often."""
     first, *others = (np.sort(part) for part in parts)
     return all(np.array_equal(first, other) for other in others)
 

@@ -16,12 +16,12 @@ PROTECTIONS = ("upsample",)
 
 
 def parse_kinds(text: str) -> tuple[str, ...]:
-    """`a,b` → ("a", "b"); an empty text contains none."""
+    """`a,b` → ("a", "b"); an empty text gives none."""
     return tuple(filter(None, text.split(",")))
 
 
 def parse_layers(text: str) -> tuple[int, ...]:
-    """`3,17-20` → (3, 17, 18, 19, 20), ascending, both ends included; an empty text contains none.
+    """`3,17-20` → (3, 17, 18, 19, 20), ascending, both ends included; an empty text gives none.
 
     Raises UsageError for anything else.
     """
@@ -42,21 +42,21 @@ class Scope:
     """What can be cut. Held by the graph and written into the plan, so that neither contradicts the other.
 
     tie: how the scores of layers that shortcuts tie are combined, one of TIES; `freeze`: they are never cut.
-    protect: what is left alone, a subset of PROTECTIONS. keep: layer indices (`[net]` not counted) whose output
+    protect: what is not cut, a subset of PROTECTIONS. keep: layer indices (`[net]` not counted) whose output
     channels are never cut and whose blocks are never removed. Raises UsageError for another tie or protection.
     """
 
     tie: TieMode = field(
         default="union",
         metadata={
-            "help": "layers tied by shortcuts: union: a channel stays while any member needs it; first: the first "
-            "layer decides; freeze: they are left alone"
+            "help": "layers tied by shortcuts: union: a channel is kept if any member needs it; first: the first "
+            "layer decides; freeze: they are not pruned"
         },
     )
     protect: tuple[str, ...] = field(
         default=PROTECTIONS,
         metadata={
-            "help": "leave alone what feeds an upsample; '' lifts it",
+            "help": "do not prune what feeds an upsample; '' lifts this",
             "parse": parse_kinds,
             "metavar": "KINDS",
         },
@@ -65,7 +65,7 @@ class Scope:
         default=(),
         metadata={
             "flag": "--keep-layers",
-            "help": "layers that are never cut, such as 3,17-20 (indices as python -m prune.explain prints them)",
+            "help": "layers that are never pruned, such as 3,17-20 (indices as python -m prune.explain prints them)",
             "parse": parse_layers,
             "metavar": "LAYERS",
         },
@@ -85,6 +85,6 @@ class Scope:
                 raise UsageError(f"--keep-layers {index}: {netdef.path} has the layers 0 to {last}")
 
     def kept(self, layers: tuple[int, ...]) -> str | None:
-        """Why some layers must stay: the first kept one among them, in words; None where there is none."""
+        """Why some layers must be kept: names the first of them in `keep`; None where there is none."""
         found = next((index for index in layers if index in self.keep), None)
         return None if found is None else f"layer {found} is kept (--keep-layers)"

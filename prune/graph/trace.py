@@ -1,8 +1,8 @@
 """Following channels through a network: which ids each layer outputs, and what ties them.
 
-Every convolution gives birth to one id per output channel; the image's channels come first.
-Layers pass ids on, concatenate, slice or tie them; what may only be cut together or in equal
-counts is written down as it is met.
+Every convolution creates one id per output channel; the image's channels come first.
+Layers pass ids on, concatenate, slice or tie them; what can only be cut together or in equal
+counts is recorded on the way.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Tie:
 
 @dataclass(frozen=True, slots=True)
 class EqualParts:
-    """Arrays of ids of which as many must be kept in each, because of `layer`."""
+    """Arrays of ids of which equal counts must be kept, because of `layer`."""
 
     layer: int
     parts: tuple[Ids, ...]
@@ -62,7 +62,7 @@ class EqualParts:
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """Ids that may not be cut, and why in words."""
+    """Ids that cannot be cut, and why."""
 
     ids: Ids
     reason: str
@@ -70,9 +70,9 @@ class Frozen:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSpaces:
-    """The channels of a network: which ids each layer writes and reads, and what ties them or holds them back.
+    """The channels of a network: which ids each layer writes and reads, and what ties or freezes them.
 
-    `starts` maps each producing convolution (IMAGE: the image) to its first id, of `total`. `outputs` holds each
+    `starts` maps each producing convolution (IMAGE: the image) to its first id, of `total`. `outputs` contains each
     layer's ids in channel order, `reads` those of each layer's first input.
     """
 
@@ -165,7 +165,7 @@ class _Tracing(Domain[Ids]):
         self.frozen.append(Frozen(ids, reason))
 
     def _folded(self, layer: Layer, ids: Ids, width: int) -> Ids:
-        """Ties each id to the one `width` before it; what is left are the first `width`."""
+        """Ties each id to the one `width` before it; returns the first `width`."""
         if len(ids) > width:
             self.ties.append(Tie(layer.index, "fold", ids[:-width], ids[width:]))
         return ids[:width]
@@ -178,7 +178,7 @@ class _Tracing(Domain[Ids]):
 
 def trace_channels(netdef: NetDef) -> ChannelSpaces:
     """Walks the network once. Raises CfgError where layers do not fit each other."""
-    shapes(netdef)  # refuses a network that asks for too much, before anything is allocated for its channels
+    shapes(netdef)  # refuses a network that is too large, before anything is allocated for its channels
     tracing = _Tracing(netdef)
     outputs = tuple(walk(netdef, tracing))
     sources = (layer.inputs[0] for layer in netdef.layers)
@@ -196,7 +196,7 @@ def trace_channels(netdef: NetDef) -> ChannelSpaces:
 
 
 def is_depthwise(layer: Convolutional, in_channels: int) -> bool:
-    """True where each input channel has filters of its own: cutting it cuts them."""
+    """True where each input channel has its own filters: cutting it cuts them."""
     return layer.groups > 1 and layer.groups == in_channels
 
 

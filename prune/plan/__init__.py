@@ -1,1 +1,1 @@
-"""What will be cut: scores, policies and the plan, before anything is touched."""
+"""What will be cut: scores, policies and the plan, before anything is changed."""

@@ -1,4 +1,4 @@
-"""How much of a network is left: what the rule `share` cuts down to a share of."""
+"""Measures of a network's size: the rule `share` cuts a given share of one of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Budget(Protocol):
     """A measure of a network's size, for cuts that have not been carried out."""
 
     def cost(self, graph: ChannelGraph, kept: NDArray[np.bool_]) -> float:
-        """What is left, in whole units; never more where more is cut. kept (ids,) bool as of `kept_ids`."""
+        """What remains, in whole units; never more where more is cut. kept (ids,) bool as of `kept_ids`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class ChannelBudget:
     """Output channels of the convolutions with batch norm."""
 
     def cost(self, graph: ChannelGraph, kept: NDArray[np.bool_]) -> float:
-        """The channels that are left."""
+        """The channels that remain."""
         return int((kept & normalised_ids(graph)).sum())
 
 
@@ -34,7 +34,7 @@ class ParameterBudget:
     """Floats of the weights file."""
 
     def cost(self, graph: ChannelGraph, kept: NDArray[np.bool_]) -> float:
-        """The parameters that are left, as `network_cost` of the pruned network counts them."""
+        """The parameters that remain, as `network_cost` of the pruned network counts them."""
         return sum(cost.parameters for cost in kept_costs(graph, kept))
 
 
@@ -46,7 +46,7 @@ class OperationBudget:
     height: int | None = None
 
     def cost(self, graph: ChannelGraph, kept: NDArray[np.bool_]) -> float:
-        """The operations that are left: 1e9 times the BFLOPs of `network_cost` of the pruned network."""
+        """The operations that remain: 1e9 times the BFLOPs of `network_cost` of the pruned network."""
         return sum(cost.flops for cost in kept_costs(graph, kept, self.width, self.height))
 
 

@@ -1,4 +1,4 @@
-"""Which channels go: a global threshold on |γ|, or an exact share of the channels."""
+"""Which channels are cut: by a global threshold on |γ|, or as an exact share of the channels."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Mask = NDArray[np.bool_]
 class ChannelPolicy:
     """How channels are chosen.
 
-    percent: the asked share, in [0, 1): of the prunable γ for rule `threshold` (the field's: masks per
-    layer at one global threshold, then merged), of the budget, by default all CBL channels, for rule `share`
-    (the threshold is raised until the share is really gone). layer_keep: the share of each layer that stays at least.
+    percent: the asked share, in [0, 1): of the prunable γ for rule `threshold` (the usual rule of Network Slimming:
+    masks per layer at one global threshold, then merged), of the budget, by default all CBL channels, for rule `share`
+    (the threshold is raised until the share is actually cut). layer_keep: minimum fraction of channels kept per layer.
     """
 
     percent: float = field(
@@ -45,11 +45,11 @@ class ChannelPolicy:
         default="threshold",
         metadata={
             "help": "threshold: one global threshold at --percent of all prunable gammas, masks of tied layers "
-            "merged, so that less may go; share: cut until --percent of all channels is really gone"
+            "merged, so that fewer may be cut; share: cut until --percent of all channels is actually removed"
         },
     )
     layer_keep: float = field(
-        default=0.01, metadata={"help": "the share of each layer that stays at least", "metavar": "X"}
+        default=0.01, metadata={"help": "minimum fraction of channels kept per layer", "metavar": "X"}
     )
 
     def __post_init__(self) -> None:
@@ -77,9 +77,9 @@ def plan_channels(
     importance: Importance = gammas,
     budget: Budget = CHANNELS,
 ) -> PrunePlan:
-    """A plan that cuts the least important channels by `policy`; rule `share` cuts down to a share of `budget`.
+    """A plan that cuts the least important channels by `policy`; rule `share` cuts a share of `budget`.
 
-    The same input gives the same plan; a higher percent cuts more. Raises PlanError where nothing may be cut.
+    The same input gives the same plan; a higher percent cuts more. Raises PlanError where nothing can be cut.
     """
     masks = choose_channels(graph, importance(graph, weights), policy, budget)
     facts = {"kind": "channels", **asdict(policy), "tie": graph.scope.tie}
@@ -91,13 +91,13 @@ def plan_channels(
 def choose_channels(
     graph: ChannelGraph, values: Scores, policy: ChannelPolicy, budget: Budget = CHANNELS
 ) -> tuple[ChannelMask, ...]:
-    """A mask for every group that may be cut, from the importance of each channel: values (ids,).
+    """A mask for every group that can be cut, from the importance of each channel: values (ids,).
 
-    Raises PlanError where nothing may be cut, or where a channel that may be cut has no finite value.
+    Raises PlanError where nothing can be cut, or where a channel that can be cut has no finite value.
     """
     ids = prunable_ids(graph)
     if not len(ids):
-        raise PlanError(f"{graph.netdef.path}: no channel may be cut; python -m prune.explain says why")
+        raise PlanError(f"{graph.netdef.path}: no channel can be cut; python -m prune.explain shows why")
     if values.shape != (graph.trace.total,) or not np.isfinite(values[ids]).all():
         raise PlanError(f"{graph.netdef.path}: each channel that can be cut needs a finite importance")
     ranks = _ranks(values, ids)
@@ -124,9 +124,9 @@ def shares(graph: ChannelGraph, plan: PrunePlan, asked: float) -> Shares:
 
 
 def _ranks(values: Scores, ids: Ids) -> Scores:
-    """Each prunable channel's place in the order of |γ|, equal ones by (group, slot, layer); else NaN.
+    """Each prunable channel's rank by |γ|, equal ones by (group, slot, layer); else NaN.
 
-    Places instead of values make every threshold exact and every tie broken the same way.
+    Ranks instead of values make every threshold exact and break every tie the same way.
     """
     ranks = np.full(len(values), np.nan)
     ranks[ids[np.argsort(values[ids], kind="stable")]] = np.arange(len(ids))
@@ -142,13 +142,13 @@ def _keep_at(
 def _threshold_of_share(
     graph: ChannelGraph, scores: Mapping[int, Scores], most: int, policy: ChannelPolicy, budget: Budget
 ) -> int:
-    """The lowest rank threshold, at most `most`, under which the asked share of the budget is gone."""
+    """The lowest rank threshold, at most `most`, under which the asked share of the budget is cut."""
     whole = budget.cost(graph, np.ones(graph.trace.total, bool))
 
-    def gone_at(threshold: int) -> float:
+    def cut_at(threshold: int) -> float:
         return whole - budget.cost(graph, graph.kept_ids(_keep_at(graph, scores, threshold, policy)))
 
-    return _smallest_reaching(gone_at, math.floor(policy.percent * whole), most)
+    return _smallest_reaching(cut_at, math.floor(policy.percent * whole), most)
 
 
 def _smallest_reaching(count: Callable[[int], float], wanted: int, high: int) -> int:

@@ -1,4 +1,4 @@
-"""Values of a plan's JSON, taken as what they must be or refused: nothing is rounded, converted or left out."""
+"""Values of a plan's JSON, checked for what they must be: nothing is rounded, converted or left out."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Word = TypeVar("Word", bound=str)
 
 
 def load_strict(text: str) -> Any:
-    """What a JSON text holds. Raises ValueError, json.JSONDecodeError among them, where it is no JSON, nested too
-    deeply, has a key twice, or a number that is NaN, infinite or too large."""
+    """The content of a JSON text. Raises ValueError (json.JSONDecodeError where it is not JSON) where it is nested too
+    deeply, has a duplicate key, or a number that is NaN, infinite or too large."""
     try:
         return json.loads(
             text.removeprefix("\ufeff"),
@@ -27,7 +27,7 @@ def load_strict(text: str) -> Any:
 
 
 def member(document: Any, name: str) -> Any:
-    """The value of a key. Raises ValueError where there is none, or nothing that has keys."""
+    """The value of a key. Raises ValueError where it is missing, or `document` is not an object."""
     if not isinstance(document, Mapping):
         raise ValueError(f"an object with '{name}' is needed, not {_shown(document)}")
     if name not in document:

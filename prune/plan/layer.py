@@ -1,4 +1,4 @@
-"""Which residual blocks go: those whose bodies have the smallest mean |γ|."""
+"""Which residual blocks are removed: those whose bodies have the smallest mean |γ|."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from prune.plan.types import PrunePlan, digest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerPolicy:
-    """How many residual blocks go."""
+    """How many residual blocks are removed."""
 
     shortcuts: int = field(default=1, metadata={"help": "how many residual blocks to remove", "metavar": "N"})
 

@@ -26,8 +26,8 @@ Scores = NDArray[np.float64]
 class ScoreWalk(Domain[Scores]):
     """Scores of each layer's channels. NaN: no member with a γ so far.
 
-    `values` holds one score per channel id; `read` gathers, per id, the largest score under which a
-    convolution reads it: infinite where it reads what no γ has touched, for that cannot be dead.
+    `values` contains one score per channel id; `read` gathers, per id, the largest score under which a
+    convolution reads it: infinite where no γ contributes to what it reads, which cannot be dead then.
     """
 
     def __init__(self, graph: ChannelGraph, values: Scores, tie: str) -> None:
@@ -88,27 +88,27 @@ def gammas(graph: ChannelGraph, weights: Weights) -> Scores:
 
 
 def prunable_ids(graph: ChannelGraph) -> Ids:
-    """The ids of all channels with a γ in groups that may be cut, ordered by (group, slot, layer)."""
+    """The ids of all channels with a γ in groups that can be cut, ordered by (group, slot, layer)."""
     found = [graph.trace.ids_of(index, graph.netdef.convolution(index).filters) for index in graph.prunable_layers]
     ids = np.concatenate(found or [np.zeros(0, np.int64)])
     return ids[np.lexsort((ids, graph.slot_of[ids], graph.group_of[ids]))]
 
 
 def slot_scores(graph: ChannelGraph, values: Scores) -> Mapping[int, Scores]:
-    """Group id → score per slot (width,), for the groups that may be cut; tied layers as the graph's scope says."""
+    """Group id → score per slot (width,), for the groups that can be cut; tied layers as the graph's scope says."""
     domain = ScoreWalk(graph, values, graph.scope.tie)
     walk(graph.netdef, domain)
     return {group.id: _of_group(graph, values, domain.read, group) for group in graph.prunable()}
 
 
 def block_scores(graph: ChannelGraph, weights: Weights) -> list[float]:
-    """For every layer the mean score of its output; NaN where no γ is behind it."""
+    """For every layer the mean score of its output; NaN where no γ contributes to it."""
     outputs = walk(graph.netdef, ScoreWalk(graph, gammas(graph, weights), "union"))
     return [float(np.nanmean(x)) if np.isfinite(x).any() else float("nan") for x in outputs]
 
 
 def _of_group(graph: ChannelGraph, values: Scores, read: Scores, group: PruneGroup) -> Scores:
-    """The largest score under which a slot is read; where nobody reads it, its largest γ."""
+    """The largest score under which a slot is read; where nothing reads it, its largest γ."""
     ids = np.flatnonzero(graph.group_of == group.id)
     scores, own = np.full(group.width, np.nan), np.full(group.width, np.nan)
     np.fmax.at(scores, graph.slot_of[ids], read[ids])

@@ -31,9 +31,9 @@ _ANEW = "create a new one without --plan"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChannelMask:
-    """Which slots of a prune group stay. keep (width,) bool.
+    """Which slots of a prune group are kept. keep (width,) bool.
 
-    `producers`: the layers that write the group's channels, where a stored plan says so; None where it does not.
+    `producers`: the layers that write the group's channels, where a stored plan names them; else None.
     """
 
     group: int
@@ -42,7 +42,7 @@ class ChannelMask:
 
     @property
     def cut(self) -> list[int]:
-        """The slots that go, ascending."""
+        """The slots that are cut, ascending."""
         return [int(slot) for slot in np.flatnonzero(~self.keep)]
 
 
@@ -50,7 +50,7 @@ class ChannelMask:
 class PrunePlan:
     """What to cut from the network whose `source_digest` this is. An empty plan is the identity.
 
-    `removed` holds the shortcuts of the residual blocks that go. `policy` says how the plan came about;
+    `removed` contains the shortcuts of the residual blocks to remove. `policy` says how the plan came about;
     `notes` name what could not be kept exact; `scope`: what could be cut, where the plan says so.
     """
 
@@ -79,10 +79,10 @@ class PrunePlan:
             raise PlanError(f"the plan was made for another cfg or other weights than {netdef.path}")
 
     def describe(self, graph: ChannelGraph) -> str:
-        """One line per group that loses channels, one per block that goes."""
+        """One line per group that loses channels, one per removed block."""
         lines = [_describe_mask(mask, graph) for mask in self.masks if not mask.keep.all()]
         for block in blocks_at(graph.netdef, self.removed, graph.scope):
-            lines.append(f"block {block.body[0]}-{block.layers[-1]}: {len(block.layers)} layers go")
+            lines.append(f"block {block.body[0]}-{block.layers[-1]}: {len(block.layers)} layers removed")
         return "\n".join([*lines, *self.notes]) or "nothing is cut"
 
 
@@ -95,14 +95,14 @@ def blocks_at(netdef: NetDef, shortcuts: Sequence[int], scope: Scope | None = No
             why = f": {block.reason}" if block else ""
             raise PlanError(f"{netdef.path}: no residual block ends at layer {shortcut}{why}")
         if block.reason is not None:
-            raise PlanError(f"{netdef.path}: the block at shortcut {shortcut} must stay: {block.reason}")
+            raise PlanError(f"{netdef.path}: the block at shortcut {shortcut} cannot be removed: {block.reason}")
     return tuple(found[shortcut] for shortcut in shortcuts)
 
 
 def digest(netdef: NetDef, weights: Weights) -> str:
     """A fingerprint of a pair: hex SHA-256 over the network's and sums of the weights' bytes.
 
-    It tells pairs apart, against forgery it is no help: hashing every byte would take longer than planning.
+    It distinguishes pairs but does not detect forgery: hashing every byte would take longer than planning.
     """
     total = hashlib.sha256(netdef.fingerprint)
     for index in sorted(weights.records):
@@ -112,7 +112,7 @@ def digest(netdef: NetDef, weights: Weights) -> str:
 
 
 def _sums(array: NDArray[np.float32]) -> bytes:
-    """The array as words in rows of a prime number, added up by column: any change shows, and most exchanges."""
+    """The array as words in rows of a prime number, added up by column: any change shows, and most swaps."""
     words = np.ascontiguousarray(array).reshape(-1).view(np.uint32)
     rows = words[: words.size // _COLUMNS * _COLUMNS].reshape(-1, _COLUMNS)
     sums: NDArray[np.uint32] = np.add.reduce(rows, axis=0, dtype=np.uint32)
@@ -186,7 +186,7 @@ def _parse_mask(entry: Any) -> ChannelMask:
 
 
 def _parse_policy(value: Any) -> dict[str, Any]:
-    """The policy; what this project itself writes into it must be of its type."""
+    """The policy; the values that this project itself writes into it are checked."""
     policy = fields.mapping(value, "policy")
     for name in ("kind", "rule", "tie"):
         if name in policy:
@@ -218,7 +218,7 @@ def _validate_mask(mask: ChannelMask, graph: ChannelGraph) -> None:
     if not mask.keep.all() and group.frozen is not None:
         raise PlanError(f"group {mask.group} (layers {_list(group.producers)}) is frozen: {group.frozen}")
     if any(not mask.keep[part].any() for part in group.parts):
-        raise PlanError(f"group {mask.group} (layers {_list(group.producers)}): nothing would be left of a layer")
+        raise PlanError(f"group {mask.group} (layers {_list(group.producers)}): a layer would keep no channel")
     for parts in group.equal:
         if len({int(mask.keep[part].sum()) for part in parts}) > 1:
             raise PlanError(f"group {mask.group}: its {len(parts)} parts must keep equal counts")

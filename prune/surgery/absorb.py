@@ -2,7 +2,7 @@
 
 A channel with γ = 0 is act(β) everywhere. With k the constants that a convolution reads and
 S = Σ_kernel W · k, its result before batch norm was larger by S: mean′ = mean − S, or bias′ = bias + S
-without batch norm. Exact but for the border pixels of zero-padded convolutions.
+without batch norm. Exact except at the border pixels of zero-padded convolutions.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Absorbed:
-    """`weights` of the original shapes whose means and biases contain the constants of what will go.
+    """`weights` of the original shapes whose means and biases contain the constants of what will be removed.
 
     `constants`: of each layer's output; `losses`: what could not be kept exact.
     """
@@ -77,7 +77,7 @@ class Absorbing(Domain[Constant]):
         value, strength = record.bias.astype(np.float64), own_strength(record)
         if is_depthwise(layer, len(x.value)):
             value, strength = inherited(record, shift, strength, x.strength)
-        elif layer.index not in self.bodies:  # what goes anyway has nothing to lose
+        elif layer.index not in self.bodies:  # a removed layer has nothing to lose
             alive = ~kept_inputs(self.graph, layer, self.kept) & np.isnan(x.strength)
             self._lose(layer, alive, f"it reads {int(alive.sum())} cut channels that no γ makes constant", "read")
         constant = cut & ~np.isnan(strength)
@@ -92,7 +92,9 @@ class Absorbing(Domain[Constant]):
 
     def _absorb(self, layer: Convolutional, record: ConvParams, shift: Array) -> None:
         if layer.index in self.shared:
-            self._lose(layer, shift != 0, "its floats are shared (share_index), so that a shift it reads is lost")
+            self._lose(
+                layer, shift != 0, "its floats are shared (share_index), so that a shift it reads cannot be absorbed"
+            )
         else:
             self.records[layer.index] = _absorbed(record, shift)
 
@@ -108,11 +110,11 @@ class Absorbing(Domain[Constant]):
             value = np.where(constant, value, 0.0)
         if layer.activation == "linear":
             return Constant(value, strength)
-        self._lose(layer, ~constant & (value != 0), f"activation={layer.activation} passes no shift")
+        self._lose(layer, ~constant & (value != 0), f"activation={layer.activation} does not preserve a shift")
         return Constant(np.where(constant, ACTIVATIONS[layer.activation](value), 0.0), strength)
 
     def _replace(self, layer: Shortcut, shift: Array) -> None:
-        """The floats of the depthwise convolution in the place of a removed shortcut: factor of the skip and shift."""
+        """The floats of the depthwise convolution that replaces a removed shortcut: factor of the skip and shift."""
         factors = self._factors(layer)[layer.inputs.index(self.replaced[layer.index])]
         dtype = next(iter(self.records.values())).arrays()[0].dtype
         weight = np.broadcast_to(factors, shift.shape).astype(dtype).reshape(-1, 1, 1, 1)
@@ -132,13 +134,13 @@ class Absorbing(Domain[Constant]):
         return Constant(part([x.value for x in inputs]), part([x.strength for x in inputs]))
 
     def gate(self, layer: Gate, before: Constant, source: Constant) -> Constant:
-        """The product is constant where one factor is the constant 0, or both are constant: equally dead.
+        """The product is constant where one factor is the constant 0, or both are constant with equal strength.
 
         Otherwise it counts as 0: a constant times what varies, or a shift of a kept channel.
         """
         both = before.strength == source.strength
         lost = ~both & (weaker(before, source) != 0)
-        self._lose(layer, lost, f"{int(lost.sum())} cut or shifted channels behind it are taken as 0")
+        self._lose(layer, lost, f"{int(lost.sum())} cut or shifted channels after it are taken as 0")
         strength = np.fmin(before.strength, source.strength)
         value = ACTIVATIONS[layer.activation](np.where(both, before.value * source.value, 0.0))
         return Constant(np.where(np.isnan(strength), 0.0, value), strength)
@@ -165,17 +167,17 @@ class Absorbing(Domain[Constant]):
                 self._lose(layer, lost, f"{int(lost.sum())} channels lose shifts that differ")
                 return pooled
             case Softmax():
-                self._lose(layer, x.value != 0, "passes no shift")
+                self._lose(layer, x.value != 0, "does not preserve a shift")
                 return Constant(np.zeros_like(x.value), x.strength)
         return x
 
     def head(self, layer: Head, x: Constant) -> Constant:
-        self._lose(layer, x.value != 0, "a shift reaches the head and is lost", "end")
+        self._lose(layer, x.value != 0, "a bias shift reaches the head and cannot be absorbed", "end")
         return x
 
     def output(self, layer: Layer, x: Constant) -> None:
         """A layer whose output leaves the network."""
-        self._lose(layer, x.value != 0, "a shift reaches this output of the network and is lost", "end")
+        self._lose(layer, x.value != 0, "a bias shift reaches this output of the network and cannot be absorbed", "end")
 
     def _map_of(self, layer: Layer) -> tuple[int, int]:
         """Height and width of what a layer reads, at the cfg's image size."""
@@ -190,7 +192,7 @@ class Absorbing(Domain[Constant]):
 def absorb_constants(
     graph: ChannelGraph, weights: Weights, kept: NDArray[np.bool_], blocks: Sequence[ResidualBlock]
 ) -> Absorbed:
-    """The constants of what will go, absorbed. kept (ids,) bool as of `ChannelGraph.kept_ids`.
+    """The constants of what will be removed, absorbed. kept (ids,) bool as of `ChannelGraph.kept_ids`.
 
     Arrays keep their dtype; untouched ones are shared with `weights`.
     """

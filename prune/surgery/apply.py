@@ -23,8 +23,8 @@ from prune.surgery.slice import slice_layer
 class Masked:
     """The original network as the plan sees it: original shapes, constants absorbed, channels marked.
 
-    kept (ids,) bool over the channel ids of `graph`; `blocks` are those that go. `original`: the weights before
-    anything was absorbed; `constants`: what each layer's output was larger by; `losses`: where that is not exact.
+    kept (ids,) bool over the channel ids of `graph`; `blocks` are those to remove. `original`: the weights before
+    anything was absorbed; `constants`: what was removed from each layer's output; `losses`: where that is not exact.
     """
 
     graph: ChannelGraph
@@ -40,7 +40,7 @@ class Masked:
 class Pruned:
     """The pruned pair, the masked original it must equal, and notes on what could not be kept exact.
 
-    `index_map` maps the old index of each layer that stayed to its new one.
+    `index_map` maps the old index of each kept layer to its new one.
     """
 
     netdef: NetDef
@@ -59,7 +59,7 @@ def apply(netdef: NetDef, weights: Weights, plan: PrunePlan, path: str | None = 
 
 
 def mask(netdef: NetDef, weights: Weights, plan: PrunePlan) -> Masked:
-    """What stays and what is absorbed, in the original shapes. No cfg is written here.
+    """What is kept and what is absorbed, in the original shapes. No cfg is written here.
 
     Raises PlanError where the plan was made for another pair, or does not fit.
     """

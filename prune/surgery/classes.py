@@ -12,8 +12,8 @@ from prune.errors import UsageError
 
 log = logging.getLogger(__name__)
 OF_THE_CLASSES = ("counters_per_class", "map", "names")
-"""Options of a head that hold or name one thing per class: with another count of classes Darknet would end, or use
-those of other classes."""
+"""Options of a head that contain or name one thing per class: with another count of classes Darknet would stop, or
+use those of other classes."""
 
 
 def adapt_classes(
@@ -33,7 +33,7 @@ def adapt_classes(
     for head in netdef.heads:
         source = netdef.layers[head.inputs[0]] if head.inputs[0] >= 0 else None
         if not isinstance(source, Convolutional):
-            raise netdef.error(head, "stands behind no convolution, whose filters could be set")
+            raise netdef.error(head, "does not read a convolution whose filters could be set")
         filters = str(head.boxes * (head.entries + classes))
         sections[source.index] = sections[source.index].with_option("filters", filters)
         kept = head.section if head.classes == classes else _without_old_classes(head, netdef.path)

@@ -1,4 +1,4 @@
-"""What layers that mix channels make of constants."""
+"""How layers that mix channels transform constants."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """What a layer's channels were larger by than they are in the pruned network.
+    """Per channel: the constant removed from it (`value`) and the |γ| that makes it constant (`strength`).
 
-    value (C,): for a cut channel its constant, for a kept one the shift it lost; 0 where unknown.
-    strength (C,): |γ| of the member that makes the channel constant; NaN where it is not constant, infinite where it
-    is only taken for 0.
+    value (C,): of a cut channel its constant, of a kept one the shift it lost; 0 where unknown.
+    strength (C,): of the member that makes the channel constant; NaN where it is not constant, infinite where it is
+    only assumed to be 0.
     """
 
     value: Array
@@ -27,7 +27,7 @@ class Constant:
 
 
 def no_constant(channels: int) -> Constant:
-    """Channels that are not constant and have lost nothing."""
+    """Channels that are not constant and lost no shift."""
     return Constant(np.zeros(channels), np.full(channels, np.nan))
 
 

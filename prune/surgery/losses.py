@@ -28,4 +28,4 @@ class Loss:
     what: str
 
     def __str__(self) -> str:
-        return f"layer {self.layer.index} [{self.layer.kind}]: {self.what}; fine-tuning must make up for it"
+        return f"layer {self.layer.index} [{self.layer.kind}]: {self.what}; fine-tuning has to recover it"

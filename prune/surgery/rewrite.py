@@ -30,8 +30,8 @@ def rewrite(graph: ChannelGraph, kept: NDArray[np.bool_], blocks: Sequence[Resid
     """The cfg without cut channels (kept (ids,) bool) and without `blocks`.
 
     Relative references stay relative, absolute ones absolute. Where a removed block's reader would no
-    longer stand right behind what it reads, a `[route]` takes the block's place; where its shortcut does more than
-    add, a depthwise convolution.
+    longer come right after what it reads, a `[route]` replaces the block; where its shortcut does more than add, a
+    depthwise convolution.
     """
     rewriter = _Rewriter(graph.netdef, blocks)
     for layer in graph.netdef.layers:
@@ -57,7 +57,7 @@ class _Rewriter:
         self.sections: list[Section] = []
 
     def append(self, layer: Layer, section: Section) -> None:
-        """Adds a kept layer behind the ones before it."""
+        """Appends a kept layer."""
         inputs = self.inputs_of.get(layer.index, layer.inputs)
         if not isinstance(layer, Route):
             self._bring_before(self._target(inputs[0]))
@@ -110,7 +110,7 @@ def _integers(layer: Layer, key: str) -> tuple[int, ...]:
 
 
 def _depthwise(layer: Layer, channels: int) -> str:
-    """What takes the place of a shortcut that does more than add."""
+    """What replaces a shortcut that does more than add."""
     assert isinstance(layer, Shortcut)
     options = {"filters": channels, "groups": channels, "size": 1, "stride": 1, "activation": layer.activation}
     return "[convolutional]\n" + "".join(f"{key}={value}\n" for key, value in options.items()) + "\n"
@@ -120,8 +120,8 @@ def _resized(graph: ChannelGraph, layer: Layer, kept: NDArray[np.bool_]) -> Sect
     key = _width_key(layer)
     if key is None:
         return layer.section
-    stays = kept[graph.trace.outputs[layer.index]]
-    section = layer.section if stays.all() else layer.section.with_option(key, str(int(stays.sum())))
+    mask = kept[graph.trace.outputs[layer.index]]
+    section = layer.section if mask.all() else layer.section.with_option(key, str(int(mask.sum())))
     if not isinstance(layer, Convolutional):
         return section
     inputs = kept_inputs(graph, layer, kept)

@@ -17,11 +17,11 @@ def slice_layer(graph: ChannelGraph, layer: Layer, weights: Weights, kept: Mask)
     record = weights.records.get(layer.index)
     if isinstance(layer, Convolutional) and isinstance(record, ConvParams):
         return slice_record(graph, layer, record, kept)
-    stays = kept[graph.trace.outputs[layer.index]]
+    mask = kept[graph.trace.outputs[layer.index]]
     if isinstance(layer, Shortcut) and isinstance(record, ConvParams):  # of what replaces it
-        return ConvParams(record.weight[stays], record.bias[stays])
+        return ConvParams(record.weight[mask], record.bias[mask])
     if isinstance(record, ShortcutParams) and record.weights.ndim > 1:
-        return record if stays.all() else ShortcutParams(record.weights[:, stays])
+        return record if mask.all() else ShortcutParams(record.weights[:, mask])
     return record
 
 
@@ -40,12 +40,12 @@ def slice_record(graph: ChannelGraph, layer: Convolutional, record: ConvParams, 
 
 
 def kept_inputs(graph: ChannelGraph, layer: Convolutional, kept: Mask) -> Mask:
-    """Which of a convolution's input channels stay (I,)."""
+    """Which of a convolution's input channels are kept (I,)."""
     return kept[graph.trace.reads[layer.index]]
 
 
 def _slice_kernel(weight: Floats, out_keep: Mask, in_keep: Mask, groups: int) -> Floats:
-    """weight (O, I/groups, K, K), cut group by group; a group that loses all its outputs goes."""
+    """weight (O, I/groups, K, K), cut group by group; a group that loses all its outputs is removed."""
     outputs, inputs = len(out_keep) // groups, len(in_keep) // groups
     if inputs == 1:
         return weight[out_keep]

@@ -30,9 +30,9 @@ def dead_by_input(own: Array, before: Array) -> Flags:
 
 
 def inherited(record: ConvParams, shift: Array, own: Array, before: Array) -> tuple[Array, Array]:
-    """Value before the activation and strength of depthwise channels that are dead.
+    """Value before the activation, and strength, of depthwise channels that are dead.
 
-    By the γ of their own they are β; by that of their input they are what the kernel makes of its constant.
+    Dead by their own γ they are β; by that of their input they are what the kernel makes of its constant.
     """
     value = np.where(dead_by_input(own, before), normalised(record, shift), record.bias)
     return value, np.fmin(own, np.repeat(before, len(own) // len(before)))

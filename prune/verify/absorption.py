@@ -4,7 +4,7 @@ The original runs with its own floats, removed blocks included, and only the γ 
 chain the smallest one: that rule is taken from `surgery.strength`, not checked). The constants come out of that pass by
 themselves: no absorbed parameter is used and, except at channels reported as lost, no computed constant. Both networks
 wrap around at the borders of their maps, where zero padding would make a constant visible. Every convolution of the
-pruned network is compared before its activation and the original goes on with the pruned network's values, so that
+pruned network is compared before its activation and the original continues with the pruned network's values, so that
 rounding does not add up and a fault shows where it is.
 
 What absorption itself reports as lost (`Loss`) is the only thing that may deviate: those channels alone, at those
@@ -34,7 +34,7 @@ from prune.surgery.strength import BATCH_NORM_EPSILON, dead_by_input, own_streng
 from prune.verify.passes import CircularDomain, outputs, random_image
 
 TOLERANCE = 1e-9
-"""Of the largest value of a layer; what float32 rounds off an adjusted mean or bias comes on top."""
+"""Relative to the largest value of a layer; the float32 rounding of an adjusted mean or bias is added to it."""
 
 
 class PrunedDomain(CircularDomain):
@@ -70,7 +70,7 @@ class PrunedDomain(CircularDomain):
 
 
 class OriginalDomain(CircularDomain):
-    """The true original with γ = 0 at what was cut, compared with the `cut` network as it goes.
+    """The true original with γ = 0 at what was cut, compared with the `cut` network layer by layer.
 
     `worst`: the largest deviation so far, relative to what is allowed; raises VerificationError where it exceeds 1.
     """
@@ -137,7 +137,7 @@ class OriginalDomain(CircularDomain):
         self._compared(layer, value, cut, torch.zeros(1, dtype=value.dtype))
 
     def _kept(self, layer: Layer) -> Flags:
-        """Which of the channels that a layer writes (a head: reads) stay."""
+        """Which of the channels that a layer writes (a head: reads) are kept."""
         return self.kept[self.graph.trace.outputs[layer.index]]
 
     def _rounding(self, new: int, scale: float) -> Tensor:
@@ -168,7 +168,7 @@ class OriginalDomain(CircularDomain):
         return value
 
     def _settled(self, layer: Layer, value: Tensor) -> Tensor:
-        """`value` where it is exact; what is lost as the pruned network has it, or as a constant where that is gone."""
+        """`value` where it is exact; what is lost as in the pruned network, or as a constant where it is cut."""
         lost = self.losses["written"].get(layer.index)
         if lost is None:
             return value
@@ -181,7 +181,7 @@ class OriginalDomain(CircularDomain):
         return value
 
     def _as_constant(self, index: int, channels: Flags, value: Tensor) -> Tensor:
-        """`value` of layer `index` with what absorption took some channels (C,) for."""
+        """`value` of layer `index` with the constants that absorption assumed for some channels (C,)."""
         constants: NDArray[np.float64] = self.pruned.masked.constants[index].value
         value = value.clone()
         value[:, channels] = torch.from_numpy(constants[channels]).view(1, -1, 1, 1)

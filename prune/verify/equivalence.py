@@ -1,7 +1,7 @@
 """The equivalence check: the pruned network must compute what the masked original computes, before anything is written.
 
 Masked: original shapes, outputs of cut channels forced to 0, constants absorbed, removed bodies skipped.
-Both run in float64 on one random image, side by side, each value dropped behind its last reader.
+Both run in float64 on one random image, side by side, each value dropped after its last reader.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TOLERANCE = 1e-9
 
 
 class MaskedDomain(WeightsDomain):
-    """The masked original: cut channels give 0, a removed block gives its skips, its body nothing."""
+    """The masked original: cut channels give 0, a removed block gives its skips, its body is skipped."""
 
     def __init__(self, imgs: Tensor, masked: Masked) -> None:
         super().__init__(imgs, masked.weights)
@@ -46,7 +46,7 @@ class MaskedDomain(WeightsDomain):
         return self._masked(layer, super().shortcut(layer, left)) if block.shortcut_stays else left[0]
 
     def _convolved_skip(self, layer: Shortcut, skip: Tensor) -> Tensor:
-        """What the depthwise convolution in the place of a removed shortcut makes of the skip."""
+        """What the depthwise convolution that replaces a removed shortcut makes of the skip."""
         record = self.masked.weights.conv(layer.index)
         factor, shift = (torch.tensor(array, dtype=skip.dtype).view(1, -1, 1, 1) for array in record.arrays()[::-1])
         return ACTIVATIONS[layer.activation](skip * factor + shift)
@@ -72,7 +72,8 @@ def check_equivalence(pruned: Pruned, seed: int = 0) -> float:
     for number, (a, b) in enumerate(zip(masked.values(), cut.values(), strict=True)):
         if not a.isfinite().all():
             raise VerificationError(
-                f"equivalence check: head {number} is not finite before the cut; the weights hold NaN, inf or too much"
+                f"equivalence check: head {number} is not finite before the cut; "
+                "the weights contain NaN, inf or too large values"
             )
         deviation = relative_deviation(a, b)
         if not deviation <= TOLERANCE:

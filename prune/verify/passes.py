@@ -69,7 +69,7 @@ def _wrapped(x: Tensor, pad: int) -> Tensor:
 
 
 def outputs(netdef: NetDef, domain: Domain[Tensor]) -> dict[int, Tensor]:
-    """The head inputs, and the outputs nobody reads, by layer index."""
+    """The head inputs, and the outputs that nothing reads, by layer index."""
     ends = {layer.index for layer in netdef.layers if isinstance(layer, Head)}
     ends |= {layer.index for layer in unread_layers(netdef)}
     with torch.inference_mode():
@@ -97,8 +97,8 @@ def random_image(netdef: NetDef, seed: int) -> Tensor:
 
 def _computes_the_same(netdef: NetDef, width: int, height: int) -> bool:
     """Whether all layers take an image of this size and treat their channels as at the cfg's: a connected layer takes
-    no other, a window may be as large as the whole map, and an old reorg of an odd map mixes channels that it keeps
-    apart elsewhere."""
+    no other size, a window may be as large as the whole map, and an old reorg of an odd map mixes channels that it
+    keeps apart elsewhere."""
     if any(isinstance(layer, Connected) for layer in netdef.layers):
         return False
     try:

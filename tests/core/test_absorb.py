@@ -1,4 +1,4 @@
-"""Absorption: what is dead and cut leaves nothing behind, borders included. The judge is tests/oracle.py."""
+"""Absorption: what is dead and cut leaves no trace, borders included. The reference is tests/oracle.py."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.strategies import as_float32, doubles, examples, tame_weights
 
 @given(dead_tasks(gates=False))
 @examples(150)
-def test_what_is_dead_is_cut_without_a_trace(task: DeadTask) -> None:
+def test_dead_channels_are_cut_without_a_trace(task: DeadTask) -> None:
     pruned = task.pruned()
     assume(not pruned.notes)
     event(f"blocks removed: {bool(task.plan.removed)}")
@@ -36,7 +36,7 @@ def test_what_is_dead_is_cut_without_a_trace(task: DeadTask) -> None:
 
 @given(dead_tasks())
 @examples(150)
-def test_what_a_gate_spoils_is_noted_and_all_else_is_exact(task: DeadTask) -> None:
+def test_what_a_gate_makes_inexact_is_noted_and_all_else_is_exact(task: DeadTask) -> None:
     pruned = task.pruned()
     event(f"noted: {bool(pruned.notes)}")
     if not pruned.notes:
@@ -71,7 +71,9 @@ def test_what_a_gate_spoils_is_noted_and_all_else_is_exact(task: DeadTask) -> No
         (WIDE + AGAIN + WIDE + AGAIN + WIDE + ADD + "from=0\n" + "[route]\nlayers=-1,2\n" + WIDE, {}, (5,)),
     ],
 )
-def test_constants_find_their_way(layers: str, cut: dict[int, list[int]], removed: tuple[int, ...]) -> None:
+def test_constants_are_carried_through_the_network(
+    layers: str, cut: dict[int, list[int]], removed: tuple[int, ...]
+) -> None:
     for seed in range(3):
         task = task_of(layers, cut, removed, seed)
         pruned = task.pruned()
@@ -137,7 +139,12 @@ def test_the_oracle_sees_one_absorbed_constant_of_the_wrong_sign(index: int) -> 
     [
         (WIDE + GATE + WIDE, {0: [1]}, (), "layer 3 [scale_channels]: 1 cut or shifted channels"),
         (WIDE + BLOCK + "from=0\n" + GATE + WIDE, {}, (3,), "layer 6 [scale_channels]: 4 cut or shifted"),
-        (WIDE + BLOCK + "from=0\n[shortcut]\nfrom=0\nactivation=relu\n" + WIDE, {}, (3,), "relu passes no shift"),
+        (
+            WIDE + BLOCK + "from=0\n[shortcut]\nfrom=0\nactivation=relu\n" + WIDE,
+            {},
+            (3,),
+            "relu does not preserve a shift",
+        ),
         (cbl(6) + cbl(6) + ADD + "from=0\n[yolo]\nanchors=1,2\nclasses=1\n" + WIDE, {}, (2,), "reaches the head"),
         (WIDE + BLOCK + "from=0\n[dropout]\n[route]\nlayers=0\n" + WIDE, {}, (3,), "this output of the network"),
         ("[convolutional]\nfilters=4\nactivation=relu\n" + WIDE + ADD + "from=0\n" + WIDE, {0: [1]}, (), "no γ makes"),
@@ -152,7 +159,7 @@ def test_what_cannot_be_absorbed_is_noted(
 
 
 @pytest.mark.parametrize("activation", ["linear", "logistic"])
-def test_behind_a_gate_a_constant_of_0_is_exact(activation: str) -> None:
+def test_after_a_gate_a_constant_of_0_is_exact(activation: str) -> None:
     gate = f"{GATE}activation={activation}\n"
     task = task_of(WIDE.replace("leaky", "relu") + gate + WIDE, {0: [1, 2]})
     record = task.weights.conv(0)
@@ -176,7 +183,7 @@ def test_a_depthwise_channel_killed_by_its_own_gamma_is_its_own_beta() -> None:
 
 
 def test_of_a_depthwise_channel_and_its_input_the_smaller_gamma_counts_as_0() -> None:
-    """Neither is exactly 0: the constant is what the weaker of the two makes it."""
+    """Neither is exactly 0: the weaker of the two determines the constant."""
     layers = WIDE + cbl(4, groups=4, size=3, pad=1) + WIDE
     task = task_of(layers, {0: [1]})
     for weaker, stronger in ((0, 1), (1, 0)):
@@ -209,7 +216,7 @@ def with_alive_gamma(task: DeadTask, index: int) -> DeadTask:
     return DeadTask(task.netdef, weights, replace(task.plan, source_digest=digest(task.netdef, weights)), dead)
 
 
-def test_the_oracle_refuses_to_judge_what_is_not_constant() -> None:
+def test_the_oracle_refuses_what_is_not_constant() -> None:
     task = task_of(WIDE + WIDE, {0: [1]})
     alive = replace(task, weights=tame_weights(task.netdef, 0))
     with pytest.raises(NotConstantError):

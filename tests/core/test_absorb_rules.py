@@ -26,7 +26,7 @@ PRODUCT = WIDE + WIDE + BACK + WIDE + "[sam]\nfrom=1\n"
 
 
 def changed(task: DeadTask, layer: int, **values: Mapping[int, float]) -> DeadTask:
-    """The task with other floats of one layer: array name → channel → value. What is dead stays as it was."""
+    """The task with other floats of one layer: array name → channel → value. What is dead remains dead."""
     record = task.weights.conv(layer)
     arrays = {}
     for name, entries in values.items():
@@ -65,7 +65,7 @@ def test_a_dead_layer_that_normalises_over_its_channels_is_constant_as_a_whole(a
 
 @pytest.mark.parametrize("activation", sorted(MIXING))
 def test_one_channel_of_a_layer_that_normalises_over_its_channels_is_not_constant(activation: str) -> None:
-    """Its share depends on all other channels, so that nothing may be absorbed for it, even where its γ is 0."""
+    """Its share depends on all other channels, so that nothing can be absorbed for it, even where its γ is 0."""
     netdef = parse_netdef(NET + WIDE.replace("leaky", activation) + WIDE + HEAD)
     graph, weights = trace_groups(netdef), tame_weights(netdef, 0)
     kept = np.ones(graph.trace.total, bool)
@@ -91,8 +91,10 @@ def test_a_product_is_as_dead_as_its_weaker_factor(dead: int, alive: int) -> Non
 
 
 @pytest.mark.parametrize(("weak", "strong"), [(1, 3), (3, 1)])
-def test_a_product_whose_weaker_factor_is_a_constant_beside_0_is_noted_and_taken_as_0(weak: int, strong: int) -> None:
-    """Only factors that are equally dead make a constant of their product."""
+def test_a_product_whose_weaker_factor_is_a_constant_other_than_0_is_noted_and_taken_as_0(
+    weak: int, strong: int
+) -> None:
+    """Only of factors that are equally dead the product is a constant."""
     task = task_of(PRODUCT + WIDE, {1: [1]})
     task = changed(changed(task, weak, gamma={1: 0.01}, bias={1: 1.0}), strong, gamma={1: 0.5}, bias={1: 3.0})
     pruned = task.pruned()
@@ -190,7 +192,7 @@ def test_equal_constants_pass_what_reorders_or_joins_channels(layer: str, cut: l
     assert task.deviation(pruned) <= EXACT
 
 
-def test_of_unequal_constants_pooled_over_depth_the_largest_stays() -> None:
+def test_of_unequal_constants_pooled_over_depth_the_largest_is_kept() -> None:
     pool = "[maxpool]\nmaxpool_depth=1\nout_channels=2\nsize=1\nstride=1\n"
     task = task_of(cbl(6, size=3, pad=1) + pool + WIDE, {0: [1]})
     task = changed(task, 0, bias={1: -2.0, 3: 1.0, 5: 0.5})
@@ -199,7 +201,7 @@ def test_of_unequal_constants_pooled_over_depth_the_largest_stays() -> None:
     assert task.deviation(pruned) <= EXACT
 
 
-def test_of_unequal_constants_that_become_one_channel_the_mean_stays_with_a_note() -> None:
+def test_of_unequal_constants_that_become_one_channel_the_mean_is_kept_with_a_note() -> None:
     """Depth to space: a constant of 1 and three of 0 are 0.25."""
     task = task_of(cbl(8).replace("leaky", "relu") + "[reorg]\nstride=2\nreverse=1\n" + cbl(4), {0: [1]})
     task = changed(task, 0, bias={1: 1.0, 3: 0.0, 5: 0.0, 7: 0.0})
@@ -209,7 +211,7 @@ def test_of_unequal_constants_that_become_one_channel_the_mean_stays_with_a_note
     np.testing.assert_allclose(mean_of(pruned.weights, 2), mean_of(task.weights, 2) - 0.25 * kernel)
 
 
-def test_of_unequal_constants_that_the_old_reorg_mixes_the_mean_over_the_pixels_stays_with_a_note() -> None:
+def test_of_unequal_constants_that_the_old_reorg_mixes_the_mean_over_the_pixels_is_kept_with_a_note() -> None:
     """It views four maps of 6×6 as one of 12×12, takes every second row and column, and views that as four of 3×3."""
     constants = [1.0, 0.0, 2.0, 5.0]
     layers = cbl(8, size=1, stride=3).replace("leaky", "relu") + "[reorg]\nstride=2\n" + cbl(4)
@@ -244,7 +246,7 @@ def test_shifts_that_differ_do_not_pass_a_pooling_over_depth() -> None:
 def test_no_shift_passes_a_softmax() -> None:
     task = shifted("[softmax]\n" + WIDE)
     pruned = task.pruned()
-    assert ["[softmax]: passes no shift" in note for note in pruned.notes] == [True]
+    assert ["[softmax]: does not preserve a shift" in note for note in pruned.notes] == [True]
     np.testing.assert_array_equal(mean_of(pruned.weights, pruned.index_map[4]), mean_of(task.weights, 4))
 
 
@@ -259,14 +261,12 @@ def test_a_shift_that_reaches_a_head_is_noted_once() -> None:
     layers = cbl(6) + cbl(6) + ADD + "from=0\n[yolo]\nanchors=1,2\nclasses=1\n" + WIDE
     notes = task_of(layers, {}, (2,)).pruned().notes
     assert [note for note in notes if "layer 3 [yolo]" in note] == list(notes[:1])
-    assert "a shift reaches the head" in notes[0]
+    assert "a bias shift reaches the head" in notes[0]
 
 
 @pytest.mark.parametrize("weights", ["", "weights_type=per_feature\n", "weights_type=per_channel\n"])
 @pytest.mark.parametrize("activation", ["linear", "leaky", "logistic"])
-def test_what_takes_the_place_of_a_shortcut_keeps_its_factor_its_shift_and_its_activation(
-    activation: str, weights: str
-) -> None:
+def test_what_replaces_a_shortcut_keeps_its_factor_its_shift_and_its_activation(activation: str, weights: str) -> None:
     shortcut = f"[shortcut]\nfrom=0\nactivation={activation}\n{weights}"
     task = task_of(WIDE + WIDE + shortcut + WIDE, {}, (2,))
     pruned = task.pruned()
@@ -289,7 +289,7 @@ def test_upsampled_constants_are_scaled() -> None:
 
 
 def test_what_a_removed_block_reads_is_not_noted() -> None:
-    """It goes as a whole: a cut channel without a γ that only it reads costs nothing."""
+    """It is removed as a whole: a cut channel without a γ that only it reads costs nothing."""
     bare = "[convolutional]\nfilters=4\nactivation=relu\n"
     layers = bare + WIDE + ADD + "from=0\n" + WIDE + WIDE + ADD + "from=-3\n" + WIDE
     notes = task_of(layers, {0: [1]}, (5,)).pruned().notes

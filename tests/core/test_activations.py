@@ -92,7 +92,7 @@ def test_a_mixing_activation_divides_by_the_sum_over_the_channels(name: str) -> 
 
 
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS.keys() - FOREIGN))
-def test_every_activation_is_read_behind_a_convolution(name: str) -> None:
+def test_every_activation_is_read_in_a_convolution(name: str) -> None:
     netdef = parse_netdef(f"[net]\n[convolutional]\nactivation={name}\n")
     assert netdef.convolutions[0].activation == name
     assert netdef.warnings == ()
@@ -147,11 +147,11 @@ def test_a_misspelt_activation_is_guessed() -> None:
 
 
 @pytest.mark.parametrize("word", ["prelu", "CELU", "hard_sigmoid"])
-def test_an_activation_that_darknet_has_nothing_like_is_not_guessed(word: str) -> None:
+def test_an_activation_without_an_equivalent_in_darknet_is_not_guessed(word: str) -> None:
     with pytest.raises(CfgError, match=rf"activation={word} is unknown .*: known are linear"):
         parse_netdef(f"[net]\n[convolutional]\nactivation={word}\n")
 
 
-def test_an_activation_that_nobody_knows_gets_the_whole_list() -> None:
+def test_an_unknown_activation_gets_the_whole_list() -> None:
     with pytest.raises(CfgError, match=r"activation=qqq is unknown .*: known are linear, leaky"):
         parse_netdef("[net]\n[convolutional]\nactivation=qqq\n")

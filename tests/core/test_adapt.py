@@ -1,4 +1,4 @@
-"""A cfg for another number of classes: what changes, what goes, and that all else stays."""
+"""A cfg for another number of classes: what changes, what is removed, and that all else is unchanged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CFG = (
 )
 
 
-def test_what_belongs_to_the_old_classes_is_removed_with_a_remark(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_belongs_to_the_old_classes_is_removed_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     text = format_netdef(adapt_classes(parse_netdef(CFG, "a.cfg"), 5))
     assert text == (
         "[net]\nwidth=32\nheight=32\n\n[convolutional]\nfilters=20\nactivation=linear\n\n"

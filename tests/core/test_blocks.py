@@ -1,4 +1,4 @@
-"""Residual blocks: found from who reads what, and only removable where the cfg can say so."""
+"""Residual blocks: found from who reads what, and only removable where the cfg can express it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_nested_blocks_are_both_found() -> None:
         (cbl(4) + "[maxpool]\nsize=3\nstride=1\n" + ADD + "from=-2\n", "passes the skip"),
     ],
 )
-def test_a_block_that_must_stay_says_why(layers: str, word: str) -> None:
+def test_a_block_that_cannot_be_removed_says_why(layers: str, word: str) -> None:
     (block,) = find_blocks(graph_of(layers).netdef)
     assert word in (block.reason or "")
 
@@ -56,11 +56,11 @@ def test_a_block_that_must_stay_says_why(layers: str, word: str) -> None:
         cbl(4) + cbl(4) + "[route]\nlayers=0,1\n" + cbl(4) + ADD + "from=-3\n[route]\nlayers=-1,1\n",
     ],
 )
-def test_what_is_no_block_is_not_taken_for_one(layers: str) -> None:
+def test_what_is_not_a_block_is_not_reported_as_one(layers: str) -> None:
     assert removable_blocks(graph_of(layers).netdef) == ()
 
 
-def test_a_shortcut_that_ends_the_network_stays() -> None:
+def test_a_shortcut_that_ends_the_network_is_kept() -> None:
     (block,) = find_blocks(parse_netdef(NET + cbl(4) + cbl(4) + ADD + "from=-2\n"))
     assert block.reason == "its shortcut is an output of the network"
 
@@ -78,7 +78,7 @@ def test_only_the_shortcut_reads_a_body_and_a_body_reads_only_the_skip(netdef: N
 
 
 def origin(netdef: NetDef, index: int) -> int:
-    """The layer that a route of one whole layer stands for."""
+    """The layer that a route of one whole layer repeats."""
     layer = netdef.layers[index]
     whole = isinstance(layer, Route) and len(layer.inputs) == layer.groups == 1
     return origin(netdef, layer.inputs[0]) if whole else index

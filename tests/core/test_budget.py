@@ -1,4 +1,4 @@
-"""Budgets: what is left of a network, counted without writing its cfg; and importance as an argument."""
+"""Budgets: what remains of a network, counted without writing its cfg; and importance as an argument."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ZOO = sorted(file.stem for folder in (SHARED / "cfg-zoo", REPOSITORY / "cfg") fo
 
 
 def check_against(graph: ChannelGraph, kept: NDArray[np.bool_], pruned: NetDef) -> None:
-    """The costs of what is kept are those of the network that was really pruned, layer by layer."""
+    """The costs of what is kept are those of the network that was actually pruned, layer by layer."""
     assert kept_costs(graph, kept) == layer_costs(pruned)
     cost = network_cost(pruned)
     assert ParameterBudget().cost(graph, kept) == cost.parameters
@@ -46,7 +46,7 @@ def check_against(graph: ChannelGraph, kept: NDArray[np.bool_], pruned: NetDef) 
 
 @given(pruning_tasks())
 @examples(60)
-def test_budgets_are_the_costs_of_the_network_that_is_really_pruned(task: tuple[NetDef, Weights, PrunePlan]) -> None:
+def test_budgets_are_the_costs_of_the_network_that_is_actually_pruned(task: tuple[NetDef, Weights, PrunePlan]) -> None:
     netdef, weights, plan = task
     pruned = apply(netdef, weights, replace(plan, removed=()))
     check_against(pruned.masked.graph, pruned.masked.kept, pruned.netdef)
@@ -65,7 +65,7 @@ def test_budgets_hold_for_the_networks_of_the_zoo(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(BUDGETS))
-def test_uncut_networks_cost_what_they_cost(name: str) -> None:
+def test_the_budgets_of_uncut_networks_are_their_costs(name: str) -> None:
     graph = graph_of(cbl(8) + cbl(6) + cbl(4))
     cost = network_cost(graph.netdef)
     whole = {"channels": cost.channels, "parameters": cost.parameters, "bflops": cost.bflops * 1e9}[name]
@@ -95,7 +95,7 @@ def test_a_share_of_any_budget_is_met_by_the_smallest_cut_that_reaches_it(
     assert all(found <= left(policy) for found in less if found <= wanted)
 
 
-def test_a_budget_of_parameters_stops_when_its_share_is_gone() -> None:
+def test_a_budget_of_parameters_stops_when_its_share_is_cut() -> None:
     graph = graph_of(cbl(16) + cbl(16, size=3, pad=1) + cbl(8))
     weights = with_gammas(graph, {0: np.arange(16) + 50.0, 1: np.arange(16) + 1.0, 2: np.arange(8) + 100.0})
     plans = [

@@ -54,16 +54,16 @@ def test_bytes_that_are_not_utf8_survive(tmp_path: Path) -> None:
     assert format_netdef(read_netdef(path)).encode("utf-8", "surrogateescape") == path.read_bytes()
 
 
-def test_the_first_of_repeated_keys_is_used_with_a_warning() -> None:
+def test_the_first_of_duplicate_keys_is_used_with_a_warning() -> None:
     netdef = parse_netdef(NET + CONV + "filters=9\n", "net.cfg")
     assert netdef.convolutions[0].filters == 4
-    assert netdef.warnings == ("net.cfg:9: 'filters' again in [convolutional]; Darknet takes the first",)
+    assert netdef.warnings == ("net.cfg:9: duplicate key 'filters' in [convolutional]; Darknet uses the first",)
 
 
 def test_a_comment_after_a_number_is_a_warning_and_after_a_word_an_error() -> None:
     netdef = parse_netdef(NET + CONV.replace("filters=4", "filters=4 # few"))
     assert netdef.convolutions[0].filters == 4
-    assert "comment behind filters=4" in netdef.warnings[0]
+    assert "comment after filters=4" in netdef.warnings[0]
     with pytest.raises(CfgError, match=r"<text>:8: .*its own line"):
         parse_netdef(NET + CONV.replace("leaky", "leaky # x"))
 
@@ -82,8 +82,8 @@ def test_an_unknown_key_is_kept_with_a_warning() -> None:
         (NET, "net.cfg:1: ", "no layers"),
         (CONV, "net.cfg:1: ", "must be \\[net\\]"),
         (NET + "[lstm]\n", "net.cfg:4: ", "\\[lstm\\] is not supported: recurrent networks"),
-        (NET + "[convolutional\n", "net.cfg:4: ", "no section header"),
-        (NET + "just words\n", "net.cfg:4: ", "is no option"),
+        (NET + "[convolutional\n", "net.cfg:4: ", "is not a section header"),
+        (NET + "just words\n", "net.cfg:4: ", "is neither an option"),
         (NET + "[convolutional]\nfilters=many\n", "net.cfg:5: ", "'many' is not a number"),
         (NET + "[convolutional]\nfilters=2.5\n", "net.cfg:5: ", "whole number"),
         (NET + "[convolutional]\nfilters=0\n", "net.cfg:5: ", "at least 1"),
@@ -133,14 +133,14 @@ def test_a_fault_is_named_with_file_and_line(text: str, where: str, what: str) -
 def test_a_blank_that_darknet_would_not_drop_is_named(line: str, what: str) -> None:
     with pytest.raises(CfgError) as caught:
         parse_netdef(NET + "[convolutional]\n" + line + "\n", "net.cfg")
-    message = f"net.cfg:5: {what} is part of the word for Darknet; retype this line in plain ASCII"
+    message = f"net.cfg:5: Darknet reads {what} as part of the word; retype this line in plain ASCII"
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(
     "line", ["#\u00a0a note", "; \uff1d", "size=3 #\u3000three", "gr\u00f6\u00dfe=3", "note=\u8f6f\u4ef6"]
 )
-def test_in_a_comment_any_character_may_stand_and_letters_may_everywhere(line: str) -> None:
+def test_any_character_may_be_in_a_comment_and_letters_may_be_everywhere(line: str) -> None:
     assert parse_netdef(NET + "[convolutional]\n" + line + "\n").convolutions
 
 

@@ -21,12 +21,12 @@ def _ours(name: str) -> NetDef:
 
 
 def _options(layer: Layer) -> tuple[str, dict[str, str]]:
-    """The layer's kind and its options, blanks removed: what decides about the network."""
+    """The layer's kind and its options, blanks removed: what defines the network."""
     values = {key: line.value for key, line in layer.section.options.items()}
     return layer.kind, {key: "".join(value.split()) for key, value in values.items()}
 
 
-def test_the_folder_holds_all_networks() -> None:
+def test_the_folder_contains_all_networks() -> None:
     assert {path.stem for path in CFGS} == {*STANDARD, "toy", "yolov3-nano"}
 
 

@@ -80,7 +80,7 @@ def test_the_share_rule_stops_at_the_first_cut_that_reaches_the_share(
 
 
 def _channels_per_step(graph: ChannelGraph) -> list[int]:
-    """The channels that go at once with one slot of each group, all parts of a constraint together."""
+    """The channels that are cut together with one slot of each group, all parts of a constraint together."""
     steps = []
     for group in graph.prunable():
         per_slot = sum(np.bincount(slots, minlength=group.width) for slots in group.members.values())
@@ -100,9 +100,9 @@ def test_other_options_are_checked_by_name(option: str, value: object) -> None:
         ChannelPolicy(**{option: value})  # type: ignore[arg-type]
 
 
-def test_where_nothing_may_be_cut_the_plan_says_so() -> None:
+def test_where_nothing_can_be_cut_the_plan_says_so() -> None:
     graph = graph_of("")
-    with pytest.raises(PlanError, match="no channel may be cut"):
+    with pytest.raises(PlanError, match="no channel can be cut"):
         plan_channels(graph, with_gammas(graph, {}), ChannelPolicy())
 
 

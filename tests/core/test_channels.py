@@ -1,4 +1,4 @@
-"""Channel tracing: what is cut together, what may not be cut and why, and yolov3's known numbers."""
+"""Channel tracing: what is cut together, what cannot be cut and why, and yolov3's known numbers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_yolov3_has_its_known_groups() -> None:
     assert graph.frozen_layers == (84, 96)
 
 
-def test_without_protection_all_of_yolov3_may_be_cut() -> None:
+def test_without_protection_all_of_yolov3_can_be_cut() -> None:
     graph = trace_groups(yolov3(), EVERYTHING)
     assert graph.channels(graph.prunable_layers) == 26_304
     assert graph.frozen_layers == ()

@@ -38,15 +38,15 @@ def test_keys_comments_blanks_and_line_ends_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "problem"),
     [
-        (b"cat\ndog\ncat\n", r"set\.names:3: 'cat' stands on line 1 too"),
+        (b"cat\ndog\ncat\n", r"set\.names:3: 'cat' is also on line 1"),
         ("cat\n狗\n".encode("gbk"), r"set\.names:2: .*UTF-8"),
     ],
 )
-def test_names_are_given_once_and_in_utf8(tmp_path: Path, content: bytes, told: str) -> None:
+def test_names_are_given_once_and_in_utf8(tmp_path: Path, content: bytes, problem: str) -> None:
     (tmp_path / "set.names").write_bytes(content)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=problem):
         read_names(tmp_path / "set.names")
 
 
@@ -57,7 +57,7 @@ def test_a_json_in_place_of_a_descriptor_is_one_short_line(tmp_path: Path) -> No
     assert len(str(caught.value)) < 300
 
 
-def test_the_first_of_repeated_keys_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_first_of_duplicate_keys_is_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = read(tmp_path, "classes=2\nclasses=7\nnames=set.names\n")
     assert data.classes == 2
     assert "set.data:2" in caplog.text
@@ -86,7 +86,7 @@ def test_a_path_that_leads_nowhere_only_matters_when_it_is_needed(tmp_path: Path
 
 
 def test_names_and_classes_must_agree(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"set\.data:2: classes = 3 but .*set\.names holds 2 names"):
+    with pytest.raises(DataError, match=r"set\.data:2: classes = 3 but .*set\.names contains 2 names"):
         read(tmp_path, "names=set.names\nclasses=3\n")
 
 
@@ -129,7 +129,7 @@ def test_blank_lines_end_a_names_file_but_do_not_interrupt_it(tmp_path: Path) ->
         read_names(path)
 
 
-def test_paths_written_on_windows_lead_somewhere(tmp_path: Path) -> None:
+def test_paths_written_on_windows_are_found(tmp_path: Path) -> None:
     read(tmp_path / "d", "classes=2\nnames=set.names\n")
     path = tmp_path / "win.data"
     path.write_bytes(b"classes=2\r\nnames=d\\set.names\r\ntrain=.\\d\\train.txt\r\nvalid_images=d\\\r\n")
@@ -140,7 +140,7 @@ def test_paths_written_on_windows_lead_somewhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "problem"),
     [
         (f"classes={5000 * '9'}\nnames=set.names\n", r"set\.data:1: classes = '9{20}…' must be a whole number"),
         ("classes=2\nnames=~nosuchuser/set.names\n", r"set\.data:2: names: '~nosuchuser/set\.names' is neither"),
@@ -148,8 +148,8 @@ def test_paths_written_on_windows_lead_somewhere(tmp_path: Path) -> None:
         ("classes=2\nnames=C:\\d\\set.names\n", r"set\.data:2: names: 'C:\\d\\set\.names' is neither"),
     ],
 )
-def test_values_of_absurd_size_or_kind_are_one_short_line(tmp_path: Path, text: str, told: str) -> None:
-    with pytest.raises(DataError, match=told) as caught:
+def test_values_of_absurd_size_or_kind_are_one_short_line(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(DataError, match=problem) as caught:
         read(tmp_path, text)
     assert len(str(caught.value)) < 600
 
@@ -173,17 +173,17 @@ DISGUISES = [
 ]
 
 
-@pytest.mark.parametrize(("content", "told"), DISGUISES)
-def test_what_is_not_text_is_named_in_one_line(tmp_path: Path, content: bytes, told: str) -> None:
+@pytest.mark.parametrize(("content", "problem"), DISGUISES)
+def test_what_is_not_text_is_named_in_one_line(tmp_path: Path, content: bytes, problem: str) -> None:
     path = write(tmp_path, "classes=2\nnames=set.names\n")
     (tmp_path / "set.names").write_bytes(content)
-    with pytest.raises(DataError, match=rf"set\.names: {told}"):
+    with pytest.raises(DataError, match=rf"set\.names: {problem}"):
         read_datafile(path)
     path.write_bytes(content)
-    with pytest.raises(DataError, match=rf"set\.data: {told}"):
+    with pytest.raises(DataError, match=rf"set\.data: {problem}"):
         read_datafile(path)
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(DataError, match=rf"a\.json: {told}"):
+    with pytest.raises(DataError, match=rf"a\.json: {problem}"):
         read_json(tmp_path / "a.json")
 
 
@@ -201,6 +201,6 @@ def test_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_path: Path) -> Non
 def test_a_hundred_thousand_names_are_read_quickly(tmp_path: Path) -> None:
     (tmp_path / "set.names").write_text("".join(f"n{number}\n" for number in range(100_000)) + "n5\n")
     started = time.process_time()
-    with pytest.raises(DataError, match=r"set\.names:100001: 'n5' stands on line 6 too"):
+    with pytest.raises(DataError, match=r"set\.names:100001: 'n5' is also on line 6"):
         read_names(tmp_path / "set.names")
     assert time.process_time() - started < 5

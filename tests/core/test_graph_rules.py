@@ -23,7 +23,7 @@ def parts(*slots: list[int]) -> Parts:
 
 
 def test_the_channels_of_a_run_of_reorg_share_a_slot() -> None:
-    """Darknet's old reorg views runs of stride² neighbours anew: its outputs mix them."""
+    """Darknet's old reorg reinterprets runs of stride² neighbours: its outputs mix them."""
     group = graph_of(cbl(8) + "[reorg]\nstride=2\n" + cbl(2)).group(0)
     assert group.members[0].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
 
@@ -53,7 +53,7 @@ def test_what_the_first_of_two_layers_with_common_floats_reads_is_frozen_too() -
     assert graph.group(3).frozen != graph.group(2).frozen
 
 
-def test_heads_are_read_by_nobody_but_are_no_outputs_left_over() -> None:
+def test_heads_have_no_consumers_but_are_not_outputs_of_the_network() -> None:
     assert unread_layers(graph_of(cbl(4)).netdef) == []
     assert [layer.index for layer in unread_layers(graph_of(cbl(4) + cbl(4) + "[route]\nlayers=0\n").netdef)] == [1]
 
@@ -84,17 +84,17 @@ def test_unions_of_unequally_many_parts_and_parts_with_more_than_these_are_in_co
 
 
 @pytest.mark.parametrize("unequal", [parts([0, 0, 1], [2, 2, 3]), parts([0, 0, 1], [0, 1, 1]), parts([0, 1], [1, 2])])
-def test_parts_that_hold_some_channels_more_often_are_in_conflict(unequal: Parts) -> None:
+def test_parts_that_contain_some_channels_more_often_are_in_conflict(unequal: Parts) -> None:
     assert combined([(5, unequal)]).conflict == "the parts that layer 5 needs in equal counts share channels"
 
 
-def test_parts_that_hold_all_channels_twice_count_them_once_and_equal_parts_need_nothing() -> None:
+def test_parts_that_contain_all_channels_twice_count_them_once_and_equal_parts_need_nothing() -> None:
     (twice,) = combined([(5, parts([0, 0, 1, 1], [2, 2, 3, 3]))]).equal
     assert [list(part) for part in twice] == [[0, 1], [2, 3]]
     assert combined([(5, parts([0, 1, 1], [1, 0, 1]))]).equal == ()
 
 
-def test_of_six_inputs_of_a_shortcut_five_may_be_bodies_and_of_seven_one() -> None:
+def test_of_six_inputs_of_a_shortcut_five_can_be_bodies_and_of_seven_one() -> None:
     body = "[route]\nlayers=0\n" + cbl(4)
     layers = cbl(4) + cbl(4) + body * 4
     (block,) = find_blocks(graph_of(layers + ADD + "from=0,1,3,5,7\n").netdef)
@@ -103,7 +103,7 @@ def test_of_six_inputs_of_a_shortcut_five_may_be_bodies_and_of_seven_one() -> No
     assert (block.body_outputs, set(block.skips)) == ((11,), {0, 1, 3, 5, 7, 9})
 
 
-def test_a_skip_that_is_a_route_is_the_layer_that_it_stands_for() -> None:
+def test_a_skip_that_is_a_route_is_the_layer_that_it_repeats() -> None:
     (block,) = find_blocks(graph_of(cbl(4) + cbl(4) + "[route]\nlayers=0\n" + ADD + "from=1\n").netdef)
     assert (block.body, block.body_outputs, block.skips, block.reason) == ((1,), (1,), (2,), None)
 
@@ -133,7 +133,7 @@ def test_of_several_skips_one_as_wide_as_the_shortcut_is_enough_and_comes_first(
     assert (block.body_outputs, block.skips, block.reason, block.replaced) == ((2,), (0, 1), None, False)
 
 
-def test_a_weighted_shortcut_of_two_skips_stays() -> None:
+def test_a_weighted_shortcut_of_two_skips_is_kept() -> None:
     layers = cbl(4) + cbl(4) + cbl(4) + ADD + "from=1,0\nweights_type=per_feature\n[route]\nlayers=3,1\n"
     (block,) = find_blocks(graph_of(layers).netdef)
     assert (block.body_outputs, len(block.skips)) == ((2,), 2)

@@ -85,13 +85,13 @@ def test_the_first_bytes_show_what_a_file_is(name: str, head: bytes) -> None:
         np.array([0, 1, 0, 3200], np.int32).tobytes() + np.zeros(200, np.float32).tobytes(),
     ],
 )
-def test_a_file_that_is_what_it_should_be_is_not_taken_for_another(head: bytes) -> None:
+def test_a_file_that_is_what_it_should_be_is_not_reported_as_another(head: bytes) -> None:
     assert disguise(head) is None
     assert impostor_message(head) is None
 
 
 def test_the_message_says_what_the_file_is_and_what_to_do() -> None:
-    assert impostor_message(b"<html>") == "is a web page, not the file itself; download it anew"
+    assert impostor_message(b"<html>") == "is a web page, not the file itself; download it again"
     assert impostor_message(LFS) == "is a pointer of Git LFS (run 'git lfs pull'), not the file itself"
     assert impostor_message("a".encode("utf-16")) == "is UTF-16 text, save it as UTF-8"
     assert impostor_message(archive()) == "is a zip archive, unpack it"

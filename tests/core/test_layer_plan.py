@@ -19,7 +19,7 @@ from tests.small_cfgs import ADD, cbl, chain, graph_of, yolov3
 from tests.strategies import examples, networks
 
 
-def test_the_blocks_of_least_mean_gamma_go_first() -> None:
+def test_the_blocks_of_least_mean_gamma_are_removed_first() -> None:
     graph = graph_of(chain(3))
     weights = with_gammas(graph, {2: [3, 3, 3, 3], 5: [-1, 1, 1, 1], 8: [9, -0.1, 0.1, 0.1], 1: [0, 0]})
     assert [entry.block.shortcut for entry in rank_blocks(graph, weights)] == [6, 9, 3]
@@ -27,7 +27,7 @@ def test_the_blocks_of_least_mean_gamma_go_first() -> None:
     assert plan_layers(graph, weights, LayerPolicy(shortcuts=2)).removed == (6, 9)
 
 
-def test_equal_scores_go_in_the_order_of_the_cfg() -> None:
+def test_equal_scores_are_removed_in_the_order_of_the_cfg() -> None:
     graph = graph_of(chain(3))
     weights = with_gammas(graph, {index: np.ones(4) for index in (2, 5, 8)})
     assert plan_layers(graph, weights, LayerPolicy(shortcuts=1)).removed == (3,)
@@ -55,10 +55,14 @@ def test_all_23_blocks_of_yolov3_are_69_layers() -> None:
     assert not any(layer.kind == "shortcut" for layer in pruned.netdef.layers)
 
 
-def test_a_block_that_is_none_or_must_stay_is_refused() -> None:
+def test_what_is_not_a_block_or_cannot_be_removed_is_refused() -> None:
     graph = graph_of(cbl(4) + cbl(6) + ADD + "from=-2\n")
     weights = with_gammas(graph, {})
-    for shortcut, what in ((1, "no residual block ends"), (2, "must stay: the skip"), (99, "no residual block")):
+    for shortcut, what in (
+        (1, "no residual block ends"),
+        (2, "cannot be removed: the skip"),
+        (99, "no residual block"),
+    ):
         with pytest.raises(PlanError, match=what):
             PrunePlan(digest(graph.netdef, weights), (), (shortcut,)).validate(graph)
 

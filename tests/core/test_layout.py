@@ -1,4 +1,4 @@
-"""Where the floats of every kind of layer lie in a weights file, seen from numbers counted up."""
+"""Where the floats of every kind of layer are in a weights file, tested with the numbers 0, 1, 2, …"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.strategies import arrays_of
 
 
 def counted(path: Path, floats: int, header: Header | None = None) -> Floats:
-    """A file of the numbers 0, 1, 2, … behind a header."""
+    """A file of the numbers 0, 1, 2, … after a header."""
     stream = np.arange(floats, dtype=np.float32)
     path.write_bytes((header or Header()).to_bytes() + stream.tobytes())
     return stream
@@ -29,7 +29,7 @@ def connected(header: Header, folder: Path) -> tuple[Weights, bytes, NetDef]:
     return read_weights(folder / "a.weights", netdef), (folder / "a.weights").read_bytes(), netdef
 
 
-def test_a_connected_layer_stands_as_bias_kernel_and_then_its_batch_norm(tmp_path: Path) -> None:
+def test_a_connected_layer_is_stored_as_bias_kernel_and_then_its_batch_norm(tmp_path: Path) -> None:
     weights, _, _ = connected(Header(), tmp_path)
     record = weights.conv(0)
     assert record.weight.shape == (2, 2, 2, 4)
@@ -42,7 +42,7 @@ def test_a_connected_layer_stands_as_bias_kernel_and_then_its_batch_norm(tmp_pat
 
 
 @pytest.mark.parametrize("header", [Header(1001, 0), Header(0, 1001)])
-def test_old_versions_hold_the_kernel_of_a_connected_layer_transposed(header: Header, tmp_path: Path) -> None:
+def test_old_versions_store_the_kernel_of_a_connected_layer_transposed(header: Header, tmp_path: Path) -> None:
     weights, content, netdef = connected(header, tmp_path)
     kernel = weights.conv(0).weight
     assert np.array_equal(kernel[0].ravel(), np.arange(2, 34, 2))
@@ -51,7 +51,7 @@ def test_old_versions_hold_the_kernel_of_a_connected_layer_transposed(header: He
     assert (tmp_path / "b.weights").read_bytes() == content
 
 
-def test_a_flipped_kernel_stands_transposed(tmp_path: Path) -> None:
+def test_a_flipped_kernel_is_stored_transposed(tmp_path: Path) -> None:
     netdef = parse_netdef(NET + CONV + "size=3\npad=1\nflipped=1\n", "net.cfg")
     stream = counted(tmp_path / "a.weights", 3 + 3 * 2 * 9)
     weights = read_weights(tmp_path / "a.weights", netdef)
@@ -61,9 +61,7 @@ def test_a_flipped_kernel_stands_transposed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "shape"), [("per_feature", (3,)), ("per_channel", (3, 3))])
-def test_a_weighted_shortcut_owns_its_factors_where_it_stands(
-    kind: str, shape: tuple[int, ...], tmp_path: Path
-) -> None:
+def test_a_weighted_shortcut_has_its_factors_at_its_place(kind: str, shape: tuple[int, ...], tmp_path: Path) -> None:
     shortcut = f"[shortcut]\nfrom=-2,-1\nweights_type={kind}\nweights_normalization=softmax\n"
     netdef = parse_netdef(NET + CONV + CONV + shortcut + CONV, "net.cfg")
     size = int(np.prod(shape))
@@ -122,7 +120,7 @@ def test_a_file_may_be_without_a_layer_that_is_not_loaded_or_with_it(key: str, t
     assert sorted(read_partial(tmp_path / "a.weights", netdef).records) == [0, 1, 2]
 
 
-def test_a_backbone_may_be_cut_behind_any_layer(tmp_path: Path) -> None:
+def test_a_backbone_may_be_cut_after_any_layer(tmp_path: Path) -> None:
     netdef = parse_netdef(MIXED, "net.cfg")
     full = random_weights(netdef, np.random.default_rng(0))
     for end in range(5):

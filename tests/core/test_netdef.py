@@ -74,12 +74,12 @@ def test_a_max_pool_is_as_large_as_in_darknet(size: int, stride: int, padding: i
 @pytest.mark.parametrize(
     ("layers", "what"),
     [
-        (CONV + CONV.replace("pad=1", "pad=1\nstride=2") + "[shortcut]\nfrom=0\n", "different size"),
-        (CONV + CONV.replace("pad=1", "pad=1\nstride=2") + "[route]\nlayers=0,1\n", "different size"),
+        (CONV + CONV.replace("pad=1", "pad=1\nstride=2") + "[shortcut]\nfrom=0\n", "different spatial sizes"),
+        (CONV + CONV.replace("pad=1", "pad=1\nstride=2") + "[route]\nlayers=0,1\n", "different spatial sizes"),
         (CONV.replace("=4", "=5") + "[route]\nlayers=-1\ngroups=2\n", "does not divide the 5 channels"),
         (CONV + CONV.replace("filters=4", "filters=6\ngroups=3"), "does not divide its 4 input channels"),
         (CONV + "[yolo]\nanchors=1,2\nclasses=1\n", "reads 4 channels, but needs .* = 6"),
-        ("[convolutional]\nsize=40\nactivation=linear\n", "no pixel"),
+        ("[convolutional]\nsize=40\nactivation=linear\n", "its output is empty"),
         (CONV + CONV + "[scale_channels]\nfrom=-2\n", "cannot join"),
         (CONV + CONV.replace("=4", "=3") + "[sam]\nfrom=-2\n", "cannot join"),
     ],
@@ -91,13 +91,13 @@ def test_layers_that_do_not_fit_are_refused_with_their_line(layers: str, what: s
     assert caught.value.line == netdef.layers[-1].section.line or "maps" in what
 
 
-def test_the_image_size_of_a_call_overrules_the_cfg() -> None:
+def test_the_image_size_of_a_call_overrides_the_cfg() -> None:
     netdef = parse_netdef(NET + CONV)
     assert shapes(netdef, 64, 48) == [Shape(4, 48, 64)]
     assert input_shapes(netdef, 64, 48) == [Shape(3, 48, 64)]
 
 
-def test_asking_for_a_convolution_where_none_is_is_an_error() -> None:
+def test_asking_for_a_convolution_of_another_layer_is_an_error() -> None:
     netdef = parse_netdef(NET + CONV + "[route]\nlayers=-1\n")
     for index in (1, 2, -1):
         with pytest.raises(PlanError, match="not a convolution"):
@@ -127,7 +127,7 @@ def test_shapes_are_computed_once_per_size_and_no_caller_can_change_them(monkeyp
     assert entered == [(32, 32), (64, 32)]
 
 
-def test_computed_shapes_are_no_part_of_a_network() -> None:
+def test_computed_shapes_are_not_part_of_a_network() -> None:
     text = "[net]\nwidth=32\nheight=32\n[convolutional]\nfilters=4\nactivation=linear\n"
     netdef, other = parse_netdef(text), parse_netdef(text)
     shapes(netdef)

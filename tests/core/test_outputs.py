@@ -1,4 +1,4 @@
-"""What no command may do to files: replace those of others, mix two runs, leave its own lying about."""
+"""What no command may do to files: replace those of others, mix two runs, leave temporary ones."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class TestForeignFiles:
         assert json.loads((tmp_path / "s.json").read_text())["layers"] == 2
         assert (tmp_path / "link.json").is_symlink()
 
-    def test_what_comes_to_the_place_of_json_while_the_command_runs_stays(self, tmp_path: Path) -> None:
+    def test_what_comes_to_the_place_of_json_while_the_command_runs_is_kept(self, tmp_path: Path) -> None:
         command = opened(None, json_file=tmp_path / "s.json")
         (tmp_path / "s.json").write_text("mine")
         with pytest.raises(UsageError, match="is not a summary"):
@@ -123,7 +123,7 @@ class TestDanglingLinks:
         assert (tmp_path / "out/pruned.cfg").is_symlink()
         assert opened(tmp_path / "out", overwrite=True).out == tmp_path / "out"
 
-    def test_json_and_adapt_leave_one_alone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_json_and_adapt_do_not_replace_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(UsageError, match="is not a summary"):
             opened(None, json_file=self.link(tmp_path / "s.json"))
         cfg = str(REPOSITORY / "cfg/yolov3-tiny.cfg")
@@ -156,7 +156,7 @@ class TestTwoRuns:
         assert exit_code(main) == 2
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_folder_that_was_there_stays(self, tmp_path: Path) -> None:
+    def test_a_folder_that_was_there_is_kept(self, tmp_path: Path) -> None:
         (tmp_path / "out").mkdir()
         FolderLock(tmp_path / "out").release()
         assert (tmp_path / "out").is_dir()
@@ -211,7 +211,7 @@ def writer(code: str) -> Iterator[None]:
 
 
 class TestLeftovers:
-    def test_those_of_a_killed_process_go_and_those_of_a_living_one_stay(self, tmp_path: Path) -> None:
+    def test_those_of_a_killed_process_are_removed_and_those_of_a_living_one_kept(self, tmp_path: Path) -> None:
         target = tmp_path / "pruned.cfg"
         code = f"from prune.files.temporary import open_temporary; held = open_temporary(Path({str(target)!r}))"
         with writer(code):
@@ -232,7 +232,7 @@ class TestLeftovers:
         assert {path.name for path in tmp_path.iterdir()} == before
         assert (tmp_path / names[0]).read_text() == "mine"
 
-    def test_those_beside_json_and_below_an_output_folder_go_too(self, tmp_path: Path) -> None:
+    def test_those_next_to_json_and_below_an_output_folder_are_removed_too(self, tmp_path: Path) -> None:
         (tmp_path / "out/pruned.cfg/cat").mkdir(parents=True)
         left = [tmp_path / ".s.json.abcdefgh.prune", tmp_path / "out/pruned.cfg/cat/.a_001.jpg.abcdefgh.prune"]
         for path in left:

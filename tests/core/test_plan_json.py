@@ -72,8 +72,8 @@ def test_a_plan_for_other_weights_or_another_cfg_is_refused() -> None:
         (plan_with(mask(-1, 1)), "group -1"),
         (plan_with(mask(1, 1, 0)), "is 4 channels wide, the mask 2"),
         (plan_with(mask(4, 1, 1, 1, 1, 1, 0)), "is frozen: feeds the head"),
-        (plan_with(mask(3, 0, 0, 0, 0)), "nothing would be left"),
-        (plan_with(mask(1, 1, 1, 0, 0)), "nothing would be left"),
+        (plan_with(mask(3, 0, 0, 0, 0)), "a layer would keep no channel"),
+        (plan_with(mask(1, 1, 1, 0, 0)), "a layer would keep no channel"),
         (plan_with(mask(1, 1, 1, 1, 0)), "must keep equal counts"),
         (plan_with(mask(3, 1, 1, 1, 0), mask(3, 0, 1, 1, 1)), "twice"),
         (plan_with(removed=(2,)), "no residual block ends at layer 2"),
@@ -108,7 +108,7 @@ def _changed(**changes: object) -> str:
         _changed(masks=[{"group": 1, "width": -4, "cut": []}]),
     ],
 )
-def test_what_is_no_plan_is_refused_with_its_path(tmp_path: Path, text: str) -> None:
+def test_what_is_not_a_plan_is_refused_with_its_path(tmp_path: Path, text: str) -> None:
     path = tmp_path / "plan.json"
     path.write_text(text)
     with pytest.raises(PlanError) as caught:
@@ -194,7 +194,7 @@ def test_a_plan_describes_itself() -> None:
     assert plan_with().describe(GRAPH) == "nothing is cut"
 
 
-def test_a_fingerprint_is_the_bytes_of_the_cfg_and_a_digest_stays_what_it_was() -> None:
+def test_a_fingerprint_is_the_bytes_of_the_cfg_and_a_digest_does_not_change_between_versions() -> None:
     text = "# mine\r\n[net]\r\nwidth=16\r\nheight=16\r\n[convolutional]\r\nfilters=2\r\nactivation=linear\r\n"
     netdef = parse_netdef(text)
     assert netdef.fingerprint == text.encode()

@@ -34,7 +34,7 @@ def test_a_run_of_reorg_lives_while_any_of_its_channels_does() -> None:
     assert scores_of(cbl(8) + RUN + cbl(2), {0: [0, 9, 0, 0, 1, 2, 3, 4]}) == [9, 4]
 
 
-def test_depth_to_space_and_depth_pooling_take_the_largest_of_what_they_join() -> None:
+def test_depth_to_space_and_depth_pooling_score_the_largest_of_the_channels_they_join() -> None:
     assert scores_of(cbl(8) + "[reorg]\nstride=2\nreverse=1\n" + cbl(2), {0: [1, 2, 3, 4, 0, 9, 0, 0]}) == [3, 9]
     pool = "[maxpool]\nmaxpool_depth=1\nout_channels=2\nsize=1\nstride=1\n"
     assert scores_of(cbl(5) + pool + cbl(2), {0: [1, 2, 7, 0, 3]}) == [7, 2]
@@ -76,7 +76,7 @@ def test_a_threshold_counts_whole_gammas_rounded_down(percent: float, cut: list[
     assert cuts(cbl(8) + cbl(2), {0: list(range(1, 9)), 1: [20, 21]}, 0, percent=percent) == cut
 
 
-def test_the_threshold_shown_is_the_first_gamma_that_stays() -> None:
+def test_the_threshold_shown_is_the_first_gamma_that_is_kept() -> None:
     graph = graph_of(cbl(8) + cbl(2))
     weights = with_gammas(graph, {0: [8, 1, 7, -2, 6, 3, 5, 4], 1: [9, -10]})
     assert [threshold_of(graph, weights, percent) for percent in (0.0, 0.25, 0.3, 0.999)] == [1.0, 3.0, 4.0, 10.0]
@@ -89,7 +89,7 @@ def test_the_share_rule_cuts_whole_channels_rounded_down_and_no_more(percent: fl
 
 
 def test_the_share_is_one_of_all_channels_those_that_are_frozen_too() -> None:
-    """Half of eight are four of the six that may go."""
+    """Half of eight are four of the six that can be cut."""
     graph = graph_of(cbl(6) + cbl(2) + "[upsample]\nstride=2\n", protect=("upsample",))
     plan = plan_channels(graph, with_gammas(graph, {}), ChannelPolicy(percent=0.5, rule="share"))
     found = shares(graph, plan, 0.5)
@@ -97,7 +97,7 @@ def test_the_share_is_one_of_all_channels_those_that_are_frozen_too() -> None:
 
 
 def test_the_share_rule_does_not_count_channels_without_batch_norm() -> None:
-    """Cutting a slot of the sum takes one channel with a γ, not two: of 6 + 2 such channels four must go."""
+    """Cutting a slot of the sum takes one channel with a γ, not two: of 6 + 2 such channels four must be cut."""
     bare = "[convolutional]\nfilters=6\nactivation=logistic\n"
     layers = cbl(6) + "[avgpool]\n" + bare + "[scale_channels]\nfrom=0\n" + cbl(2)
     gamma = {0: [1.0, 2, 3, 4, 5, 6], 4: [20.0, 21]}
@@ -123,7 +123,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
     assert LayerPolicy().shortcuts == 1
 
 
-def test_a_block_of_several_ends_scores_their_mean() -> None:
+def test_a_block_of_several_outputs_scores_their_mean() -> None:
     body = "[route]\nlayers=0\n" + cbl(4)
     graph = graph_of(cbl(4) + cbl(4) + body + ADD + "from=0,1\n" + cbl(4) + ADD + "from=-2\n")
     weights = with_gammas(graph, {1: np.full(4, 1.0), 3: np.full(4, 2.0), 5: np.full(4, 1.75)})

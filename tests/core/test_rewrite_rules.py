@@ -1,4 +1,4 @@
-"""Single rules of rewriting a cfg: which form a reference keeps, and what it names where layers are gone."""
+"""Single rules of rewriting a cfg: which form a reference keeps, and what it names where layers are removed."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def test_references_that_do_not_change_keep_their_text(text: str) -> None:
     assert text in format_netdef(without(layers, 5))
 
 
-def test_where_fewer_inputs_are_left_than_were_named_mixed_references_become_absolute() -> None:
-    """Layer 2 ends a body. Of from=0,-2 layer 0 is brought before the shortcut by a route; layer 1 is left to name."""
+def test_where_fewer_inputs_remain_than_were_named_mixed_references_become_absolute() -> None:
+    """Layer 2 ends a body. Of from=0,-2 layer 0 is brought before the shortcut by a route; only layer 1 is named."""
     layers = cbl(4) + cbl(4) + cbl(4) + ADD + "from=0,-2\n[route]\nlayers=3,1\n" + cbl(4)
     netdef = without(layers, 3)
     (shortcut,) = (layer for layer in netdef.layers if layer.kind == "shortcut")

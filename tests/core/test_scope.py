@@ -1,4 +1,4 @@
-"""What can be cut at all: declared once, held by the graph, written into the plan."""
+"""What can be cut at all: declared once, stored in the graph, written into the plan."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_no_plan_cuts_a_kept_layer_or_removes_its_block(
 
 
 @pytest.mark.parametrize(("keep", "stays"), [((), ()), ((4,), (6,)), ((6,), (6,)), ((0,), ()), ((2, 8), (3, 9))])
-def test_a_block_stays_where_its_body_or_its_shortcut_is_kept(keep: tuple[int, ...], stays: tuple[int, ...]) -> None:
+def test_a_block_is_kept_where_its_body_or_its_shortcut_is_kept(keep: tuple[int, ...], stays: tuple[int, ...]) -> None:
     found = find_blocks(BLOCKS, Scope(keep=keep))
     assert tuple(block.shortcut for block in found if block.reason is not None) == stays
     assert all("is kept (--keep-layers)" in block.reason for block in found if block.reason is not None)
@@ -146,7 +146,7 @@ def test_a_plan_that_cuts_what_its_own_scope_keeps_is_refused() -> None:
     with pytest.raises(PlanError, match=r"is frozen: layer 1 is kept \(--keep-layers\)"):
         apply(THREE, weights, PrunePlan(source, (mask,), scope=Scope(keep=(1,))))
     weights = with_gammas(trace_groups(BLOCKS), {})
-    with pytest.raises(PlanError, match=r"the block at shortcut 6 must stay: layer 4 is kept"):
+    with pytest.raises(PlanError, match=r"the block at shortcut 6 cannot be removed: layer 4 is kept"):
         apply(BLOCKS, weights, PrunePlan(digest(BLOCKS, weights), (), (6,), scope=Scope(keep=(4,))))
 
 

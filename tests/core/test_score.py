@@ -38,14 +38,14 @@ def test_a_gate_without_gamma_leaves_the_score_of_its_features() -> None:
     assert scores_of(cbl(3) + gate + cbl(2), {0: [1, 2, 3]}) == [1, 2, 3]
 
 
-def test_behind_a_gate_with_a_gamma_the_smaller_counts() -> None:
+def test_after_a_gate_with_a_gamma_the_smaller_counts() -> None:
     layers = cbl(3) + cbl(3) + "[sam]\nfrom=-2\n" + cbl(2)
     assert scores_of(layers, {0: [1, 2, 0], 1: [3, 0, 0]}) == [1, 2, 0]  # the gate itself reads layer 0
     layers = cbl(2) + cbl(3) + "[route]\nlayers=0\n" + cbl(3) + "[sam]\nfrom=1\n" + cbl(2)
     assert scores_of(layers, {1: [1, 2, 3], 3: [3, 0, 9]}, producer=1) == [1, 0, 3]
 
 
-def test_a_channel_that_is_also_read_before_the_depthwise_lives_on() -> None:
+def test_a_channel_that_is_also_read_before_the_depthwise_is_not_dead() -> None:
     layers = cbl(2) + cbl(2, groups=2) + cbl(2) + "[route]\nlayers=0\n" + cbl(2) + "[route]\nlayers=2,4\n" + cbl(2)
     assert scores_of(layers, {0: [3, 2], 1: [0, 1]}) == [3, 2]
 
@@ -56,18 +56,18 @@ def test_what_a_layer_without_gamma_is_read_for_is_never_dead() -> None:
     assert scores_of(layers, {1: [0, 1]}) == [math.inf, math.inf]
 
 
-def test_channels_that_nobody_reads_score_their_own_gamma() -> None:
+def test_channels_that_nothing_reads_score_their_own_gamma() -> None:
     layers = cbl(4) + "[route]\nlayers=-1\ngroups=2\ngroup_id=1\n" + cbl(2)
     assert scores_of(layers, {0: [1, 2, 3, 4]}) == [1, 2, 3, 4]
 
 
-def test_of_tied_channels_that_nobody_reads_the_largest_gamma_counts() -> None:
+def test_of_tied_channels_that_nothing_reads_the_largest_gamma_counts() -> None:
     layers = cbl(3) + cbl(4) + "[route]\nlayers=0\n" + cbl(4) + ADD + "from=1\n"
     layers += "[route]\nlayers=-1\ngroups=2\ngroup_id=1\n" + cbl(2)
     assert scores_of(layers, {1: [1, 5, 3, 0], 3: [-4, 2, 0, 6]}, producer=1) == [4, 5, 3, 6]
 
 
-def test_a_channel_that_nobody_reads_and_that_has_no_gamma_is_never_dead() -> None:
+def test_a_channel_that_nothing_reads_and_that_has_no_gamma_is_never_dead() -> None:
     bare = "[convolutional]\nfilters=4\nactivation=leaky\n"
     layers = cbl(3) + bare + "[route]\nlayers=0\n" + cbl(2) + "[route]\nlayers=1\n" + ADD + "from=3\n"
     layers += "[route]\nlayers=-1\ngroups=2\ngroup_id=0\n" + cbl(2)

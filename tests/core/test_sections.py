@@ -94,7 +94,7 @@ def test_scale_wh_gates_pixels_instead_of_channels() -> None:
 
 
 @pytest.mark.parametrize("kind", ["empty", "silence"])
-def test_an_empty_section_hands_its_input_on(kind: str) -> None:
+def test_an_empty_section_passes_its_input_on(kind: str) -> None:
     layer, shape = last(CONV + f"[{kind}]\n")
     assert isinstance(layer, Dropout)
     assert (layer.probability, shape) == (0.0, Shape(8, 16, 32))
@@ -133,7 +133,7 @@ def test_a_region_uses_its_first_anchors() -> None:
     assert (layer.softmax, layer.entries, layer.channels, layer.thresh) == (True, 5, 14, 0.5)
 
 
-def test_a_mask_may_stand_in_any_order_and_heads_differ_in_classes() -> None:
+def test_a_mask_may_be_in_any_order_and_heads_differ_in_classes() -> None:
     netdef = network(
         CONV.replace("filters=8", "filters=12")
         + "[yolo]\nmask=2,0\nanchors=1,1, 2,2, 3,3\nnum=3\nclasses=1\n"
@@ -155,7 +155,7 @@ def test_strides_and_padding_may_differ_by_axis_and_key() -> None:
     assert shape == Shape(4, 4, 15)
 
 
-def test_dilation_is_nothing_to_a_kernel_of_one_pixel() -> None:
+def test_dilation_does_not_change_a_kernel_of_one_pixel() -> None:
     layer, shape = last("[conv]\nfilters=4\nsize=1\npadding=1\ndilation=3\nactivation=linear\n")
     assert isinstance(layer, Convolutional)
     assert (layer.dilation, layer.pad, shape) == (1, 1, Shape(4, 18, 34))
@@ -262,7 +262,7 @@ HEAD = "[yolo]\nanchors=1,2\nclasses=1\n"
         ("[detection]\n", 4, "[detection] is not supported: belongs to YOLOv1 or a classifier"),
         ("[local]\n", 4, "[local] is not supported: belongs to YOLOv1 or a classifier"),
         ("[batchnorm]\n", 4, "[batchnorm] is not supported; set batch_normalize=1 in the [convolutional] before it"),
-        ("[net]\n", 4, "[net] is not supported but as the first"),
+        ("[net]\n", 4, "[net] is only supported as the first"),
         ("[Convolutional]\n", 4, "is not supported; write [convolutional]"),
         ("[gaussian_yolo]\n", 4, "write [Gaussian_yolo]"),
         ("[convolutional] # first\n", 4, "write [convolutional] alone"),
@@ -273,8 +273,8 @@ HEAD = "[yolo]\nanchors=1,2\nclasses=1\n"
         ("[convolutional]\nfilters=1_000\n", 5, "not a number"),
         ("[convolutional]\nfilters=1e3\n", 5, "whole number"),
         ("[convolutional]\nsize=" + "9" * 5000 + "\n", 5, "too large"),
-        ("[maxpool]\nsize=2\nstride=2\npadding=4\n", 7, "outside of the map"),
-        ("[maxpool]\nactivation=leaky\n[convolutional]\nshare_index=0\n", 7, "no convolution of equal kernel"),
+        ("[maxpool]\nsize=2\nstride=2\npadding=4\n", 7, "outside the map"),
+        ("[maxpool]\nactivation=leaky\n[convolutional]\nshare_index=0\n", 7, "not a convolution with an equal kernel"),
         (CONV + CONV + "share_index=1\n", 14, "points to layer 1"),
         (CONV + "[connected]\nactivation=hard_mish\n", 10, "in [convolutional] only"),
         (CONV + "[shortcut]\nfrom=-1\nactivation=normalize_channels\n", 11, "in [convolutional] only"),
@@ -286,10 +286,10 @@ HEAD = "[yolo]\nanchors=1,2\nclasses=1\n"
         (CONV + "[region]\nanchors=1,2\ntree=a.tree\n", 11, "tree="),
         (CONV + "[region]\nanchors=1,2\nnum=2\n", 10, "needs as many anchors"),
         (CONV + "[region]\nanchors=1,2\ncoords=5\n", 11, "coords must be 4"),
-        (CONV + "[Gaussian_yolo]\nanchors=1,2\nyolo_point=left_top\n", 11, "yolo_point"),
+        (CONV + "[Gaussian_yolo]\nanchors=1,2\nyolo_point=left_top\n", 11, "only yolo_point=center is supported"),
         (CONV + "[yolo]\nanchors=1,2,3\n", 10, "pairs w,h; found 3"),
         (CONV + "[yolo]\nanchors=1,2\nnum=3\n", 11, "lie within the 1 anchors"),
-        ("[convolutional]\nactivation=\u2028\n", 5, "U+2028 (line separator) is part of the word"),
+        ("[convolutional]\nactivation=\u2028\n", 5, "U+2028 (line separator) as part of the word"),
         ("[convolutional]\nactivation=\u263a\ud800\n", 5, "activation=\u263a? is unknown"),
     ],
 )
@@ -306,7 +306,7 @@ def test_what_cannot_be_read_is_refused_with_its_line(layers: str, line: int, wh
 @pytest.mark.parametrize(
     ("layers", "what"),
     [
-        ("[connected]\noutput=4\n[convolutional]\nsize=3\n", "no pixel"),
+        ("[connected]\noutput=4\n[convolutional]\nsize=3\n", "its output is empty"),
         (CONV + "[reorg]\nstride=3\n", "stride=3 does not divide its input of 8×16×32"),
         (CONV.replace("=8", "=6") + "[reorg]\nstride=2\n", "stride²=4 does not divide its 6 input channels"),
         (CONV + "[softmax]\ngroups=3\n", "groups=3 does not divide its input of 8×16×32"),
@@ -332,5 +332,5 @@ def test_shapes_that_do_not_fit_or_are_absurd_are_refused(layers: str, what: str
 def test_a_text_beyond_any_cfg_is_refused_at_once() -> None:
     with pytest.raises(CfgError, match="characters, more than"):
         parse_netdef("#" * 600_000)
-    with pytest.raises(CfgError, match=r"^net\.cfg:10004: holds 10,001 layers"):
+    with pytest.raises(CfgError, match=r"^net\.cfg:10004: contains 10,001 layers"):
         network("[max]\n" * 10_001)

@@ -1,4 +1,4 @@
-"""Whether Darknet would train on from a weights file."""
+"""Whether Darknet would continue training from a weights file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from prune.darknet.seen import clear_note
         ("", 1, "1 batches of 1; max_batches=0"),
     ],
 )
-def test_weights_that_have_come_to_max_batches_need_clear(net: str, seen: int, batches: str) -> None:
+def test_weights_trained_to_max_batches_need_clear(net: str, seen: int, batches: str) -> None:
     note = clear_note(parse_netdef(f"[net]\n{net}[convolutional]\n"), seen)
     assert note is not None
     assert f"have seen {seen:,} images, {batches}" in note

@@ -65,7 +65,7 @@ def test_a_pruned_pair_is_a_network_whose_weights_fit_exactly(task: Task, random
 
 
 def channels_kept(graph: ChannelGraph, keep: Mask) -> dict[int, NDArray[np.bool_]]:
-    """Convolution → which of its channels stay."""
+    """Convolution → which of its channels are kept."""
     kept = graph.kept_ids(keep)
     return {c.index: kept[graph.trace.ids_of(c.index, c.filters)] for c in graph.netdef.convolutions}
 
@@ -130,7 +130,7 @@ def test_channels_then_layers_is_both_at_once(task: Task) -> None:
     assert_close(then_layers.weights, at_once.weights)
 
 
-def test_references_keep_their_form_when_a_block_before_them_goes() -> None:
+def test_references_keep_their_form_when_a_block_before_them_is_removed() -> None:
     layers = cbl(4) + BLOCK + "from=-3\n" + BLOCK + "from = 3 \n[route]\nlayers = -1, 3,0\n" + cbl(4)
     netdef = parse_netdef(NET + layers + HEAD)
     pruned = applied(netdef, with_gammas(trace_groups(netdef), {}), removed=(3,))
@@ -148,7 +148,7 @@ def test_a_reference_to_a_removed_shortcut_means_its_skip() -> None:
     assert applied(netdef, weights, removed=(6,)).netdef.layers[4].inputs == (3, 3)
 
 
-def test_nested_blocks_go_together_or_alone() -> None:
+def test_nested_blocks_are_removed_together_or_alone() -> None:
     layers = cbl(4) + cbl(4) + cbl(4) + ADD + "from=-2\n" + ADD + "from=0\n" + cbl(4)
     netdef = parse_netdef(NET + layers + HEAD)
     weights = with_gammas(trace_groups(netdef), {})
@@ -189,7 +189,7 @@ def test_a_grouped_convolution_keeps_its_groups() -> None:
 
 
 @pytest.mark.parametrize("seen", [0, 7, 2**40])
-def test_the_header_stays(seen: int) -> None:
+def test_the_header_is_kept(seen: int) -> None:
     graph = graph_of(cbl(4))
     weights = with_gammas(graph, {})
     header = replace(weights.header, seen=seen)

@@ -1,4 +1,4 @@
-"""What real cfgs are made of, part by part: it is prunable, cut as the cfg language has it, and cut exactly."""
+"""What real cfgs are made of, part by part: it is prunable, cut as the cfg language can express it, and cut exactly."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_runs_of_a_reorg_may_span_two_producers() -> None:
     assert (slots(graph, 0), slots(graph, 1)) == ([0, 0, 0, 0, 1, 1], [1, 1])
 
 
-def test_a_reverse_reorg_and_a_pool_over_depth_tie_what_they_make_one_channel_of() -> None:
+def test_a_reverse_reorg_and_a_pool_over_depth_tie_the_channels_they_join() -> None:
     assert slots(graph_of(EIGHT + "[reorg]\nstride=2\nreverse=1\n" + cbl(4)), 0) == [0, 1, 0, 1, 0, 1, 0, 1]
     assert slots(graph_of(EIGHT + POOL + cbl(4)), 0) == [0, 1, 2, 0, 1, 2, 0, 1]
 
@@ -153,7 +153,7 @@ BLOCKS = {
 
 @pytest.mark.parametrize("name", BLOCKS)
 @pytest.mark.parametrize("seed", range(2))
-def test_every_kind_of_block_goes_without_a_trace(name: str, seed: int) -> None:
+def test_every_kind_of_block_is_removed_without_a_trace(name: str, seed: int) -> None:
     layers = WIDE + (BLOCKS[name] * 2) + WIDE
     removable = [block.shortcut for block in removable_blocks(parse_netdef(NET + layers + HEAD))]
     assert len(removable) == (4 if name == "split stage" else 2)
@@ -176,7 +176,7 @@ def test_a_block_that_leaves_two_skips_leaves_their_sum() -> None:
     assert [layer.inputs for layer in pruned.netdef.layers if isinstance(layer, Shortcut)] == [(2, 1)]
 
 
-def test_what_is_left_of_a_shortcut_with_an_activation_is_a_depthwise_convolution() -> None:
+def test_what_remains_of_a_shortcut_with_an_activation_is_a_depthwise_convolution() -> None:
     task = task_of(WIDE + BLOCKS["ResNet"] + WIDE, {0: [1]}, (3,))
     pruned = task.pruned()
     layer = pruned.netdef.convolution(pruned.index_map[3])
@@ -209,7 +209,7 @@ HALF = "[shortcut]\nfrom=1,0\nweights_type=per_feature\n"
         (WIDE + WIDE + AGAIN + WIDE + HALF + "[route]\nlayers=-1,1\n", "multiplies the skips"),
     ],
 )
-def test_a_block_that_must_stay_is_named_with_the_reason(layers: str, word: str) -> None:
+def test_a_block_that_cannot_be_removed_is_named_with_the_reason(layers: str, word: str) -> None:
     reasons = [block.reason for block in find_blocks(parse_netdef(NET + layers + cbl(2) + HEAD))]
     assert any(word in (reason or "") for reason in reasons), reasons
 
@@ -273,7 +273,7 @@ def test_what_is_dead_in_a_network_of_the_wild_is_cut_without_a_trace(name: str)
     for plan in plans:
         task = deaden(netdef, weights, plan)
         pruned = task.pruned()
-        # Behind a gate that lives (squeeze and excitation) a constant is no constant: cut channels count as 0 there.
+        # After a gate that is not dead (squeeze and excitation) a constant is not constant: cut channels count as 0.
         assert bool(pruned.notes) == (name == "enet-coco" and plan is plans[0])
         if not pruned.notes:
             assert task.deviation(pruned) <= EXACT

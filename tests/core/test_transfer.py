@@ -19,7 +19,7 @@ def test_equal_networks_take_everything() -> None:
     assert initialised == []
 
 
-def test_another_kernel_or_batch_norm_starts_fresh_and_is_listed() -> None:
+def test_another_kernel_or_batch_norm_is_newly_initialised_and_listed() -> None:
     source = parse_netdef(CFG, "source.cfg")
     weights = random_weights(source, np.random.default_rng(0))
     wider = parse_netdef(CFG.replace("filters=6", "filters=8"))
@@ -29,7 +29,7 @@ def test_another_kernel_or_batch_norm_starts_fresh_and_is_listed() -> None:
     bare = parse_netdef(CFG.replace("batch_normalize=1\n", ""))
     taken, initialised = transfer(weights, source, bare)
     assert list(taken) == [1]
-    assert initialised == ["layer 0: one has batch norm, the other has not"]
+    assert initialised == ["layer 0: only one of them has batch norm"]
 
 
 def test_a_layer_the_source_lacks_is_listed() -> None:
@@ -37,7 +37,7 @@ def test_a_layer_the_source_lacks_is_listed() -> None:
     longer = parse_netdef(CFG + "[maxpool]\nsize=2\nstride=2\n[convolutional]\nactivation=linear\n")
     taken, initialised = transfer(random_weights(source, np.random.default_rng(0)), source, longer)
     assert list(taken) == [0, 1]
-    assert initialised == ["layer 3: source.cfg holds no convolution there"]
+    assert initialised == ["layer 3: source.cfg contains no convolution there"]
 
 
 def test_connected_layers_and_weighted_shortcuts_are_taken_where_they_fit() -> None:
@@ -50,4 +50,4 @@ def test_connected_layers_and_weighted_shortcuts_are_taken_where_they_fit() -> N
     assert initialised == ["layer 2: factors 2×3, here 2", "layer 3: kernel 2×3×2×4, here 2×3×2×6"]
     plain = MIXED.replace("weights_type=per_channel\n", "").replace("[shortcut]\nfrom=-2", CONV.strip())
     taken, initialised = transfer(weights, source, parse_netdef(plain))
-    assert initialised == ["layer 2: source.cfg holds no convolution there"]
+    assert initialised == ["layer 2: source.cfg contains no convolution there"]

@@ -37,11 +37,11 @@ download: |
 )
 def test_a_yaml_is_answered_with_the_lines_of_a_data_file(tmp_path: Path, text: str, said: list[str]) -> None:
     (tmp_path / "data.yaml").write_text(text)
-    with pytest.raises(DataError, match=r"data\.yaml: is a data set description of Ultralytics \(YAML\)") as caught:
+    with pytest.raises(DataError, match=r"data\.yaml: is a dataset description of Ultralytics \(YAML\)") as caught:
         read_datafile(tmp_path / "data.yaml")
     assert all(part in str(caught.value) for part in said), str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["classes = 2\ntrain = a:b.txt\n", "train: x\nclasses = 2\n", "", "{}", "width: 3\n"])
-def test_other_descriptors_are_not_taken_for_one(text: str) -> None:
+def test_other_descriptors_are_not_reported_as_one(text: str) -> None:
     assert ultralytics_message(text) is None

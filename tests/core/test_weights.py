@@ -1,4 +1,4 @@
-"""The weights file: bit-exact both ways, and never taken for what it is not."""
+"""The weights file: bit-exact both ways, and other files are not accepted as one."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_seen_beyond_32_bits_survives(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "word"), [(-1, "truncated"), (-FLOATS, "truncated"), (1, "over-long"), (99, "over-long")]
+    ("change", "word"), [(-1, "truncated"), (-FLOATS, "truncated"), (1, "too long"), (99, "too long")]
 )
 def test_a_file_of_another_length_names_both_lengths(tmp_path: Path, change: int, word: str) -> None:
     netdef, weights = small()
@@ -72,7 +72,7 @@ def test_a_file_of_another_length_names_both_lengths(tmp_path: Path, change: int
         read_weights(path, netdef)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
-    assert f"holds {FLOATS + change} floats" in message
+    assert f"contains {FLOATS + change} floats" in message
     assert f"small.cfg needs {FLOATS}" in message
 
 
@@ -81,12 +81,12 @@ def test_a_file_of_another_length_names_both_lengths(tmp_path: Path, change: int
     [
         (b"", "0 bytes long"),
         (b"\x00" * 15, "15 bytes"),
-        (b"PK\x03\x04" * 8, "no Darknet weights file"),
+        (b"PK\x03\x04" * 8, "not a Darknet weights file"),
         (bytes([0, 0, 0, 0, 2, 0, 0, 0]) + bytes(8), "truncated"),
-        (bytes([0, 0, 0, 0, 2, 0, 0, 0]) + bytes(12 + 4 * FLOATS + 2), "no whole number of floats"),
+        (bytes([0, 0, 0, 0, 2, 0, 0, 0]) + bytes(12 + 4 * FLOATS + 2), "not a whole number of floats"),
     ],
 )
-def test_what_is_no_weights_file_is_refused(tmp_path: Path, content: bytes, what: str) -> None:
+def test_what_is_not_a_weights_file_is_refused(tmp_path: Path, content: bytes, what: str) -> None:
     path = tmp_path / "a.weights"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=what):
@@ -161,7 +161,7 @@ def test_a_diverged_file_is_refused_by_name(tmp_path: Path, value: float) -> Non
     netdef, weights = small()
     weights.conv(1).weight[2, 0] = value
     write_weights(tmp_path / "a.weights", weights, netdef)
-    with pytest.raises(WeightsError, match=r"a\.weights: holds values that are NaN or infinite"):
+    with pytest.raises(WeightsError, match=r"a\.weights: contains values that are NaN or infinite"):
         read_weights(tmp_path / "a.weights", netdef)
 
 
@@ -179,7 +179,7 @@ def test_a_negative_variance_is_one_line_that_names_the_layer(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (b"<!DOCTYPE html><html>gone</html>", "is a web page, no Darknet weights file"),
+        (b"<!DOCTYPE html><html>gone</html>", "is a web page, not a Darknet weights file"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a pointer of Git LFS"),
         (b"PK\x03\x04" + bytes(26) + b"archive/data.pkl" + bytes(40), "is a PyTorch checkpoint, .*rename it to .pt"),
         (b"\x08\x08\x12\x07pytorch\x1a\x052.6.0" + bytes(40), "is an ONNX model"),
@@ -206,7 +206,7 @@ def test_another_kind_of_file_is_named_as_what_it_is(tmp_path: Path, content: by
         (b"PK\x03\x04" + bytes(40), "is a zip archive"),
     ],
 )
-def test_another_kind_of_file_in_the_place_of_a_cfg_is_named(tmp_path: Path, content: bytes, what: str) -> None:
+def test_another_kind_of_file_in_place_of_a_cfg_is_named(tmp_path: Path, content: bytes, what: str) -> None:
     (tmp_path / "a.cfg").write_bytes(content)
     with pytest.raises(CfgError) as caught:
         read_netdef(tmp_path / "a.cfg")
@@ -232,11 +232,11 @@ def test_weights_that_no_number_of_classes_explains_are_not_said_to_be_of_one(tm
     (tmp_path / "a.weights").write_bytes((tmp_path / "a.weights").read_bytes()[:-4])
     with pytest.raises(WeightsError, match=r"truncated, or of another cfg$"):
         read_weights(tmp_path / "a.weights", netdef)
-    with pytest.raises(WeightsError, match=r"near are .*--weights-cfg OLD\.cfg"):
+    with pytest.raises(WeightsError, match=r"the nearest are .*--weights-cfg OLD\.cfg"):
         read_partial(tmp_path / "a.weights", netdef)
 
 
-def test_an_error_survives_the_way_out_of_a_worker_process() -> None:
+def test_an_error_can_leave_a_worker_process() -> None:
     error = pickle.loads(pickle.dumps(WeightsError("a.weights", "is truncated")))
     assert isinstance(error, WeightsError)
     assert str(error) == "a.weights: is truncated"

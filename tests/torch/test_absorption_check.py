@@ -1,4 +1,4 @@
-"""The absorption check: silent about every right cut, loud about every wrong constant."""
+"""The absorption check: it passes every correct cut and fails every wrong constant."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ PLANTED = [flipped_sign, left_out, without_activation]
 
 @pytest.mark.parametrize("plant", PLANTED)
 @pytest.mark.parametrize("blocks", [False, True])
-def test_planted_faults_pass_the_gate_and_are_caught_here(
+def test_planted_faults_pass_the_equivalence_check_and_are_caught_here(
     plant: Plant, blocks: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netdef = read_netdef(NANO)
@@ -114,7 +114,7 @@ def test_planted_faults_pass_the_gate_and_are_caught_here(
     assert check_absorption(apply(netdef, weights, plan)) <= 1
     plant(monkeypatch)
     wrong = apply(netdef, weights, plan)
-    assert check_equivalence(wrong) <= TOLERANCE  # both of its sides carry the fault
+    assert check_equivalence(wrong) <= TOLERANCE  # both of its sides contain the fault
     with pytest.raises(
         VerificationError, match=r"absorption check: layer \d+ \[convolutional\] of the pruned network deviates"
     ):
@@ -167,7 +167,7 @@ def test_only_what_a_note_names_may_deviate(layers: str, cut: dict[int, list[int
         check_absorption(replace(pruned, masked=replace(pruned.masked, losses=())))
 
 
-def test_beside_a_note_every_other_constant_is_still_checked() -> None:
+def test_next_to_a_note_every_other_constant_is_still_checked() -> None:
     pruned = task_of(WIDE + WIDE + GATE + WIDE + WIDE, {0: [1], 1: [0, 2]}).pruned()
     assert pruned.notes
     assert check_absorption(pruned) <= 1
@@ -178,7 +178,7 @@ def test_beside_a_note_every_other_constant_is_still_checked() -> None:
                 check_absorption(with_record(pruned, index, wrong))
 
 
-def test_a_constant_missing_at_a_head_is_no_constant_everywhere() -> None:
+def test_a_constant_missing_at_a_head_must_be_the_same_in_every_pixel() -> None:
     """Where a note allows a shift at a head, it may be the same in every pixel only."""
     layers = cbl(6) + cbl(6) + ADD + "from=0\n[yolo]\nanchors=1,2\nclasses=1\n" + WIDE
     pruned = task_of(layers, {}, (2,)).pruned()
@@ -202,7 +202,7 @@ def test_an_old_reorg_is_checked_where_it_treats_channels_as_at_the_size_of_the_
 
 
 def test_an_original_that_overflows_is_named_as_such() -> None:
-    """The equivalence check passes over the body of a removed block: here only the original computes it."""
+    """The equivalence check skips the body of a removed block: here only the original computes it."""
     body = WIDE.replace("leaky", "normalize_channels_softmax") + WIDE + ADD + "from=0\n"
     task = task_of(WIDE + body + WIDE, {}, (3,))
     pruned = task.pruned()

@@ -1,4 +1,4 @@
-"""Trained weights: what is dead in them is cut, and every detection stays what it was."""
+"""Trained weights: what is dead in them is cut, and no detection changes."""
 
 from __future__ import annotations
 

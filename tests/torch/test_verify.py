@@ -1,4 +1,4 @@
-"""The equivalence check: silent about every right cut, loud about every wrong one."""
+"""The equivalence check: it passes every correct cut and fails every wrong one."""
 
 from __future__ import annotations
 
