@@ -5,8 +5,8 @@ Three things are decided, none of them by a number that depends on the data:
 - *which* channels: those of least importance by the loss itself. The importance of a slot is the mean over the steps of
   (Σ γ · ∂loss/∂γ)² over its γ: the square of the change of the loss, to first order, if they became 0 (Molchanov et al.
   2019, "Importance Estimation for Neural Network Pruning", equations 8 and 12). Chosen channels stay chosen.
-- *how many* by which epoch: the share rises as 1 − (1 − x)³ (Zhu and Gupta 2017, "To prune, or not to prune", section 3),
-  so that most go early, the last ones slowly, and those that are left learn in between.
+- *how many* by which epoch: the share rises as 1 − (1 − x)³ (Zhu and Gupta 2017, "To prune, or not to prune", section
+  3), so that most go early, the last ones slowly, and those that are left learn in between.
 - *how strongly*: of the way that a γ still has to 0, each step takes the part that the rest of the way up to its
   deadline demands. What the loss pulls back is asked for again, more strongly as the deadline approaches.
 """
