@@ -1,8 +1,8 @@
-"""`python -m prune.convert DATA --to FORMAT --out DIR`: a data set in another format."""
+"""`python -m prune.convert DATA --to FORMAT --out DIR`: a dataset in another format."""
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before anything that takes its time
+if __name__ == "__main__":  # before the slow imports
     from prune.startup import start
 
     start()

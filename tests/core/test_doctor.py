@@ -34,7 +34,7 @@ def test_a_whole_installation_is_exit_0_and_its_json_names_everything(tmp_path: 
     assert set(needed.values()) == {"ok"}
     assert found["torch"]["threads"] >= 1
     assert found["cpu"]["usable_cores"] >= 1
-    assert "everything that is needed is installed" in done.stderr
+    assert "all required packages are installed" in done.stderr
     assert f"instructions {found['torch']['cpu_capability']}" in done.stderr
 
 
@@ -71,7 +71,7 @@ def test_a_package_whose_own_import_is_missing_is_broken(tmp_path: Path, monkeyp
 
 def test_an_old_package_is_named_with_the_version_that_is_needed() -> None:
     found = inspect(Package("numpy", ("numpy",), "nothing", minimum="999.1"))
-    assert (found.state, found.detail) == ("old", "999.1 or newer is needed")
+    assert (found.state, found.detail) == ("old", "999.1 or newer is required")
     assert release("2.13.0+cpu") > release("2.6")
     assert release("2.0.8rc1") == (2, 0, 8)
     assert release("unknown") == ()
@@ -84,7 +84,7 @@ def test_only_needed_packages_are_a_problem() -> None:
     assert found.problems == ["a is missing: x", "c is old: 2 or newer is needed"]
     shown = format_diagnosis(found)
     assert "missing: y" in shown
-    assert "everything that is needed" not in shown
+    assert "all required packages are installed" not in shown
 
 
 def test_a_command_that_cannot_be_imported_is_a_problem() -> None:

@@ -11,7 +11,7 @@ GAMMAS = [2.0, -0.25, 0.0]
 EXAMPLES = {
     "l1": ([0.5, -0.5, 0.0], [1.5, 0.0, 0.0]),
 }
-"""For s = 0.5 and the γ above: what joins the gradient, and what the γ become in a proximal step of lr = 1."""
+"""For s = 0.5 and the γ above: the term added to the gradient, and the γ after a proximal step of lr = 1."""
 
 
 def test_every_penalty_has_an_example() -> None:
