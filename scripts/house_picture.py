@@ -79,7 +79,7 @@ def _heading() -> list[str]:
     return [
         _text(16, 30, "prune/: rooms, from the commands down", size=17, fill=INK),
         f'<rect x="16" y="46" width="12" height="12" fill="{WITHOUT_TORCH}"/>',
-        _text(34, 57, "no torch of its own"),
+        _text(34, 57, "no torch import"),
         f'<rect x="160" y="46" width="12" height="12" fill="{WITH_TORCH}"/>',
         _text(178, 57, "imports torch"),
         _text(ARROWS_LEFT - 8, 57, "imports", anchor="start"),

@@ -1,4 +1,4 @@
-"""Settings say themselves which values they allow, in one style of message."""
+"""Settings declare which values they allow, and report others in one style of message."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ALL: list[type[Any]] = [
         (Interval(0, 2**31 - 1), (0, 2**31 - 1), (2**31, -1), "within [0, 2147483647]"),
     ],
 )
-def test_an_interval_knows_what_lies_in_it_and_says_so(
+def test_an_interval_contains_its_values_and_describes_itself(
     interval: Interval, inside: tuple[float, ...], outside: tuple[float, ...], words: str
 ) -> None:
     assert all(value in interval for value in inside)
@@ -81,7 +81,7 @@ def test_a_value_out_of_range_is_one_line_naming_flag_value_and_range(make: Call
 
 
 @pytest.mark.parametrize("group", ALL)
-def test_every_range_holds_the_default_and_is_checked(group: type[Any]) -> None:
+def test_every_range_contains_the_default_and_is_checked(group: type[Any]) -> None:
     group()
     for item in fields(group):
         if "within" in item.metadata:
@@ -90,7 +90,7 @@ def test_every_range_holds_the_default_and_is_checked(group: type[Any]) -> None:
                 group(**{item.name: below})
 
 
-def test_none_leaves_a_value_to_others_and_is_no_fault() -> None:
+def test_none_is_accepted_for_a_value_that_is_decided_elsewhere() -> None:
     assert TrainSettings(lr=None).lr is None
     assert EvaluateSettings(conf_thres=None).conf_thres is None
 
