@@ -1,13 +1,13 @@
-# Short names for the scripts; each works without make, too.
+# Short names for the scripts; each also works without make.
 .PHONY: help set-up demo test test-fast lint docs house wheel
 
 help: ## show these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-set-up: ## make .venv with everything that the tests need
+set-up: ## create .venv with everything the tests need
 	bash -c 'source scripts/venv.sh requirements-dev.txt'
 
-demo: ## the whole job on a dataset made in seconds
+demo: ## the whole job on a dataset generated in seconds
 	bash scripts/demo.sh
 
 test: ## style, types, import order, all tests
@@ -19,7 +19,7 @@ test-fast: ## the tests without torch
 lint: ## style, types, import order
 	bash scripts/lint.sh
 
-docs: ## make docs/cli.md and docs/house.svg from the code
+docs: ## generate docs/cli.md and docs/house.svg from the code
 	bash -c 'source scripts/venv.sh requirements-dev.txt && python -m scripts.cli_docs && python -m scripts.house_picture'
 
 house: ## figures of the code

@@ -1,8 +1,8 @@
-"""Show what a network finds in images and videos and, with --compare, what a second one loses and adds."""
+"""Show what a network detects in images and videos and, with --compare, what a second one misses and adds."""
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before anything that takes its time
+if __name__ == "__main__":  # before the slow imports
     from prune.startup import start
 
     start()

@@ -1,8 +1,8 @@
-"""Fine-tune a pruned network with the network it was cut from as its teacher."""
+"""Fine-tune a pruned network with the unpruned network as its teacher."""
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before anything that takes its time
+if __name__ == "__main__":  # before the slow imports
     from prune.startup import start
 
     start()

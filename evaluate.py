@@ -1,8 +1,8 @@
-"""Measure a network on the valid images of a data set, or what one has found in them."""
+"""Evaluate a network, or a file of its detections, on the valid images of a dataset."""
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before anything that takes its time
+if __name__ == "__main__":  # before the slow imports
     from prune.startup import start
 
     start()

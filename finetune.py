@@ -1,8 +1,8 @@
-"""Bring a pruned network back to its accuracy: training with defaults for one that has already learned."""
+"""Recover the accuracy of a pruned network: training with defaults for a network that is already trained."""
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before anything that takes its time
+if __name__ == "__main__":  # before the slow imports
     from prune.startup import start
 
     start()

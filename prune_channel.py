@@ -1,8 +1,8 @@
-"""Cut channels of a network by the γ of its batch norms."""
+"""Prune channels of a network by the γ of its batch norms."""
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before anything that takes its time
+if __name__ == "__main__":  # before the slow imports
     from prune.startup import start
 
     start()

@@ -1,8 +1,8 @@
-"""Train a Darknet network on a data set."""
+"""Train a Darknet network on a dataset."""
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before anything that takes its time
+if __name__ == "__main__":  # before the slow imports
     from prune.startup import start
 
     start()

@@ -1,8 +1,8 @@
-"""Train on with L1 on the γ of batch norm, so that channels which are not needed show by a small γ."""
+"""Continue training with L1 on the γ of batch norm, so that a small γ marks channels that are not needed."""
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before anything that takes its time
+if __name__ == "__main__":  # before the slow imports
     from prune.startup import start
 
     start()

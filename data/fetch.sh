@@ -2,7 +2,7 @@
 
 fetch_fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
-# fetch_arguments SCRIPT ARGUMENTS...: nothing but --keep is understood; --help shows the head of the script.
+# fetch_arguments SCRIPT ARGUMENTS...: only --keep is accepted; --help shows the head of the script.
 fetch_arguments() {
     local script=$1
     shift
@@ -19,8 +19,8 @@ fetch_arguments() {
     esac
 }
 
-# fetch_folder NAME: the folder that NAME.data and the data set go to: DATA_OUT, or that of the scripts. The descriptor
-# and its names are copied there; what lies there already is kept.
+# fetch_folder NAME: the folder for NAME.data and the dataset: DATA_OUT, or that of the scripts. The descriptor and its
+# names are copied there; existing files are kept.
 fetch_folder() {
     local folder=${DATA_OUT:-$here} file
     mkdir -p "$folder" || fetch_fail "$folder cannot be made"
@@ -37,8 +37,7 @@ fetch_sum() { # the SHA-256 of a file, in hex, with the tools of Linux or macOS
     if command -v sha256sum >/dev/null; then sha256sum "$1"; else shasum -a 256 "$1"; fi | cut -d' ' -f1
 }
 
-# fetch URL SHA256 FILE: FILE is complete and right afterwards. A partial download goes on where it stopped;
-# one that turns out wrong is removed.
+# fetch URL SHA256 FILE: FILE is complete and correct afterwards. A partial download is resumed; a wrong one is removed.
 fetch() {
     local url=$1 sum=$2 file=$3
     if [ ! -f "$file" ]; then
@@ -47,14 +46,14 @@ fetch() {
         local code=0 answer
         answer=$(curl --fail --location --retry 5 --continue-at - --output "$file.part" --write-out '%{http_code}' "$url") ||
             code=$?
-        # A part that is complete already makes a server refuse to go on (416: no such range), and some cannot go on at
-        # all (curl's 33): if the sum does not say that the part is right, only a new start helps.
+        # A part that is complete already makes a server refuse to resume (416: no such range), and some cannot resume at
+        # all (curl's 33): unless the checksum proves that the part is correct, only a new start helps.
         if [ "$code" != 0 ] && [ "$(fetch_sum "$file.part")" != "$sum" ]; then
             if [ "$answer" = 416 ] || [ "$code" = 33 ]; then
                 rm -f "$file.part"
-                fetch_fail "could not go on with $url: removed what was there; run the same command again"
+                fetch_fail "could not resume $url: removed the partial file; run the same command again"
             fi
-            fetch_fail "could not fetch $url: run the same command again to go on"
+            fetch_fail "could not fetch $url: run the same command again to resume"
         fi
         [ "$(fetch_sum "$file.part")" = "$sum" ] || {
             rm -f "$file.part"
@@ -64,7 +63,7 @@ fetch() {
     fi
 }
 
-# unpack ARCHIVE FOLDER: the .zip or .tar into FOLDER, once: a mark remembers that it was done.
+# unpack ARCHIVE FOLDER: the .zip or .tar into FOLDER, once: a marker file records that it was done.
 unpack() {
     local archive=$1 folder=$2 mark
     mark=$folder/.unpacked-$(basename "$archive")

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Fetch COCO 2017 (20 GB, train and val with boxes) into data/coco and make data/coco.data ready:
+# Fetch COCO 2017 (20 GB, train and val with boxes) into data/coco for use with data/coco.data:
 #
 #   bash data/get_coco.sh [--keep]        --keep: keep the archives after unpacking
 #
-# It can be stopped and started again at any time. COCO_URL changes where it is fetched from,
-# DATA_OUT the folder it goes to.
+# It can be stopped and restarted at any time. COCO_URL sets the server, DATA_OUT the target folder.
 # Annotations: CC BY 4.0; the images are under the licences of their authors.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# Fetch Pascal VOC (2.7 GB: trainval of 2007 and 2012, test of 2007) into data/voc and make
-# data/voc.data ready:
+# Fetch Pascal VOC (2.7 GB: trainval of 2007 and 2012, test of 2007) into data/voc, for use
+# with data/voc.data:
 #
 #   bash data/get_voc.sh [--keep]         --keep: keep the archives after unpacking
 #
 # Both years are put into one VOC folder (their image names do not collide) with two more image sets:
-# trainval0712 (16,551 images), what the field trains on, and test2007 (4,952), what it measures on.
-# It can be stopped and started again at any time. VOC_URL changes where it is fetched from,
-# DATA_OUT the folder it goes to.
+# trainval0712 (16,551 images), the usual training set, and test2007 (4,952), the usual test set.
+# It can be stopped and restarted at any time. VOC_URL sets the server, DATA_OUT the target folder.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/fetch.sh"

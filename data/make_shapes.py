@@ -1,12 +1,12 @@
-"""Make the demo data set: circles, rectangles and triangles on textured, noisy backgrounds.
+"""Make the demo dataset: circles, rectangles and triangles on textured, noisy backgrounds.
 
     python data/make_shapes.py --out data/shapes --train 400 --valid 120 --size 160 --seed 0
 
 writes `images/{train,valid}/*.jpg`, `labels/{train,valid}/*.txt` (class cx cy w h, normalised to the
 image), the lists `train.txt` and `valid.txt` (absolute paths), `shapes.names` and `shapes.data` into
 `--out`. Every image depends on the seed, its split and its number only, so a larger set contains the
-smaller one. A set that is complete and was made with the same settings is left as it is; a new one is
-made in a temporary folder beside and renamed. Needs numpy and OpenCV; nothing is downloaded.
+smaller one. A complete set that was made with the same settings is kept; a new one is
+made in a temporary folder beside it and renamed. Needs numpy and OpenCV; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ import numpy as np
 from shape_pictures import NAMES, Picture, draw_picture
 
 SPLITS = ("train", "valid")
-RECIPE = 1  # raise it when the drawing changes: older sets are then made anew
+RECIPE = 1  # raise it when the drawing changes: older sets are then made again
 STAMP = "settings.json"
 JPEG_QUALITY = 92
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a set depends on: numbers of images, their side in pixels, the seed."""
+    """The settings of a set: numbers of images, their side in pixels, the seed."""
 
     train: int = 400
     valid: int = 120
@@ -88,12 +88,12 @@ def _write_split(folder: Path, final: Path, settings: Settings, split: str) -> N
 
 
 def _stamp(settings: Settings, out: Path) -> str:
-    # The lists hold absolute paths, so a folder that was moved is another set.
+    # The lists contain absolute paths, so a folder that was moved is another set.
     return json.dumps({"recipe": RECIPE, "out": str(out), **asdict(settings)}, indent=2) + "\n"
 
 
 def is_complete(out: Path, settings: Settings) -> bool:
-    """Whether `out` (absolute) holds the whole set of these settings, made by this recipe."""
+    """Whether `out` (absolute) contains the complete set of these settings, made by this recipe."""
     stamp = out / STAMP
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != _stamp(settings, out):
         return False
@@ -105,15 +105,15 @@ def is_complete(out: Path, settings: Settings) -> bool:
 
 
 def make_shapes(out: Path, settings: Settings) -> bool:
-    """Make the set in folder `out`; returns False where it is there already.
+    """Make the set in folder `out`; returns False if it exists already.
 
-    Raises FileExistsError where `out` is something that this script did not make.
+    Raises FileExistsError if `out` was not made by this script.
     """
     out = out.resolve()
     if is_complete(out, settings):
         return False
     if out.exists() and any(out.iterdir()) and not (out / STAMP).is_file():
-        raise FileExistsError(f"{out} exists and holds no shapes data set: choose another --out, or remove it")
+        raise FileExistsError(f"{out} exists and does not contain a shapes dataset: choose another --out, or remove it")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
         made = Path(scratch) / "set"
@@ -142,14 +142,14 @@ class _Parser(argparse.ArgumentParser):
 def parse_arguments(argv: list[str] | None = None) -> tuple[Path, Settings]:
     """`--out` and the settings; ends the process with exit code 2 on wrong usage."""
     parser = _Parser(
-        description="Make the demo data set of three shapes.",
+        description="Make the demo dataset of three shapes.",
         epilog="example: %(prog)s --out data/shapes --train 400 --valid 120",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--out", type=Path, default=Path("data/shapes"), help="folder of the set")
     parser.add_argument("--train", type=int, default=400, help="images to train on")
-    parser.add_argument("--valid", type=int, default=120, help="images to measure with")
+    parser.add_argument("--valid", type=int, default=120, help="images to evaluate with")
     parser.add_argument("--size", type=int, default=160, help="width and height in pixels")
     parser.add_argument("--seed", type=int, default=0, help="other seeds give other images")
     args = parser.parse_args(argv)

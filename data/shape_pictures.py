@@ -1,4 +1,4 @@
-"""Draw the pictures of the demo data set: shapes on a textured background, and where they are."""
+"""Draw the pictures of the demo dataset: shapes on a textured background, and their boxes."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def _draw_scratches(image: Floats, rng: np.random.Generator) -> None:
 def _place_shapes(size: int, rng: np.random.Generator) -> tuple[list[int], list[Floats]]:
     """Classes and coverage masks (size, size) in [0, 1], in painting order: later ones lie on top.
 
-    A place is drawn again where it would hide too much of an earlier shape; after some tries the shape is
-    left out. The first always has a place.
+    A position that would hide too much of an earlier shape is drawn again; after some tries the shape is left out.
+    The first shape is always placed.
     """
     kinds: list[int] = []
     masks: list[Floats] = []
@@ -128,7 +128,7 @@ def _outline(kind: int, extent: float, angle: float, aspect: float) -> NDArray[n
 
 
 def _visible_part(masks: list[Floats], index: int) -> Floats:
-    """The coverage of shape `index` that no later shape hides."""
+    """The coverage of shape `index` that is not hidden by later shapes."""
     part = masks[index].copy()
     for above in masks[index + 1 :]:
         part *= 1 - above

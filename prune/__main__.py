@@ -1,4 +1,4 @@
-"""`python -m prune`: the program `darknet-prune` where a module is asked for (torch.distributed.run -m prune train)."""
+"""`python -m prune`: the program `darknet-prune` as a module (for `torch.distributed.run -m prune train`)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""`python -m prune.check DATA`: what is wrong with a dataset, what is in it, and anchors for it."""
+"""`python -m prune.check DATA`: faults and statistics of a dataset, and anchors for it."""
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before anything that takes its time
+if __name__ == "__main__":  # before the slow imports
     from prune.startup import start
 
     start()

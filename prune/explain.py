@@ -1,8 +1,8 @@
-"""`python -m prune.explain CFG`: layers, costs, prune groups and residual blocks, for people."""
+"""`python -m prune.explain CFG`: a readable overview of layers, costs, prune groups and residual blocks."""
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before anything that takes its time
+if __name__ == "__main__":  # before the slow imports
     from prune.startup import start
 
     start()

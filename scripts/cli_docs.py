@@ -1,9 +1,9 @@
-"""Writes the tables of flags in docs/cli.md, made from the parsers of the commands.
+"""Writes the tables of flags in docs/cli.md from the parsers of the commands.
 
     python -m scripts.cli_docs [--check]
 
-What stands between the marks `<!-- flags -->` and `<!-- end of flags -->` is replaced; the text around them is written
-by hand. --check: change nothing; exit code 1 where the file is not what the parsers say.
+The text between the marks `<!-- flags -->` and `<!-- end of flags -->` is replaced; the text around them is written by
+hand. --check: change nothing; exit code 1 if the file does not match the parsers.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ CALLED = {
     "python -m prune.convert": "prune.convert",
     "python -m prune.check": "prune.check",
 }
-"""How a command with a script or a module of its own is called, and the module whose `main` it is."""
+"""How a command with its own script or module is called, and the module that contains its `main`."""
 COMMANDS = CALLED | {
     f"darknet-prune {command.name}": f"prune.commands.{command.module}"
     for command in SUBCOMMANDS
     if command.module not in {module.removeprefix("prune.") for module in CALLED.values()}
 }
-"""How every command is called: those of `CALLED`, then the subcommands that are nothing else."""
+"""How every command is called: those of `CALLED`, then those that are subcommands only."""
 TRAINING = "train.py"
 BEYOND_TRAINING = ("train_sparse.py", "finetune.py", "distill.py")
-"""Their tables leave out the rows that stand in that of train.py."""
+"""Their tables omit the rows of train.py's table."""
 NO_ROW = (argparse.SUPPRESS, "show this help message and exit")
 
 
-class _Built(Exception):  # noqa: N818  # no error: it ends a command at its parser
+class _Built(Exception):  # noqa: N818  # not an error: it ends a command at its parser
     """Carries the parser that a command has built."""
 
     def __init__(self, parser: Parser) -> None:
@@ -63,26 +63,26 @@ def main() -> int:
     if not check:
         PAGE.write_text(made, encoding="utf-8")
     elif made != written:
-        print(f"{PAGE}: not what the parsers say; run: python -m scripts.cli_docs", file=sys.stderr)
+        print(f"{PAGE}: does not match the parsers; run: python -m scripts.cli_docs", file=sys.stderr)
         return 1
     return 0
 
 
 def with_flags(page: str) -> str:
-    """The page with its tables made anew. Raises ValueError where a mark is missing."""
+    """The page with new tables. Raises ValueError if a mark is missing."""
     before, after = page.index(BEGIN) + len(BEGIN), page.index(END)
     return f"{page[:before]}\n\n{flag_tables()}\n{page[after:]}"
 
 
 def flag_tables() -> str:
-    """A section for each command: what it is for, its example, its flags."""
+    """A section for each command: its description, its example, its flags."""
     training = rows(parser_of(COMMANDS[TRAINING]))
     known = dict.fromkeys(BEYOND_TRAINING, training)
     return "\n".join(section(name, parser_of(module), known.get(name, ())) for name, module in COMMANDS.items())
 
 
 def parser_of(module: str) -> Parser:
-    """The parser of a command: its `main` runs up to the point where it would parse arguments."""
+    """The parser of a command: its `main` is run up to the point where it would parse arguments."""
     command = importlib.import_module(module).main
     with patch.object(Parser, "parse_args", _stop), patch.object(sys, "argv", [f"{module}.py"]):
         try:
@@ -97,7 +97,7 @@ def _stop(parser: Parser, *_: object) -> None:
 
 
 def section(name: str, parser: Parser, known: Collection[str] = ()) -> str:
-    """Heading, description, example and table of a command; without the rows that are known from train.py."""
+    """Heading, description, example and table of a command, without the rows in `known` (those of train.py)."""
     example = (parser.epilog or "").removeprefix("example:").strip()
     own = [row for row in rows(parser) if row not in known]
     lead = [f"All flags of `{TRAINING}`, and these, or these instead:"] if known else []
@@ -106,7 +106,7 @@ def section(name: str, parser: Parser, known: Collection[str] = ()) -> str:
 
 
 def rows(parser: Parser) -> list[str]:
-    """A row per flag: how it is written, what it does; required ones are marked."""
+    """One row per flag: its spellings and its meaning; required ones are marked."""
     shown = [action for action in parser._actions if action.help not in NO_ROW]
     return [f"| {_spelled(action)} | {_meaning(action)} |" for action in shown]
 

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# From a cfg, a data set and weights to a smaller network, one stage after the other:
+# From a cfg, a dataset and weights to a smaller network, stage by stage:
 #
 #   bash scripts/compress.sh CFG DATA WEIGHTS OUT [percent] [shortcuts]
 #
-# WEIGHTS: where the baseline starts from; '' or - for a fresh network, or a weights file of CFG.
-# percent (default 0.8) and shortcuts (default 0) say how many channels and residual blocks go.
-# A finished stage (its summary.json is there) is not run again, an interrupted training goes on.
+# WEIGHTS: the baseline's initial weights, a weights file of CFG; '' or -: newly initialised.
+# percent (default 0.8) and shortcuts (default 0): how many channels and residual blocks are removed.
+# A finished stage (with a summary.json) is not run again; an interrupted training is resumed.
 #
 # Flags for single stages, in the environment:
-#   ALL_ARGS        for every stage that looks at images, e.g. "--img-size 320 --device cpu"
+#   ALL_ARGS        for every stage that reads images, e.g. "--img-size 320 --device cpu"
 #   TRAIN_ARGS      for every training, e.g. "--batch-size 8 --cache-images"
 #   BASE_ARGS SPARSE_ARGS CHANNEL_ARGS LAYER_ARGS FINETUNE_ARGS DISTILL_ARGS
-# ALWAYS_DISTILL=1 distils also where fine-tuning alone does not stay behind.
+# ALWAYS_DISTILL=1 distils even if fine-tuning alone recovers the accuracy.
 set -euo pipefail
 
 if [ $# -lt 4 ] || [ $# -gt 6 ]; then
@@ -31,7 +31,7 @@ read -ra finetune <<<"${FINETUNE_ARGS:-}"
 read -ra distill <<<"${DISTILL_ARGS:-}"
 started=$SECONDS
 
-run() { # NAME COMMAND FLAGS...: runs a stage unless it is finished; what an interruption left behind is replaced
+run() { # NAME COMMAND FLAGS...: runs a stage unless it is finished; files of an interrupted run are replaced
     local name=$1 begun=$SECONDS
     shift
     if [ -f "$out/$name/summary.json" ]; then
@@ -45,13 +45,13 @@ run() { # NAME COMMAND FLAGS...: runs a stage unless it is finished; what an int
 
 cut() { run "$@" --overwrite; }
 
-fit() { # a training, which goes on where it was interrupted
+fit() { # a training, resumed if it was interrupted
     local again=--overwrite
     if [ -f "$out/$1/last.pt" ]; then again=--resume; fi
     run "$@" ${train_args[@]+"${train_args[@]}"} "$again"
 }
 
-behind() { # STAGE REFERENCE X: is its AP50 more than X behind?
+behind() { # STAGE REFERENCE X: is its AP50 more than X below the reference's?
     local code=0 message
     message=$(python -m prune.compare "$2" "$1" --behind "$3" 2>&1 >/dev/null) || code=$?
     case $code in
@@ -85,9 +85,9 @@ stages+=("$out/finetune")
 final=$out/finetune
 reason=
 if [ -n "${ALWAYS_DISTILL:-}" ]; then
-    reason='asked for by ALWAYS_DISTILL'
+    reason='requested by ALWAYS_DISTILL'
 elif behind "$out/finetune" "$out/baseline" 0.01; then
-    reason='fine-tuning alone stays more than 0.01 AP50 behind the baseline'
+    reason='fine-tuning alone remains more than 0.01 AP50 below the baseline'
 fi
 if [ -n "$reason" ]; then
     printf '== %s: distilling from it\n' "$reason"

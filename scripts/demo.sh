@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The main job on a data set made in seconds: train a small residual network, make it sparse, cut
+# The main job on a dataset generated in seconds: train a small residual network, make it sparse, prune
 # channels and residual blocks, fine-tune, and compare before and after. About five minutes on 2 cores.
 #
 #   bash scripts/demo.sh [OUT]        (default: demo/ in the repository)
 #
-# Run it again and finished stages are not repeated.
+# If it is run again, finished stages are not repeated.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/venv.sh" requirements.txt
 

@@ -1,8 +1,8 @@
-"""How the code is built, in figures: rooms, imports, lengths, types, documentation, tests, repeated places.
+"""The structure of the code in figures: rooms, imports, lengths, types, documentation, tests, repeated places.
 
     python -m scripts.house [ROOT] [--json FILE] [--list]
 
-ROOT: a checkout, this one if not given. The limits among these figures are tests (tests/core/test_house.py).
+ROOT: a checkout (default: this one). The limits of these figures are tests (tests/core/test_house.py).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("root", nargs="?", type=Path, default=REPOSITORY, help="a checkout (default: this one)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
     parser.add_argument("--list", action="store_true", help="name every place that is counted")
     args = parser.parse_args()
     figures = measure(args.root)
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def measure(root: Path) -> dict[str, Any]:
-    """All figures of a checkout; the key `places` names what the counts count."""
+    """All figures of a checkout; the key `places` lists the places behind the counts."""
     product, tests = read_product(root), read_sources(root, "tests")
     package = [source for source in product if source.path.startswith(f"{PACKAGE}/")]
     return {
@@ -74,7 +74,7 @@ def measure(root: Path) -> dict[str, Any]:
 
 
 def room_lines(package: Sequence[Source]) -> dict[str, int]:
-    """Lines of each room, the largest first; modules directly in the package are rooms of their own."""
+    """Lines of each room, the largest first; each module directly in the package is a room."""
     lines: Counter[str] = Counter()
     for source in package:
         lines[source.room or "__init__"] += source.lines
@@ -89,13 +89,13 @@ def function_lengths(sources: Sequence[Source]) -> dict[str, float]:
 
 
 def typed_share(sources: Sequence[Source]) -> float:
-    """Which share of all parameters has a type, in [0, 1]."""
+    """Fraction of all parameters that have a type."""
     found = [p for source in sources for function in functions(source.tree) for p in parameters(function)]
     return sum(parameter.annotation is not None for parameter in found) / len(found)
 
 
 def documented_share(sources: Sequence[Source]) -> float:
-    """Which share of public functions, classes and methods has a docstring, in [0, 1]."""
+    """Fraction of public functions, classes and methods that have a docstring."""
     found = [node for source in sources for node in public(source.tree)]
     return sum(ast.get_docstring(node) is not None for node in found) / len(found)
 

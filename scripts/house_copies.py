@@ -1,7 +1,7 @@
-"""Repeated places: runs of tokens that stand in the code more than once.
+"""Repeated places: runs of tokens that occur in the code more than once.
 
-Comments, docstrings, imports and line breaks do not count; names and numbers do, so that only what was copied, not what
-is merely alike, is found.
+Comments, docstrings, imports and line breaks do not count; names and numbers do, so that only copied code is found, not
+code that is merely similar.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from scripts.house_source import Source
 
 WINDOW = 40
-"""Tokens: about four lines of code."""
+"""In tokens: about four lines of code."""
 IGNORED = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
     tokenize.ENCODING,
@@ -25,7 +25,7 @@ IGNORED = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Lines of a file, first and last, whose tokens also stand elsewhere."""
+    """Lines of a file, first and last, whose tokens also occur elsewhere."""
 
     path: str
     first: int
@@ -69,7 +69,7 @@ def _tokens(source: Source) -> Iterator[tuple[str, int]]:
 
 
 def _uncounted_lines(tree: ast.Module) -> set[int]:
-    """The lines of imports and of strings that stand alone (docstrings)."""
+    """The lines of imports and of string statements (docstrings)."""
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom) or _is_text(node)]
     return {line for node in nodes for line in range(node.lineno, (node.end_lineno or 0) + 1)}  # type: ignore[attr-defined]
 

@@ -17,14 +17,14 @@ def import_graph(sources: Sequence[Source]) -> dict[str, dict[str, int]]:
 
 
 def room_edges(sources: Sequence[Source]) -> Counter[tuple[str, str]]:
-    """(importing room, imported room) → how many imports of a module by another; without those inside of a room."""
+    """(importing room, imported room) → how many imports of a module by another, excluding those within a room."""
     rooms = {source.module: source.room for source in sources}
     edges = ((rooms[a], rooms[b]) for a, targets in import_graph(sources).items() for b in targets)
     return Counter((a, b) for a, b in edges if a and b and a != b)
 
 
 def upward(sources: Sequence[Source], levels: Sequence[Sequence[str]]) -> list[str]:
-    """Imports from a room of the same or a higher level: "module:line imports module"."""
+    """Imports of a room of the same or a higher level: "module:line imports module"."""
     depth = {room: number for number, level in enumerate(levels) for room in level}
     rooms = {source.module: source.room for source in sources}
     return [

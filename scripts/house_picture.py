@@ -2,8 +2,8 @@
 
     python -m scripts.house_picture [FILE]
 
-A room stands above all rooms that it imports, its bar is as long as its code, and arrows lead to what it imports. Dark
-are the arrows that no chain of others implies; the others are pale.
+A room is drawn above all rooms that it imports; the length of its bar shows its lines of code, and arrows lead to what
+it imports. Arrows that are not implied by a chain of others are dark, the others pale.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def picture(root: Path) -> str:
 
 
 def draw(order: Sequence[str], lines: Mapping[str, int], torch: Collection[str], edges: Mapping[Edge, int]) -> str:
-    """The SVG of rooms, top to bottom, with their lines, those that use torch, and how many imports lead where."""
+    """The SVG of rooms from top to bottom, with their lines, their use of torch, and their imports."""
     height = TOP + ROW * len(order) + BOTTOM
     direct = without_implied(edges)
     arrows = sorted(edges, key=lambda edge: edge in direct)  # the dark ones are drawn last
@@ -64,7 +64,7 @@ def draw(order: Sequence[str], lines: Mapping[str, int], torch: Collection[str],
 
 
 def without_implied(edges: Collection[Edge]) -> set[Edge]:
-    """The edges (without circles) that no longer way along other edges replaces."""
+    """The edges (without circles) that are not implied by a longer path along other edges."""
     targets: dict[str, set[str]] = {}
     for a, b in edges:
         targets.setdefault(a, set()).add(b)
@@ -79,7 +79,7 @@ def _heading() -> list[str]:
     return [
         _text(16, 30, "prune/: rooms, from the commands down", size=17, fill=INK),
         f'<rect x="16" y="46" width="12" height="12" fill="{WITHOUT_TORCH}"/>',
-        _text(34, 57, "no torch of its own"),
+        _text(34, 57, "no torch import"),
         f'<rect x="160" y="46" width="12" height="12" fill="{WITH_TORCH}"/>',
         _text(178, 57, "imports torch"),
         _text(ARROWS_LEFT - 8, 57, "imports", anchor="start"),
@@ -98,7 +98,7 @@ def _colour(torch: bool) -> str:
 
 
 def _arrow(start: int, end: int, count: int, dark: bool) -> str:
-    """From just below the middle of a row to just above that of a lower one, the farther the wider."""
+    """An arrow from just below the middle of a row to just above that of a lower one; farther means wider."""
     y1, y2, kind = start + 4, end - 4, "dark" if dark else "pale"
     reach = ARROWS_LEFT + REACH * (end - start) / ROW + 16
     way = f"M{ARROWS_LEFT} {y1} C{reach:.0f} {y1} {reach:.0f} {y2} {ARROWS_LEFT + 7} {y2}"

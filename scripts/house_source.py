@@ -45,28 +45,28 @@ class Source:
 
 
 def read_sources(root: Path, folder: str) -> list[Source]:
-    """All Python files below a folder of the root; of the root itself ("."), only those directly in it."""
+    """All Python files below a folder of the root; for the root itself ("."), only those directly in it."""
     found = (root / folder).glob("*.py" if folder == "." else "**/*.py")
     return [Source(path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")) for path in sorted(found)]
 
 
 def read_product(root: Path) -> list[Source]:
-    """What users run: the package and the commands."""
+    """The product that users run: the package and the commands."""
     return read_sources(root, PACKAGE) + read_sources(root, ".")
 
 
 def read_limited(root: Path) -> list[Source]:
-    """All that the limits on lengths hold for: everything except tests."""
+    """All files to which the limits on lengths apply: everything except tests."""
     return read_product(root) + [source for folder in BESIDE for source in read_sources(root, folder)]
 
 
 def functions(tree: ast.AST) -> list[Function]:
-    """All functions and methods, nested ones too."""
+    """All functions and methods, including nested ones."""
     return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
 def length(function: Function) -> int:
-    """Lines from `def` to the last one, docstring included, decorators not."""
+    """Lines from `def` to the last one, with docstring, without decorators."""
     return (function.end_lineno or function.lineno) - function.lineno + 1
 
 

@@ -1,4 +1,4 @@
-"""Tests that could not fail by what they check: those without an assertion."""
+"""Tests without an assertion, which could not fail by what they check."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from scripts.house_source import Function, Source, functions, imported_modules
 
 CHECKING = ("raises", "warns", "fail", "deprecated_call", "check_call")
-"""Calls that check something: pytest's, and subprocess.check_call; so does whatever begins with `assert`."""
+"""Calls that check something: pytest's, and subprocess.check_call. Names beginning with `assert` also count."""
 
 
 def is_test(source: Source) -> bool:
@@ -59,7 +59,7 @@ def _asserts(function: Function) -> bool:
 
 
 def _used(function: Function) -> set[str]:
-    """What it calls, and its fixtures."""
+    """The functions it calls, and its fixtures."""
     return _called(function) | {parameter.arg for parameter in function.args.args}
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Style, types and import order, without the tests. With a name, only that check: what the hooks before a commit call.
+# Style, types and import order, without the tests. With a name, only that check (as the pre-commit hooks do).
 #
 #   bash scripts/lint.sh [ruff | format | mypy | imports]
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that must hold: style, types, import order, tests. From any folder:
+# All checks: style, types, import order, tests. From any folder:
 #
 #   bash scripts/test.sh [pytest arguments]       e.g.  bash scripts/test.sh tests/core -k cfg
 set -euo pipefail

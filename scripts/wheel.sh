@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Builds the wheel, installs it into a clean environment and runs the main job in small with it, from an empty folder:
+# Builds the wheel, installs it into a clean environment and runs the main job with it on a small scale, from an empty
+# folder:
 #
 #   bash scripts/wheel.sh
 #
-# The packages that it depends on are those of .venv (no second download of torch); of the checkout nothing is seen.
+# Its dependencies are those of .venv (no second download of torch); nothing of the checkout is visible to it.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/venv.sh" requirements.txt
 unset PYTHONPATH
@@ -16,7 +17,7 @@ step() {
     "$@"
 }
 
-build() { # in a copy: setuptools leaves files behind, and takes up again what an earlier build has left
+build() { # in a copy: setuptools leaves files in the folder and reuses those of an earlier build
     mkdir "$work/source"
     (cd "$REPOSITORY" && tar -cf - --exclude=.git --exclude=.venv --exclude=runs --exclude=demo --exclude='*.egg-info' \
         --exclude=./build --exclude=./data/coco --exclude=./data/voc --exclude=./data/shapes .) | tar -xf - -C "$work/source"

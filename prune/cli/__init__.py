@@ -1,7 +1,6 @@
-"""What every command shares: option groups, the out folder, the summary, exit codes. Nothing here imports
-torch.
+"""What all commands share: option groups, the out folder, the summary, exit codes. Nothing here imports torch.
 
-A command reads:
+A command looks like this:
 
     parser = Parser("what it does", "python command.py --cfg ...")
     add_options(parser, NetworkArgs)
@@ -9,11 +8,11 @@ A command reads:
     namespace = parser.parse_args()
     network, run = take(namespace, NetworkArgs), take(namespace, RunArgs)
     command = open_command(namespace, run, inputs=[network.cfg, network.weights], outputs=["pruned.cfg"])
-    ...                                    # import torch only from here on
+    ...                                    # torch may be imported from here on
     write(command.path("pruned.cfg"))
     command.finish({"before": before, "after": after})
 
-inside `main`, which `run_command(main)` runs.
+inside `main`, which is run by `run_command(main)`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One run of a command: logging, the out folder that is never overwritten unasked, and the summary."""
+"""One run of a command: logging, the out folder (never overwritten without --overwrite), and the summary."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SUMMARY = "summary.json"
 
 
 def setup_logging(quiet: bool) -> None:
-    """Log lines of `prune` go to standard error, warnings marked as such."""
+    """Log lines of `prune` are written to standard error, warnings marked as such."""
     handler = _StderrHandler()
     handler.setFormatter(_LineFormatter("%(message)s"))
     logger = logging.getLogger("prune")
@@ -36,7 +36,7 @@ def setup_logging(quiet: bool) -> None:
 
 
 class _StderrHandler(logging.Handler):
-    """Writes to what sys.stderr is at that moment."""
+    """Writes to the current sys.stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(self.format(record), file=sys.stderr, flush=True)
@@ -59,21 +59,21 @@ class Command:
     started: float
     written: list[Path] = field(default_factory=list)
     earlier: Mapping[str, str] = field(default_factory=dict)
-    """The files that the run that this one replaces has written into the out folder: name and SHA-256."""
+    """The files in the out folder written by the run that this one replaces: name and SHA-256."""
     read: Sequence[Path] = ()
-    """What is only read, without being an input that the summary names."""
+    """Files that are read but not listed as inputs in the summary."""
     lock: FolderLock | None = None
-    """On the out folder, until all is written."""
+    """The lock on the out folder, held until everything is written."""
 
     @property
     def out(self) -> Path:
-        """The out folder; raises UsageError where none was asked for."""
+        """The out folder; raises UsageError if none was given."""
         if self.run.out is None:
             raise UsageError("--out DIR is missing: where should the results go?")
         return self.run.out
 
     def path(self, name: str) -> Path:
-        """`out/name`, which the summary will list among the outputs."""
+        """`out/name`; the summary will list it among the outputs."""
         path = self.out / name
         if path not in self.written:
             self.written.append(path)
@@ -85,14 +85,14 @@ class Command:
             print(visible_lines(text), file=sys.stderr if self._prints_json() else sys.stdout, flush=True)
 
     def begin_writing(self) -> Path:
-        """The out folder, which is written to from now on: the summary of the run that is replaced is removed. Until
-        this one is finished, it would vouch for a mixture of both runs' files."""
+        """The out folder; call this before writing into it. Removes the summary of the run that is replaced: until this
+        one is finished, it would describe a mixture of both runs' files."""
         if self.run.overwrite:
             (self.out / SUMMARY).unlink(missing_ok=True)
         return self.out
 
     def finish(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """Write `summary.json` (where there is an out folder) and `--json`; returns the summary.
+        """Write `summary.json` (if there is an out folder) and `--json`; returns the summary.
 
         `facts`: what CLI.md calls before/after, or the fields of a single network.
         """
@@ -105,7 +105,7 @@ class Command:
         return summary
 
     def summary(self, facts: Mapping[str, Any], outputs: Sequence[FileRecord]) -> dict[str, Any]:
-        """The summary of the run as it stands."""
+        """The summary of the run so far."""
         return build_summary(
             command=self.name,
             arguments=self.arguments,
@@ -117,7 +117,7 @@ class Command:
         )
 
     def show(self, text: str) -> None:
-        """Hand the summary's text to `--json`; nothing more is written, so the out folder is free for another run."""
+        """Write the summary's text to `--json`, and unlock the out folder: nothing more is written into it."""
         if self.lock is not None:
             self.lock.release()
         if self._prints_json():
@@ -129,7 +129,7 @@ class Command:
         return self.run.json == "-" or (self.run.json is not None and is_stdout(Path(self.run.json)))
 
     def _remove_earlier(self) -> None:
-        """What the replaced run had, and this one has not, would pass for a result of this one."""
+        """Remove files of the replaced run that this one does not write: they would be taken for its results."""
         inputs = (Path(record.path) for record in self.inputs)
         kept = {path.resolve() for path in (*self.written, *inputs, *self.read)}
         for name, digest in self.earlier.items():
@@ -147,13 +147,13 @@ def open_command(
     resume: Path | None = None,
     read: Sequence[Path] = (),
 ) -> Command:
-    """Begin a command: set up logging, hash the inputs, check that nothing of value would be overwritten.
+    """Begin a command: set up logging, hash the inputs, check that no earlier result or input would be overwritten.
 
     `outputs`: names of the files it will write into `run.out` (`summary.json` is added). Raises UsageError
-    where one exists already (unless `--overwrite`) or is an input; OSError where an input is missing.
-    `resume`: the checkpoint that a run goes on from. If it is the out folder's own `last.pt`, the run goes on
-    in place and its earlier outputs may be replaced; any other is an input like the rest. `read`: files that are read
-    but not named in the summary.
+    if one exists already (without `--overwrite`) or is an input; OSError if an input is missing. `resume`: the
+    checkpoint from which a run is resumed. If it is the out folder's own `last.pt`, the run continues in place and
+    replaces its earlier outputs; any other checkpoint is an ordinary input. `read`: files that are read but not named
+    in the summary.
     """
     setup_logging(run.quiet)
     given = [path for path in inputs if path is not None]
@@ -178,8 +178,8 @@ def open_command(
 
 
 def _hold(out: Path, absent: Sequence[Path]) -> FolderLock | None:
-    """The lock on the out folder; None on processes that write nothing. Raises UsageError where another run holds it,
-    or one that has just ended has written one of `absent`."""
+    """The lock on the out folder; None on processes that write nothing. Raises UsageError if another run holds it, or a
+    run that has just ended has written one of `absent`."""
     check_creatable(out)
     if not is_first_process():
         return None

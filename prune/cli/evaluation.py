@@ -1,4 +1,4 @@
-"""What an evaluation takes, and how what it found is shown and kept."""
+"""The arguments of an evaluation, and how its results are shown and saved."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ from prune.samples.sample import SampleSet
 from prune.settings import option
 
 TABLES = ("per_class.csv", "confusion.csv")
-JUDGING = ("ap", "points", "iou_thres", "thresh")
-"""The settings that tell how detections are judged; the others tell how they are made."""
+SCORING = ("ap", "points", "iou_thres", "thresh")
+"""The settings of how detections are scored; the others set how they are made."""
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredArgs:
-    """What is measured: a network, or the detections that some network made."""
+    """What is evaluated: a network, or the detections of one."""
 
     cfg: Path | None = option(None, "the network definition (Darknet cfg)", metavar="FILE")
     weights: Path | None = option(None, "its weights (.weights or our .pt)", metavar="FILE")
     results: Path | None = option(
-        None, "instead of a network: the COCO results file of one (--save-json)", metavar="FILE"
+        None, "evaluate this COCO results file (--save-json) instead of a network", metavar="FILE"
     )
 
     def __post_init__(self) -> None:
-        message = "give a network, --cfg FILE --weights FILE, or what one has found, --results FILE"
+        message = "give a network (--cfg FILE --weights FILE) or its detections (--results FILE)"
         require(len(self.files) == (1 if self.results else 2), message)
 
     @property
     def files(self) -> list[Path]:
-        """Those that were given."""
+        """The files that were given."""
         return [path for path in (self.results, self.cfg, self.weights) if path is not None]
 
     @property
     def network(self) -> tuple[Path, Path] | None:
-        """Its cfg and weights; None where a results file is measured."""
+        """Cfg and weights of the network; None if a results file is evaluated."""
         return (self.cfg, self.weights) if self.cfg and self.weights else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """Metrics, the detections that they were computed from, and the images that could not be read."""
+    """Metrics, the detections they were computed from, and the images that could not be read."""
 
     metrics: Metrics
     detected: Sequence[Detected]
@@ -63,15 +63,15 @@ class Evaluation:
 
 
 def refuse_making(settings: EvaluateSettings) -> None:
-    """Raise UsageError where a setting tells how to make detections, although they are given: it would do nothing."""
-    made = [item for item in fields(settings) if item.name not in (*JUDGING, "progress")]
+    """Raise UsageError if a setting of how to make detections was changed: it has no effect on given detections."""
+    made = [item for item in fields(settings) if item.name not in (*SCORING, "progress")]
     for item in made:
         flag = "--letterbox/--stretch" if item.name == "letterbox" else "--" + item.name.replace("_", "-")
-        require(getattr(settings, item.name) == item.default, f"{flag} makes detections, but --results holds them made")
+        require(getattr(settings, item.name) == item.default, f"{flag} has no effect on the detections in --results")
 
 
 def output_names(keep: KeepSettings, run: RunArgs) -> tuple[str, ...]:
-    """The files of an evaluation. Raises UsageError where one is asked for without a place."""
+    """The files of an evaluation. Raises UsageError if one is requested without --out."""
     require(run.out is not None or not keep.save_json, "--save-json needs --out DIR: where should the results go?")
     plots = PLOTS if keep.plots and available() else ()
     return (*TABLES, *plots, *(("detections.json",) if keep.save_json else ()))
@@ -80,7 +80,7 @@ def output_names(keep: KeepSettings, run: RunArgs) -> tuple[str, ...]:
 def close_evaluation(
     command: Command, keep: KeepSettings, samples: SampleSet, done: Evaluation, facts: Mapping[str, Any]
 ) -> None:
-    """Look into what was found, write tables, plots and summary (`facts` and the metrics), show the numbers, and name
+    """Analyse the detections, write tables, plots and summary (`facts` and the metrics), show the numbers, and report
     what was skipped."""
     check_objects(samples, done.metrics)
     found = findings(done.detected, samples, done.metrics)

@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, and one line for a mistake (CLI.md)."""
+"""How a command ends: its exit code, and one line for an error (CLI.md)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PATH_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirect
 
 
 def run_command(main: Callable[[], int | None]) -> NoReturn:
-    """Run `main` and leave with its exit code; mistakes become one line on standard error, see CLI.md."""
+    """Run `main` and exit with its exit code; errors are reported in one line on standard error, see CLI.md."""
     startup.start()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a path may hold what the terminal's encoding does not
+        if isinstance(stream, io.TextIOWrapper):  # a path may contain characters that the terminal's encoding lacks
             stream.reconfigure(errors="backslashreplace")
     code = exit_code(main)
     startup.ignore_signals()
@@ -29,7 +29,7 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
 
 
 def exit_code(main: Callable[[], int | None]) -> int:
-    """The exit code of `main`: 0, or that of the error it ended with (whose line was printed)."""
+    """The exit code of `main`: 0, or that of the error that ended it (already printed)."""
     try:
         code = main() or 0
         sys.stdout.flush()
@@ -37,7 +37,7 @@ def exit_code(main: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         return _fail(EXIT_INTERRUPTED, "interrupted")
     except Exception as error:
-        if startup.was_interrupted():  # an extension, or a child that got the signal too, has made it another error
+        if startup.was_interrupted():  # an extension or a child process may turn the signal into another error
             return _fail(EXIT_INTERRUPTED, "interrupted")
         return _code_of(error)
     finally:
@@ -45,16 +45,16 @@ def exit_code(main: Callable[[], int | None]) -> int:
 
 
 def _code_of(error: Exception) -> int:
-    """Prints the line of an error that a user may meet; raises any other."""
+    """Print the line of an expected error and return its exit code; raise any other."""
     if isinstance(error, PruneError):
         return _fail(error.exit_code, str(error))
-    if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
+    if isinstance(error, BrokenPipeError):  # the reader of our output has closed it
         _drop_output()
         return EXIT_FAILED
     if isinstance(error, OSError):
         return _fail_to_access(error)
     if isinstance(error, MemoryError | RuntimeError) and is_out_of_memory(error):
-        return _fail(EXIT_FAILED, "out of memory: take a smaller --img-size or --batch-size, or a larger machine")
+        return _fail(EXIT_FAILED, "out of memory: use a smaller --img-size or --batch-size, or a larger machine")
     raise error
 
 
@@ -67,8 +67,8 @@ def _fail_to_access(error: OSError) -> int:
 
 
 def _full_stream(error: OSError) -> str | None:
-    """Where a full disk comes without a file's name, what we print goes there: the rest of it is dropped, or the
-    interpreter would fail at that on its way out."""
+    """If a full disk is reported without a file's name, standard output is on it. The rest of the output is dropped, as
+    the interpreter would fail to flush it on exit."""
     if error.errno != errno.ENOSPC:
         return None
     _drop_output()
@@ -76,12 +76,12 @@ def _full_stream(error: OSError) -> str | None:
 
 
 def _drop_output() -> None:
-    """The interpreter flushes standard output on its way out: let that succeed."""
+    """The interpreter flushes standard output on exit: let that succeed."""
     sys.stdout = io.StringIO()
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Python's, numpy's or torch's word for it; torch has a class of its own on CUDA alone."""
+    """Whether Python, numpy or torch ran out of memory; torch has its own error class only for CUDA."""
     words = ("can't allocate memory", "not enough memory", "out of memory")
     return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)
 

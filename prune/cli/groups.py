@@ -26,7 +26,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkArgs:
-    """A network: both of its files."""
+    """A network: its two files."""
 
     cfg: Path = field(metadata={"help": "the network definition (Darknet cfg)", "metavar": "FILE"})
     weights: Path = field(metadata={"help": "its weights (.weights or our .pt)", "metavar": "FILE"})
@@ -34,14 +34,14 @@ class NetworkArgs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartArgs:
-    """A network to train and the weights it starts from; without weights it starts fresh."""
+    """A network to train and its initial weights; without weights it is newly initialised."""
 
     cfg: Path = field(metadata={"help": "the network definition (Darknet cfg)", "metavar": "FILE"})
     weights: Path | None = option(
-        None, "start from these (.weights, also partial as yolov3-tiny.conv.15, or our .pt)", metavar="FILE"
+        None, "initial weights (.weights, also partial such as yolov3-tiny.conv.15, or our .pt)", metavar="FILE"
     )
     weights_cfg: Path | None = option(
-        None, "the cfg of --weights, where it is another: layers of equal shape are taken over", metavar="FILE"
+        None, "the cfg of --weights if it differs from --cfg: layers of equal shape are copied", metavar="FILE"
     )
 
     def __post_init__(self) -> None:
@@ -50,21 +50,21 @@ class StartArgs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataArgs:
-    """A data set."""
+    """A dataset."""
 
     data: Path = field(metadata={"help": "the .data file: classes, train, valid, names", "metavar": "FILE"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaybeDataArgs:
-    """A data set where the command can do without."""
+    """A dataset, for commands that do not require one."""
 
     data: Path | None = option(None, "a .data file; with it the networks are evaluated", metavar="FILE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageArgs:
-    """How images enter the network. `img_size` is (width, height); None leaves it to the cfg's [net]."""
+    """How images enter the network. `img_size` is (width, height); None: as in the cfg's [net]."""
 
     img_size: tuple[int, int] | None = option(
         None,
@@ -74,7 +74,7 @@ class ImageArgs:
     )
     letterbox: bool | None = option(
         None,
-        "keep the aspect ratio; --stretch does not (default: letter_box of the cfg; training: --letterbox)",
+        "keep the aspect ratio; --stretch: do not (default: letter_box of the cfg; training: --letterbox)",
         off="stretch",
     )
     batch_size: int = option(16, "images per step", metavar="N", within=AT_LEAST_ONE)
@@ -85,15 +85,15 @@ class ImageArgs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunArgs:
-    """Where a run happens and what it leaves behind."""
+    """Where and how a command runs, and what it writes."""
 
     out: Path | None = option(None, "folder for the results", metavar="DIR")
     overwrite: bool = option(False, "replace earlier results in --out")
     device: str = option("auto", "auto, cpu, cuda or cuda:N")
     workers: int = option(0, "processes that load images (0: this one)", metavar="N", within=NOT_NEGATIVE)
-    seed: int = option(0, "seed of everything random", metavar="N", within=Interval(0, 2**31 - 1))
+    seed: int = option(0, "random seed", metavar="N", within=Interval(0, 2**31 - 1))
     json: str | None = option(
-        None, "write the summary as JSON to FILE too; -: to standard output, all else to stderr", metavar="FILE"
+        None, "also write the summary as JSON to FILE; -: to standard output, everything else to stderr", metavar="FILE"
     )
     quiet: bool = option(False, "no progress bars, no tables")
 

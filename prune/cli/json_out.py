@@ -1,4 +1,4 @@
-"""Where `--json` puts the summary: a file of its own, a pipe or a device, or standard output."""
+"""Where `--json` writes the summary: a separate file, a pipe or a device, or standard output."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from prune.report.summary import is_summary
 
 
 def is_stdout(path: Path) -> bool:
-    """Whether a path leads to our standard output (`/dev/stdout`), wherever that goes."""
+    """Whether a path is our standard output (`/dev/stdout`), wherever that leads."""
     with suppress(OSError, ValueError):
         return os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
     return False
 
 
 def check_json(path: Path, inputs: Iterable[Path], targets: Iterable[Path]) -> None:
-    """Raise UsageError where `--json` would replace an input, a file that the command writes itself, or anything
-    that is not an earlier summary."""
+    """Raise UsageError if `--json` would replace an input, a file that the command writes itself, or anything that is
+    not an earlier summary."""
     refuse_overwriting([path], inputs)
     for target in targets:
         own = path.resolve() == target.resolve()
@@ -34,7 +34,7 @@ def check_json(path: Path, inputs: Iterable[Path], targets: Iterable[Path]) -> N
 
 
 def print_json(text: str) -> None:
-    """JSON is UTF-8, whatever the terminal's encoding."""
+    """Print JSON as UTF-8, whatever the terminal's encoding."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.flush()
         sys.stdout.buffer.write(text.encode("utf-8"))
@@ -44,9 +44,9 @@ def print_json(text: str) -> None:
 
 
 def write_json(path: Path, text: str) -> None:
-    """Write the summary; to a pipe or a device as it is, which a rename would replace by a file; through a link.
+    """Write the summary: in place to a pipe or a device, which a rename would replace by a file; through a link.
 
-    Raises UsageError where something else has come there since `check_json`.
+    Raises UsageError if something else has appeared there since `check_json`.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         with naming(path):

@@ -1,4 +1,4 @@
-"""The out folder of a run is locked while it is written: two runs would mix their files."""
+"""Locks the out folder of a run while it is written: two runs would mix their files."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _held: weakref.WeakSet[FolderLock] = weakref.WeakSet()
 
 
 class FolderLock:
-    """An exclusive lock on a folder, which is made if need be; it ends with `release`, or with the process.
+    """An exclusive lock on a folder, which is created if missing; it ends with `release`, or with the process.
 
-    Folders that it made and that are still empty then are removed. Raises UsageError where another run holds the
-    lock, OSError where the folder cannot be made.
+    Folders it created that are then still empty are removed. Raises UsageError if another run holds the lock,
+    OSError if the folder cannot be created.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,18 +33,18 @@ class FolderLock:
         _held.add(self)
 
     def release(self) -> None:
-        """Give the lock back. Calling it again does nothing."""
+        """Release the lock. Further calls do nothing."""
         self._release()
         _held.discard(self)
 
     def forget(self) -> None:
-        """Let go of it in a forked process; the lock stays with the parent."""
+        """Drop the lock in a forked process; the parent keeps it."""
         if self._release.detach() and self._descriptor is not None:
             os.close(self._descriptor)
 
 
 def release_all() -> None:
-    """Give back every lock of this process."""
+    """Release every lock of this process."""
     for lock in list(_held):
         lock.release()
 
@@ -55,7 +55,7 @@ def is_first_process() -> bool:
 
 
 def _release(descriptor: int | None, made: Iterable[Path]) -> None:
-    with suppress(OSError):  # the first that is not empty
+    with suppress(OSError):  # stops at the first folder that is not empty
         for folder in made:
             folder.rmdir()
     if descriptor is not None:

@@ -1,4 +1,4 @@
-"""What a command may write, and what it must not replace."""
+"""Which files a command may write, and which it must not replace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prune.files.reading import decode_text, read_bytes
 
 
 def check_creatable(folder: Path) -> None:
-    """Raise now what writing into `folder` would raise hours later; it is made with the first file."""
+    """Raise the error now that writing into `folder` would raise hours later; it is created with the first file."""
     nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
@@ -24,11 +24,11 @@ def check_creatable(folder: Path) -> None:
 
 
 def refuse_existing(targets: Iterable[Path]) -> None:
-    """Raise UsageError if one of `targets` exists; a link does wherever it leads."""
+    """Raise UsageError if one of `targets` exists; a link does, even if broken."""
     for path in targets:
         require(
             not os.path.lexists(path),
-            f"{path} exists already: choose another place, or pass --overwrite to replace it",
+            f"{path} exists already: choose another folder, or pass --overwrite to replace it",
         )
 
 
@@ -46,8 +46,8 @@ def refuse_foreign(path: Path, is_ours: Callable[[str], bool], what: str) -> Non
 
 
 def earlier_outputs(out: Path, command: str) -> dict[str, str]:
-    """The files that a finished run of the same command has left in the folder itself, by its summary: name and
-    SHA-256. (What lies in folders below it may be in use elsewhere: crops, say.)"""
+    """The files that a finished run of the same command has written directly into the folder, according to its summary:
+    name and SHA-256. (Files in subfolders, such as crops, may be in use elsewhere.)"""
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
         if summary["command"] == command:

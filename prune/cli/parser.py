@@ -1,9 +1,9 @@
-"""From option groups to argparse and back.
+"""Conversion between option groups and argparse.
 
-An option group is a frozen dataclass. Each field becomes a flag: its name (`_` or `-`, both are understood),
-its type, its default and `metadata`: `help`, and where needed `flag` (another name), `flags` (further spellings),
+An option group is a frozen dataclass. Each field becomes a flag: its name (spelled with `_` or `-`), its type, its
+default and `metadata`: `help`, and where needed `flag` (another name), `flags` (further spellings),
 `metavar`, `parse` (text -> value), `choices`, `const` (the value of the bare flag) and `off` (a bool's second flag):
-what `prune.settings.option` writes. Settings of the library declare their flags the same way and know nothing of
+what `prune.settings.option` writes. The settings of the library declare their flags in the same way, without
 argparse.
 """
 
@@ -35,7 +35,7 @@ def parse_finite(text: str) -> float:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with `_` and `-` alike in flags, defaults in --help, a worked example, errors in one line."""
+    """argparse with `_` and `-` equivalent in flags, defaults in --help, a worked example, errors in one line."""
 
     def __init__(self, description: str, example: str) -> None:
         super().__init__(
@@ -50,12 +50,12 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(dashed(sys.argv[1:] if args is None else args), namespace)
 
     def error(self, message: str) -> NoReturn:
-        line = " ".join(message.split()).replace("invalid parse_", "invalid ")  # argparse names the function
+        line = " ".join(message.split()).replace("invalid parse_", "invalid ")  # argparse shows the function's name
         self.exit(EXIT_USAGE, f"{self.prog}: {visible(line)} (--help explains the flags)\n")
 
 
 def dashed(args: Sequence[str]) -> list[str]:
-    """`--batch_size=8` as `--batch-size=8`; values, and all that follows `--`, stay as they are."""
+    """`--batch_size=8` as `--batch-size=8`; values, and everything after `--`, are unchanged."""
     stop = args.index("--") if "--" in args else len(args)
     return [dashed_flag(arg) if arg.startswith("--") else arg for arg in args[:stop]] + list(args[stop:])
 
@@ -74,9 +74,9 @@ def add_options(
     required: Sequence[str] = (),
     defaults: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add the flags of option group `group` (a dataclass), but for the fields in `omit`.
+    """Add the flags of option group `group` (a dataclass), except the fields in `omit`.
 
-    `required` fields have to be given, `defaults` replaces the defaults of fields for this command.
+    `required` fields must be given; `defaults` replaces defaults of fields for this command.
     """
     target = parser.add_argument_group(title) if title else parser
     hints = typing.get_type_hints(group)
@@ -112,7 +112,7 @@ def _add_option(target: Any, item: dataclasses.Field[Any], hint: Any, default: A
 
 
 def _add_switch(target: Any, flags: list[str], options: dict[str, Any], default: Any, meta: Mapping[str, Any]) -> None:
-    """A bool: `--x`; with `off`, or where it is on by default, `--OFF` or `--no-x` turns it off."""
+    """A bool: `--x`; with `off`, or if it is on by default, `--OFF` or `--no-x` turns it off."""
     off = meta.get("off", f"no-{flags[0][2:]}" if default is True else None)
     if off and default is True:
         options["help"] += f" (on; --{off} turns it off)"
@@ -139,10 +139,9 @@ def _shown(value: Any) -> str:
 
 
 def take(namespace: argparse.Namespace, group: type[T], **fixed: Any) -> T:
-    """The option group `group` filled from parsed arguments; fields that were omitted come from `fixed` or
-    defaults.
+    """The option group `group` filled from parsed arguments; omitted fields are taken from `fixed` or defaults.
 
-    Raises UsageError where the group's own checks fail.
+    Raises UsageError if the group's own checks fail.
     """
     given = vars(namespace)
     names = [item.name for item in dataclasses.fields(group)]  # type: ignore[arg-type]
@@ -150,6 +149,6 @@ def take(namespace: argparse.Namespace, group: type[T], **fixed: Any) -> T:
 
 
 def take_row(namespace: argparse.Namespace, table: Mapping[str, type[T]], name: str) -> T:
-    """The option group `name` of `table`, filled from parsed arguments. Raises UsageError where the checks of any of
-    the groups fail: a wrong flag is not excused by another choice."""
+    """The option group `name` of `table`, filled from parsed arguments. Raises UsageError if the checks of any of the
+    groups fail: a wrong flag is an error even if its group is not chosen."""
     return {row: take(namespace, group) for row, group in table.items()}[name]

@@ -1,5 +1,5 @@
-"""How this process was started: `darknet-prune train`, `train.py` and `python -m prune.explain` are the same commands
-in other words."""
+"""How this process was started: the same command can be called as `darknet-prune train`, `train.py` or
+`python -m prune.explain`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _CHECKOUT = re.compile(r"python (?:-m prune\.(?P<module>\w+)|(?P<script>\w+)\.py
 
 
 def start_as(name: str, arguments: list[str]) -> None:
-    """Let this process be `darknet-prune NAME ARGUMENTS…` from now on, for argparse too."""
+    """Make this process `darknet-prune NAME ARGUMENTS…` from now on, for argparse too."""
     sys.argv[:] = [f"{SUITE} {name}", *arguments]
 
 
 def usage_name() -> str:
-    """What a user types in front of the arguments: `darknet-prune train`, `train.py`, `python -m prune.explain`."""
+    """What a user types before the arguments: `darknet-prune train`, `train.py`, `python -m prune.explain`."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if not _is_subcommand() and spec is not None and spec.name.startswith("prune."):
         return f"python -m {spec.name}"
@@ -31,7 +31,7 @@ def command_name() -> str:
 
 
 def fitting(example: str) -> str:
-    """An example from the checkout (`python train.py …`) in the words this process was started with."""
+    """An example from the checkout (`python train.py …`), rewritten to the way this process was started."""
     if not _is_subcommand():
         return example
     return _CHECKOUT.sub(lambda match: f"{SUITE} {(match['module'] or match['script']).replace('_', '-')}", example)

@@ -41,20 +41,20 @@ CFG, WEIGHTS, PLAN = "pruned.cfg", "pruned.weights", "plan.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanArgs:
-    """What happens with the plan."""
+    """Where the plan comes from, and what is done with it."""
 
     plan: Path | None = option(None, "replay this plan.json on the input it was made for", metavar="FILE")
     dry_run: bool = option(False, "show the plan and write nothing")
     ap: Protocol | None = option(
-        None, "with --data: how average precision is measured (default: coco for COCO data, else voc10)"
+        None, "with --data: protocol of the average precision (default: coco for COCO data, else voc10)"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A network as both of its files say it, and the images to measure it on, if any.
+    """A network as read from its two files, and the images to evaluate it on, if any.
 
-    `faults`: what was skipped in them, known once something was measured.
+    `faults`: what was skipped in the images, known once something was evaluated.
     """
 
     netdef: NetDef
@@ -65,14 +65,14 @@ class Pair:
     faults: Faults = field(default_factory=Faults)
 
     def trial(self) -> Trial:
-        """By which the network and all that is cut from it are measured."""
-        from prune.trial import Trial  # torch comes in here, after the arguments parsed
+        """The trial with which the network and its pruned versions are measured."""
+        from prune.trial import Trial  # torch is imported only after the arguments are parsed
 
         return Trial(self.netdef, self.weights, self.samples, self.settings, self.device)
 
     def summary(self, facts: Facts) -> dict[str, Any]:
         """The fields of before/after; what was skipped in the images is noted in `faults`."""
-        if self.samples is not None and not self.faults:  # the same images and labels in every measurement
+        if self.samples is not None and not self.faults:  # the same in every measurement
             self.faults.merge(self.samples.faults)
             self.faults.merge(facts.undecoded)
         return facts.summary()
@@ -81,7 +81,12 @@ class Pair:
 def pruning_parser(description: str, example: str, policy: type[Any], omit: tuple[str, ...] = ()) -> Parser:
     """A parser with the flags of both pruning commands and those of `policy`, without the fields in `omit`."""
     parser = Parser(description, example)
-    groups: dict[str, type[Any]] = {"network": NetworkArgs, "what goes": policy, "what can go": Scope, "plan": PlanArgs}
+    groups: dict[str, type[Any]] = {
+        "network": NetworkArgs,
+        "what is removed": policy,
+        "what can be removed": Scope,
+        "plan": PlanArgs,
+    }
     for title, group in groups.items():
         add_options(parser, group, title=title, omit=omit)
     for title, group in {"measuring": MaybeDataArgs, "images": ImageArgs, "run": RunArgs}.items():
@@ -90,7 +95,7 @@ def pruning_parser(description: str, example: str, policy: type[Any], omit: tupl
 
 
 def open_pruning(namespace: argparse.Namespace, writes: bool) -> tuple[Pair, Command]:
-    """Reads what a pruning command was given; `writes` says whether it will leave files in --out."""
+    """Read the inputs of a pruning command; `writes`: whether it will write files into --out."""
     network, data, args = (
         take(namespace, NetworkArgs),
         take(namespace, MaybeDataArgs),
@@ -101,14 +106,14 @@ def open_pruning(namespace: argparse.Namespace, writes: bool) -> tuple[Pair, Com
     inputs = [network.cfg, network.weights, data.data, args.plan]
     command = open_command(namespace, run, inputs=inputs, outputs=[CFG, WEIGHTS, PLAN] if writes else [])
     netdef = read_netdef(network.cfg)
-    network_size(netdef, images.img_size)  # refuses what the network cannot take, before any work
+    network_size(netdef, images.img_size)  # refuses an unsuitable size before any work
     samples = None if data.data is None else read_samples(read_datafile(data.data), "valid")
     if samples is not None:
         check_classes(netdef, samples)
         if not samples.trainable:
             logger.warning("%s: %s", data.data, NOTHING_COUNTS)
 
-    from prune.model.files import read_exact  # torch comes in here, after the arguments parsed
+    from prune.model.files import read_exact  # torch is imported only after the arguments are parsed
 
     settings = EvaluateSettings(
         ap=args.ap,
@@ -126,8 +131,8 @@ def chosen_plan(
 ) -> PrunePlan:
     """The plan of --plan, or a new one.
 
-    `kind`: "channels" or "layers". Raises PlanError where the stored one was made for another pair, is of another
-    kind, or cuts what the scope of `graph` keeps.
+    `kind`: "channels" or "layers". Raises PlanError if the stored one was made for another pair, is of another
+    kind, or prunes what the scope of `graph` keeps.
     """
     args = take(namespace, PlanArgs)
     if args.plan is None:

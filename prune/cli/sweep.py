@@ -1,4 +1,4 @@
-"""`--sweep 0.5:0.95:0.05`: one row per percent, so that the largest nearly lossless one can be seen."""
+"""`--sweep 0.5:0.95:0.05`: one row per percent, to find the largest one that is nearly lossless."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def parse_sweep(text: str) -> tuple[float, ...]:
 def run_sweep(
     pair: Pair, graph: ChannelGraph, policy: ChannelPolicy, percents: tuple[float, ...], command: Command
 ) -> None:
-    """Shows the table of `percents`, uncut first, and writes nothing but the summary that was asked for."""
+    """Show the table of `percents`, the unpruned network first; nothing is written except a requested summary."""
     require(pair.samples is not None, "--sweep needs --data: it measures each percent")
     rows = list(
         tqdm(
@@ -46,7 +46,7 @@ def run_sweep(
 
 
 def _hidden(command: Command) -> bool | None:
-    """What tqdm's `disable` takes: None hides the bar where standard error is no terminal."""
+    """The value of tqdm's `disable`: None hides the bar if standard error is not a terminal."""
     return True if command.run.quiet else None
 
 

@@ -1,4 +1,4 @@
-"""What the training commands share: their flags, and how a run opens and closes."""
+"""What the training commands share: their flags, and how a run begins and ends."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from prune.train.session import Session
 
 FINETUNE_DEFAULTS: dict[str, Any] = {"epochs": 50, "lr": 0.002, "warmup": 1.0}
-"""For a network that has already learned: less far from where it stands, and soon."""
+"""For a network that is already trained: smaller steps and fewer epochs."""
 SHARED_DEFAULTS: dict[str, Any] = {"batch_size": 8, "optimizer": "adamw"}
 OUTPUTS = ("last.pt", "best.pt", "last.weights", "best.weights", "model.cfg", "results.csv")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureArgs:
-    """How the network is measured while it trains."""
+    """How the network is evaluated while it trains."""
 
-    ap: Protocol | None = option(None, "how average precision is measured (default: coco for COCO data, else voc10)")
+    ap: Protocol | None = option(None, "protocol of the average precision (default: coco for COCO data, else voc10)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeacherArgs:
-    """The network to learn from; its heads must be the student's."""
+    """The teacher; its heads must be the same as the student's."""
 
     t_cfg: Path = field(metadata={"help": "the teacher's cfg", "metavar": "FILE"})
     t_weights: Path = field(metadata={"help": "the teacher's weights (.weights or our .pt)", "metavar": "FILE"})
@@ -76,9 +76,9 @@ def training_parser(
 def open_training(
     namespace: argparse.Namespace, *, inputs: Sequence[Path | None] = (), outputs: Sequence[str] = ()
 ) -> tuple[Job, Command]:
-    """The job that was asked for, and its command with all checks of files done.
+    """The requested job, and its command after all checks of files.
 
-    `inputs`, `outputs`: files beside those that every training reads and writes.
+    `inputs`, `outputs`: files in addition to those that every training reads and writes.
     """
     start, data, images = take(namespace, StartArgs), take(namespace, DataArgs), take(namespace, ImageArgs)
     train, run = take(namespace, TrainSettings), take(namespace, RunArgs)
@@ -115,7 +115,7 @@ def open_training(
 
 
 def close_training(command: Command, session: Session) -> None:
-    """Write the summary and show how it went."""
+    """Write the summary and show the results."""
     if not session.world.writes:
         return
     facts = session.facts()

@@ -1,1 +1,1 @@
-"""The commands: a module each, with `make_parser` and `main`. `table.py` lists them, `start.py` starts one."""
+"""The commands: one module each, with `make_parser` and `main`. `table.py` lists them, `start.py` runs one."""

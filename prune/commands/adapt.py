@@ -27,16 +27,18 @@ def parse_anchors(text: str) -> tuple[float, ...]:
 class AdaptArgs:
     """What to adapt a cfg to."""
 
-    classes: int = field(metadata={"help": "how many classes the data has", "metavar": "N"})
+    classes: int = field(metadata={"help": "number of classes of the data", "metavar": "N"})
     out: Path = field(metadata={"help": "the cfg to write", "metavar": "NEW.cfg"})
     anchors: tuple[float, ...] | None = option(
-        None, "w,h,w,h,... in pixels of the input, as many as before", parse=parse_anchors, metavar="W,H,..."
+        None, "w,h,w,h,... in pixels of the input, the same number as before", parse=parse_anchors, metavar="W,H,..."
     )
-    overwrite: bool = option(False, "replace NEW.cfg where it exists")
+    overwrite: bool = option(False, "replace NEW.cfg if it exists")
 
 
 def make_parser() -> Parser:
-    parser = Parser("Rewrite a cfg for another number of classes; all else stays byte for byte.", EXAMPLE)
+    parser = Parser(
+        "Rewrite a cfg for another number of classes; everything else is unchanged, byte for byte.", EXAMPLE
+    )
     parser.add_argument("cfg", type=Path, metavar="CFG", help="the cfg to adapt")
     add_options(parser, AdaptArgs)
     return parser

@@ -1,4 +1,4 @@
-"""`darknet-prune cfg [NAME]`: the cfgs that come along, listed or printed."""
+"""`darknet-prune cfg [NAME]`: the cfgs that come with this program, listed or printed."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def main() -> int:
 
 
 def path_of(name: str) -> Path:
-    """Where that cfg is."""
+    """The file of a cfg."""
     return shipped("cfg") / f"{name}.cfg"
 
 
 def listing() -> str:
-    """All cfgs, with what each costs at the input size of its own."""
+    """A table of all cfgs, with their cost at their own input size."""
     rows = []
     for name in names():
         netdef = read_netdef(path_of(name))

@@ -1,4 +1,4 @@
-"""`darknet-prune check DATA`: what is wrong with a data set, what is in it, and anchors for it."""
+"""`darknet-prune check DATA`: faults and statistics of a dataset, and anchors for it."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ OMITTED = ("out", "overwrite", "device", "workers")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckArgs:
-    """What to compare with, and where to show it."""
+    """What to compare with, and where to write the page."""
 
     cfg: Path | None = option(None, "compare the anchors with those of this cfg", metavar="FILE")
-    html: Path | None = option(None, "write a page with all of it, and pictures, to FILE", metavar="FILE")
-    overwrite: bool = option(False, "replace the page where it exists")
+    html: Path | None = option(None, "write an HTML page with all results and pictures to FILE", metavar="FILE")
+    overwrite: bool = option(False, "replace the page if it exists")
     img_size: tuple[int, int] | None = option(
         None,
-        "network input that the anchors are for, N or WxH (default: the cfg's, or 416)",
+        "network input for the anchors, N or WxH (default: the cfg's, or 416)",
         metavar="N",
         parse=parse_size,
     )
-    letterbox: bool = option(True, "fit images with their aspect ratio, as training does", off="stretch")
+    letterbox: bool = option(True, "keep the aspect ratio of images, as in training", off="stretch")
 
 
 def make_parser() -> Parser:
-    parser = Parser("Check a data set: images, labels, duplicates, leaks; statistics and anchors.", EXAMPLE)
-    parser.add_argument("data", type=Path, metavar="DATA", help="the .data file of the data set")
+    parser = Parser("Check a dataset: images, labels, duplicates, leaks; statistics and anchors.", EXAMPLE)
+    parser.add_argument("data", type=Path, metavar="DATA", help="the .data file of the dataset")
     for group, omit in ((CheckSettings, ("seed", "progress")), (CheckArgs, ()), (RunArgs, OMITTED)):
         add_options(parser, group, omit=omit)
     return parser
@@ -72,7 +72,7 @@ def main() -> int:
 
 
 def examine(data: Path, args: CheckArgs, settings: CheckSettings) -> CheckReport:
-    """The check, with anchors for the size that the flags, else the cfg, else 416 give."""
+    """Run the check, with anchors for the size of the flags, else of the cfg, else 416."""
     netdef = read_netdef(args.cfg) if args.cfg else None
     size = args.img_size or ((netdef.net.width, netdef.net.height) if netdef else (416, 416))
     return check(read_datafile(data), settings, size, args.letterbox, netdef)

@@ -1,6 +1,6 @@
 """`darknet-prune compare DIR DIR …`: the summaries of several stages side by side.
 
-With `--behind X` it is a guard: exit 3 where the AP50 of the last stage is more than X behind the first's.
+With `--behind X` it is a guard: exit 3 if the AP50 of the last stage is more than X below the first's.
 """
 
 from __future__ import annotations
@@ -25,38 +25,38 @@ COSTS = ("parameters", "bflops", "weights_bytes", "layers")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareArgs:
-    """What is compared, and the guard."""
+    """The guard."""
 
     behind: float | None = option(
-        None, "exit 3 where the last stage's AP50 is more than this behind the first's", metavar="X"
+        None, "maximum AP50 drop allowed from the first to the last stage; more: exit 3", metavar="X"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The network a stage left behind; `facts` are the fields of its summary.json."""
+    """The network that a stage produced; `facts`: the fields of its summary.json."""
 
     name: str
     facts: Mapping[str, Any]
 
 
 def read_stage(folder: Path) -> Stage:
-    """The stage whose results lie in `folder`. Raises DataError where there is no summary, or one without a network,
-    or with something else than numbers about it."""
+    """The stage whose results are in `folder`. Raises DataError if there is no summary, or one without a network or
+    without a number where one is required."""
     path = folder / "summary.json"
     summary = read_json(path)
     facts = summary.get("after", summary) if isinstance(summary, dict) else None
     if not isinstance(facts, dict) or "parameters" not in facts:
-        raise DataError(path, None, "tells of no network; name the folder of a training, a pruning or an evaluation")
+        raise DataError(path, None, "describes no network; pass the output folder of a training, pruning or evaluation")
     for name in (*COSTS, *(metric for metric in METRICS if metric in facts)):
         if finite(facts.get(name)) is None:
             value = repr(facts[name])[:60] if name in facts else "missing"
-            raise DataError(path, None, f"'{name}' must be a number, but is {value}; make the summary anew")
+            raise DataError(path, None, f"'{name}' must be a number, but is {value}; run the command again")
     return Stage(folder.name, facts)
 
 
 def format_stages(stages: Sequence[Stage]) -> str:
-    """One row per stage; changes are against the first."""
+    """One row per stage; changes are relative to the first."""
     metrics = [name for name in METRICS if any(name in stage.facts for stage in stages)]
     first = stages[0].facts
     rows = [
@@ -76,13 +76,13 @@ def format_stages(stages: Sequence[Stage]) -> str:
 
 
 def check_behind(stages: Sequence[Stage], behind: float) -> None:
-    """Raises TargetError where the last stage's AP50 is more than `behind` below the first's, or one has none."""
+    """Raise TargetError if the last stage's AP50 is more than `behind` below the first's, or one of them is missing."""
     first, last = stages[0].facts.get("ap50"), stages[-1].facts.get("ap50")
     if first is None or last is None:
         raise TargetError(f"--behind: {stages[0].name} and {stages[-1].name} must both have an AP50")
     if first - last > behind:
         raise TargetError(
-            f"{stages[-1].name} has AP50 {last:.4f}, more than {behind:g} behind the {first:.4f} of {stages[0].name}"
+            f"{stages[-1].name} has AP50 {last:.4f}, more than {behind:g} below the {first:.4f} of {stages[0].name}"
         )
 
 

@@ -1,4 +1,4 @@
-"""`darknet-prune completion SHELL`: a completion script, made from the parsers of all commands."""
+"""`darknet-prune completion SHELL`: a completion script, generated from the parsers of all commands."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ SHELLS = {"bash": bash, "zsh": zsh, "fish": fish}
 
 
 def make_parser() -> Parser:
-    parser = Parser("Print a completion script; your shell's start-up file can load it.", EXAMPLE)
-    parser.add_argument("shell", choices=list(SHELLS), help="the shell that it is for")
+    parser = Parser("Print a completion script, to be loaded by your shell's start-up file.", EXAMPLE)
+    parser.add_argument("shell", choices=list(SHELLS), help="the shell to complete for")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""`darknet-prune convert DATA --to FORMAT --out DIR`: a data set in another format."""
+"""`darknet-prune convert DATA --to FORMAT --out DIR`: a dataset in another format."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ logger = logging.getLogger("prune.convert")
 
 
 def make_parser() -> Parser:
-    parser = Parser("Write a data set (COCO, VOC or Darknet) in another format, with a .data file to use.", EXAMPLE)
-    parser.add_argument("data", type=Path, metavar="DATA", help="the .data file of the data set")
+    parser = Parser("Convert a dataset (COCO, VOC or Darknet) to another format, with a .data file for it.", EXAMPLE)
+    parser.add_argument("data", type=Path, metavar="DATA", help="the .data file of the dataset")
     for group in (ConvertSettings, Choice):
         add_options(parser, group)
     add_options(parser, RunArgs, omit=OMITTED, required=["out"])

@@ -42,12 +42,12 @@ def main() -> int:
 def make_shapes(arguments: Sequence[str]) -> int:
     """The exit code of `data/make_shapes.py` with these arguments."""
     start_as(f"data {SHAPES}", list(arguments))
-    sys.path.insert(0, str(shipped("data")))  # it imports its neighbour as a script does
+    sys.path.insert(0, str(shipped("data")))  # it imports its neighbour, as when run as a script
     return int(importlib.import_module("make_shapes").main())
 
 
 def download(script: str, out: Path, keep: bool) -> NoReturn:
-    """Become bash with that script, which ends as it does. Raises UsageError where there is no bash."""
+    """Replace this process by bash running that script. Raises UsageError if bash is not installed."""
     bash = shutil.which("bash")
     require(bash is not None, f"{script} is a bash script: install bash")
     assert bash is not None

@@ -1,4 +1,4 @@
-"""Show what a network finds in images and videos and, with --compare, what a second one loses and adds."""
+"""Show what a network detects in images and videos and, with --compare, what a second one misses and adds."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from prune.samples.frames import read_frames
 from prune.samples.sources import find_sources
 
 EXAMPLE = "python detect.py --cfg net.cfg --weights net.weights --names data/coco.names --source photos --out runs/seen"
-SOURCE = "images, folders (with all below), globs, videos, text lists of them"
-COMPARE = "a second network (the pruned one), shown on the right: what it lost and what is new"
+SOURCE = "images, folders (recursively), globs, videos, text lists of these"
+COMPARE = "a second network (the pruned one), shown on the right with what it misses and adds"
 
 
 def make_parser() -> cli.Parser:
@@ -53,7 +53,7 @@ def main() -> int:
     for netdef in netdefs:
         check_names(netdef, names)
 
-    from prune.detect.predict import predict  # torch comes in here, after the arguments parsed
+    from prune.detect.predict import predict  # torch is imported only after the arguments are parsed
     from prune.model.files import load_network
     from prune.report.album import Album
     from prune.report.networks import network_title

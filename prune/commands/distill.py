@@ -1,4 +1,4 @@
-"""Fine-tune a pruned network with the network it was cut from as its teacher."""
+"""Fine-tune a pruned network with the unpruned network as its teacher."""
 
 from __future__ import annotations
 

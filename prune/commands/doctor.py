@@ -1,4 +1,4 @@
-"""`darknet-prune doctor`: versions, processors, GPU and packages, and what cannot be done without those missing."""
+"""`darknet-prune doctor`: versions, processors, GPU and packages, and what is not possible without the missing ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIBRARIES = {"mkl": "MKL", "onednn": "oneDNN", "openmp": "OpenMP"}
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What was found. `commands`: those that cannot be imported, with the reason."""
+    """The findings. `commands`: those that cannot be imported, with the reason."""
 
     packages: Sequence[Finding]
     cpu: dict[str, Any]
@@ -37,14 +37,14 @@ class Diagnosis:
 
     @property
     def problems(self) -> list[str]:
-        """What keeps the program from working, a line each."""
+        """What prevents the program from working, one line each."""
         packages = [finding for finding in self.packages if finding.needed and finding.state != "ok"]
         lines = [f"{finding.name} is {finding.state}: {finding.detail}" for finding in packages]
         return lines or [f"darknet-prune {name} cannot start: {reason}" for name, reason in self.commands.items()]
 
 
 def make_parser() -> Parser:
-    parser = Parser("Show what this installation and this machine can do, and what is missing for what.", EXAMPLE)
+    parser = Parser("Show what this installation and this machine can do, and which packages are missing.", EXAMPLE)
     add_options(parser, RunArgs, omit=OMITTED)
     return parser
 
@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def diagnose() -> Diagnosis:
-    """Look at everything; imports every package and every command."""
+    """Inspect everything; imports every package and every command."""
     packages = [inspect(package) for package in PACKAGES]
     works = packages[0].state in ("ok", "old")
     gpus = machine.gpus() if works else []
@@ -83,7 +83,7 @@ def broken_commands() -> dict[str, str]:
     for command in SUBCOMMANDS:
         try:
             command.load()
-        except Exception as error:  # whatever it is, it is the answer
+        except Exception as error:  # any error is the reason to report
             broken[command.name] = " ".join(str(error).split())
     return broken
 
@@ -91,12 +91,12 @@ def broken_commands() -> dict[str, str]:
 def format_diagnosis(found: Diagnosis) -> str:
     """The diagnosis for a terminal."""
     packages = [
-        [finding.name, "needed" if finding.needed else "optional", finding.version, _state(finding)]
+        [finding.name, "required" if finding.needed else "optional", finding.version, _state(finding)]
         for finding in found.packages
     ]
-    own = [["darknet-prune", "", __version__, ""], ["python", "needed", platform.python_version(), ""]]
+    own = [["darknet-prune", "", __version__, ""], ["python", "required", platform.python_version(), ""]]
     tables = [format_table(("package", "", "version", "state"), [*own, *packages]), *machine_lines(found)]
-    verdict = found.problems or ["everything that is needed is installed"]
+    verdict = found.problems or ["all required packages are installed"]
     return "\n".join([*tables, "", *verdict])
 
 

@@ -1,4 +1,4 @@
-"""Measure a network on the valid images of a data set, or what one has found in them."""
+"""Evaluate a network, or a file of its detections, on the valid images of a dataset."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ IMAGE_FLAGS = ("img_size", "letterbox", "batch_size", "workers", "progress")
 
 
 def make_parser() -> cli.Parser:
-    parser = cli.Parser("Measure a network, or what one has found, on the valid images of a data set.", EXAMPLE)
+    parser = cli.Parser("Evaluate a network, or a file of its detections, on the valid images of a dataset.", EXAMPLE)
     for group in (MeasuredArgs, cli.DataArgs, cli.ImageArgs, KeepSettings, cli.RunArgs):
         cli.add_options(parser, group)
     cli.add_options(parser, EvaluateSettings, omit=IMAGE_FLAGS)
@@ -50,7 +50,7 @@ def main() -> int:
 def evaluate_network(
     cfg: Path, weights: Path, samples: SampleSet, settings: EvaluateSettings, device: str
 ) -> tuple[Evaluation, Mapping[str, Any]]:
-    from prune.detect.evaluate import examine  # torch comes in here, after the arguments parsed
+    from prune.detect.evaluate import examine  # torch is imported only after the arguments are parsed
     from prune.model.files import load_network
 
     netdef = read_netdef(cfg)

@@ -1,4 +1,4 @@
-"""`darknet-prune explain CFG`: layers, costs, prune groups and residual blocks, for people."""
+"""`darknet-prune explain CFG`: a readable overview of layers, costs, prune groups and residual blocks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXAMPLE = "python -m prune.explain cfg/toy.cfg"
 
 
 def explain(netdef: NetDef, scope: Scope) -> str:
-    """All that the command shows."""
+    """The whole output of the command."""
     graph, costs = trace_groups(netdef, scope), layer_costs(netdef)
     parts = [_layer_table(graph, costs), _groups(graph), _blocks(graph), _lists(graph), _total(graph)]
     return "\n\n".join(parts)
@@ -78,7 +78,7 @@ def _groups(graph: ChannelGraph) -> str:
         for group in graph.groups
         if group.producers
     ]
-    title = "Prune groups: channels that can only be cut together (written by the layers named)."
+    title = "Prune groups: channels that can only be pruned together (produced by the layers listed)."
     return f"{title}\n{format_table(('group', 'channels', 'layers', ''), rows)}"
 
 
@@ -88,10 +88,10 @@ def _about(group: PruneGroup) -> str:
     words = []
     if group.shortcuts:
         words.append("tied by shortcut " + ", ".join(map(str, group.shortcuts)))
-    words += [f"{len(parts)} parts must keep equal counts" for parts in group.equal]
+    words += [f"{len(parts)} parts must keep equal numbers of channels" for parts in group.equal]
     for producer, slots in group.members.items():
         if len(set(slots.tolist())) < len(slots):
-            words.append(f"several channels of layer {producer} only go together")
+            words.append(f"several channels of layer {producer} can only be pruned together")
     return "; ".join(words)
 
 
@@ -122,8 +122,8 @@ def _lists(graph: ChannelGraph) -> str:
     lists = {
         "CBL (with batch norm)": graph.cbl,
         "Conv (without)": graph.conv,
-        "prune (CBL that may be cut)": graph.prunable_layers,
-        "ignore (CBL that may not)": graph.frozen_layers,
+        "prune (CBL that can be pruned)": graph.prunable_layers,
+        "ignore (CBL that cannot)": graph.frozen_layers,
     }
     return "\n".join(f"{name}: {len(indices)} [{', '.join(map(str, indices))}]" for name, indices in lists.items())
 
@@ -134,12 +134,12 @@ def _total(graph: ChannelGraph) -> str:
     return (
         f"{netdef.path}: {cost.layers} layers, {cost.parameters:,} parameters ({cost.weights_bytes / 1e6:.1f} MB), "
         f"{cost.bflops:.3f} BFLOPs at {size}; {graph.channels(graph.prunable_layers):,} of {cost.channels:,} channels "
-        f"may be cut"
+        "can be pruned"
     )
 
 
 def make_parser() -> Parser:
-    parser = Parser("Show the layers of a cfg, what they cost, and what may be cut.", EXAMPLE)
+    parser = Parser("Show the layers of a cfg, their cost, and what can be pruned.", EXAMPLE)
     parser.add_argument("cfg", type=Path, metavar="CFG", help="the cfg to explain")
     add_options(parser, Scope)
     return parser

@@ -1,4 +1,4 @@
-"""Bring a pruned network back to its accuracy: training with defaults for one that has already learned."""
+"""Recover the accuracy of a pruned network: training with defaults for a network that is already trained."""
 
 from __future__ import annotations
 

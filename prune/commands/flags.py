@@ -1,4 +1,4 @@
-"""What a command line may contain, read off a parser: what completion scripts are made from."""
+"""The flags and values of a command line, read from its parser, for completion scripts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from prune.commands.table import SUBCOMMANDS
 
 FILES = {"FILE", "DIR", "PATH", "CFG", "DATA", "WEIGHTS", "NEW.cfg"}
-"""What a value is called where it is a path."""
+"""The metavars of values that are paths."""
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value: what it is called, its choices (none: any), whether it is a path."""
+    """A value: its name, its choices (empty: any), and whether it is a path."""
 
     name: str
     choices: tuple[str, ...]
@@ -24,7 +24,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """A flag in all its spellings, with its help (empty where it has none) and the values that follow it."""
+    """A flag with all its spellings, its help (may be empty) and the values that follow it."""
 
     spellings: tuple[str, ...]
     about: str
@@ -33,7 +33,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The command line of a subcommand. `positional`: the value that is no flag's, None where there is none."""
+    """The command line of a subcommand. `positional`: its positional argument, or None."""
 
     name: str
     about: str
@@ -47,7 +47,7 @@ def command_lines() -> list[Line]:
 
 
 def read_line(name: str, about: str, parser: argparse.ArgumentParser) -> Line:
-    """What a parser accepts (argparse has no other list of it than `_actions`)."""
+    """The command line that a parser accepts (`_actions` is the only list of it that argparse has)."""
     actions = parser._actions
     flags = tuple(_flag(action) for action in actions if action.option_strings)
     positional = [value for action in actions if not action.option_strings for value in _values(action)]
@@ -68,5 +68,5 @@ def _values(action: argparse.Action) -> list[Value]:
 
 
 def first_words(lines: Sequence[Line]) -> list[str]:
-    """What may follow the program's name."""
+    """The words that may follow the program's name."""
     return [*(line.name for line in lines), "--help", "--version"]

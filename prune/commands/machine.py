@@ -1,4 +1,4 @@
-"""The machine: what its processors can do, and how torch uses them. Imports torch when asked."""
+"""The machine: its processors and GPUs, and how torch uses them. Imports torch only inside functions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def cpu() -> dict[str, Any]:
 
 
 def cpuinfo() -> dict[str, str]:
-    """The fields of the first processor; empty where the system has no /proc/cpuinfo."""
+    """The fields of the first processor; empty if the system has no /proc/cpuinfo."""
     found: dict[str, str] = {}
     with suppress(OSError):
         for line in CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -42,7 +42,7 @@ def cpuinfo() -> dict[str, str]:
 
 
 def torch_on_cpu() -> dict[str, Any]:
-    """How torch computes here: its threads, the instructions it takes, its libraries."""
+    """How torch computes on this machine: threads, instruction set, libraries."""
     import torch
 
     backends: Any = torch.backends  # partly untyped
@@ -75,12 +75,12 @@ def gpus() -> list[dict[str, Any]]:
 
 
 def no_gpu() -> str:
-    """Why there is none."""
+    """Why no GPU can be used."""
     import torch
 
     return "none found" if torch.version.cuda or torch.version.hip else "none: this torch is built without CUDA"
 
 
 def darknet() -> str | None:
-    """Where Darknet itself is, an oracle of the tests; None where it is not installed."""
+    """The path of Darknet itself, the reference of some tests; None if it is not installed."""
     return shutil.which("darknet") or (str(DARKNET_LIBRARY) if DARKNET_LIBRARY.is_file() else None)

@@ -1,4 +1,4 @@
-"""The packages that this program needs or can use, and whether they are installed and work."""
+"""The packages that this program requires or can use, and whether they are installed and work."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ State = Literal["ok", "missing", "broken", "old"]
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package: how it is imported, how it is installed (any one of `distributions`), what cannot be done without.
+    """A package: its module, its names for pip (any one of `distributions`), and what is not possible `without` it.
 
-    `minimum`: the oldest version of a needed package, None for an optional one.
+    `minimum`: the oldest usable version of a required package, None for an optional one.
     """
 
     module: str
@@ -27,7 +27,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found of a package. `detail`: what is missing without it, or why it does not work."""
+    """The finding about a package. `detail`: what is not possible without it, or why it does not work."""
 
     name: str
     state: State
@@ -40,16 +40,16 @@ PACKAGES = (
     Package("torch", ("torch",), "nothing can be trained, evaluated or verified", minimum="2.6"),
     Package("numpy", ("numpy",), "nothing can be read or pruned", minimum="1.26"),
     Package("cv2", ("opencv-python", "opencv-python-headless"), "no image can be read", minimum="4.10"),
-    Package("pycocotools", ("pycocotools",), "no AP by the rules of COCO", minimum="2.0.8"),
-    Package("tqdm", ("tqdm",), "no progress bars, and so no training", minimum="4.66"),
-    Package("matplotlib", ("matplotlib",), "no plots, no class names beyond ASCII in pictures"),
-    Package("hotcoco", ("hotcoco",), "COCO's numbers by pycocotools: the same, but slower"),
+    Package("pycocotools", ("pycocotools",), "no AP by the COCO protocol", minimum="2.0.8"),
+    Package("tqdm", ("tqdm",), "no progress bars and no training", minimum="4.66"),
+    Package("matplotlib", ("matplotlib",), "no plots, only ASCII class names in pictures"),
+    Package("hotcoco", ("hotcoco",), "COCO metrics are computed by pycocotools: same numbers, slower"),
     Package("tensorboard", ("tensorboard",), "no scalars for TensorBoard while training"),
 )
 
 
 def inspect(package: Package) -> Finding:
-    """Import a package, and compare its version with the oldest that will do."""
+    """Import a package, and compare its version with the minimum."""
     found = installed(package.distributions)
     name, version = next(iter(found.items()), (package.distributions[0], None))
     state, detail = _state(package, version)
@@ -61,7 +61,7 @@ def inspect(package: Package) -> Finding:
 
 
 def installed(distributions: Iterable[str]) -> dict[str, str]:
-    """Name and version of those that are installed."""
+    """Name and version of the installed distributions."""
     found = {}
     for name in distributions:
         try:
@@ -78,11 +78,11 @@ def _state(package: Package, version: str | None) -> tuple[State, str]:
         if error.name == package.module:
             return "missing", package.without
         return "broken", f"cannot be imported: {error}"
-    except Exception as error:  # a library that is missing, another version of numpy: whatever it is, it is the answer
+    except Exception as error:  # a missing library, another version of numpy: any error is the reason to report
         return "broken", f"cannot be imported: {' '.join(str(error).split())}"
     version = version or str(getattr(module, "__version__", ""))
     if package.minimum and version and release(version) < release(package.minimum):
-        return "old", f"{package.minimum} or newer is needed"
+        return "old", f"{package.minimum} or newer is required"
     return "ok", ""
 
 

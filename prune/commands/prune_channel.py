@@ -1,4 +1,4 @@
-"""Cut channels of a network by the γ of its batch norms."""
+"""Prune channels of a network by the γ of its batch norms."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ EXAMPLE = "python prune_channel.py --cfg net.cfg --weights sparse.weights --data
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelArgs:
-    """What this command has beside its policy and its scope."""
+    """The flags of this command besides its policy and scope."""
 
     sweep: tuple[float, ...] | None = option(
-        None, "with --data: measure each percent, write nothing", parse=parse_sweep, metavar="A:B:STEP"
+        None, "with --data: evaluate each percent, write nothing", parse=parse_sweep, metavar="A:B:STEP"
     )
 
 
 def make_parser() -> Parser:
-    parser = pruning_parser("Cut channels of a network by the γ of its batch norms.", EXAMPLE, ChannelPolicy)
+    parser = pruning_parser("Prune channels of a network by the γ of its batch norms.", EXAMPLE, ChannelPolicy)
     add_options(parser, ChannelArgs)
     return parser
 
@@ -43,7 +43,7 @@ def main() -> int:
     asked = float(plan.policy.get("percent", 0.0))
     share, threshold = shares(graph, plan, asked), threshold_of(graph, pair.weights, asked)
     command.echo(
-        f"asked {asked:.1%} ({plan.policy.get('rule')}, |γ| ≤ {threshold:.4g}); really cut: "
+        f"requested {asked:.1%} ({plan.policy.get('rule')}, |γ| ≤ {threshold:.4g}); pruned: "
         f"{share.of_prunable:.1%} of the prunable channels, {share.of_all:.1%} of all with batch norm"
     )
     facts = {"threshold": threshold, "share": asdict(share)}

@@ -43,9 +43,9 @@ def main() -> int:
 
 
 def format_ranking(ranked: Sequence[RankedBlock], removed: Sequence[int]) -> str:
-    """The removable blocks, the least important first, and which of them go."""
+    """The removable blocks, the least important first, and which of them are removed."""
     rows = [
         [shortcut, f"{block.body[0]}-{shortcut}", score, "yes" if shortcut in removed else ""]
         for block, score, shortcut in ((entry.block, entry.score, entry.block.shortcut) for entry in ranked)
     ]
-    return format_table(["shortcut", "layers", "mean |γ|", "goes"], rows)
+    return format_table(["shortcut", "layers", "mean |γ|", "removed"], rows)

@@ -1,4 +1,4 @@
-"""Completion scripts of bash, zsh and fish: all three say the same, each in its shell's words."""
+"""Completion scripts for bash, zsh and fish, all with the same contents."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def bash(lines: Sequence[Line]) -> str:
 
 
 def _bash_values(line: Line) -> Iterable[str]:
-    """What comes where no flag is begun: the choices of the flag before it, else those of the line; or files."""
+    """Completions of a word that is not a flag: the choices of the flag before it, else those of the line; or files."""
     free = []
     for flag in (flag for flag in line.flags if flag.values):
         pattern = " | ".join(f"'{line.name} {spelling}'" for spelling in flag.spellings)

@@ -12,8 +12,8 @@ from prune.startup import start
 
 
 def main() -> NoReturn:
-    """Run `darknet-prune` with the arguments of this process, and leave with the exit code."""
-    start()  # before anything that takes its time
+    """Run `darknet-prune` with the arguments of this process, and exit with its exit code."""
+    start()  # before the slow imports
 
     from prune.cli.exits import run_command
 
@@ -21,7 +21,7 @@ def main() -> NoReturn:
 
 
 def dispatch() -> int:
-    """The exit code of the subcommand that was asked for. Raises UsageError where there is no such subcommand."""
+    """Run the requested subcommand; returns its exit code. Raises UsageError if there is no such subcommand."""
     from prune.cli.program import SUITE, start_as
     from prune.commands.table import SUBCOMMANDS
 

@@ -1,4 +1,4 @@
-"""The subcommands of `darknet-prune`: what dispatch, help, completion and `doctor` go by.
+"""The subcommands of `darknet-prune`, used by dispatch, help, completion and `doctor`.
 
 A new command is a module of this package with `make_parser() -> Parser` and `main() -> int`, and a row here.
 """
@@ -15,7 +15,7 @@ Group = Literal["training", "pruning", "results", "networks", "datasets", "insta
 
 @dataclass(frozen=True, slots=True)
 class Subcommand:
-    """A subcommand: its name, its module in this package, what it does in a line."""
+    """A subcommand: its name, its module in this package, and what it does in one line."""
 
     name: str
     module: str
@@ -23,7 +23,7 @@ class Subcommand:
     group: Group
 
     def load(self) -> ModuleType:
-        """Its module, imported only now."""
+        """Import its module."""
         return importlib.import_module(f"prune.commands.{self.module}")
 
 
@@ -34,12 +34,12 @@ SUBCOMMANDS = (
     Subcommand("distill", "distill", "the same, with the unpruned network as the teacher", "training"),
     Subcommand("prune-channel", "prune_channel", "prune channels by |γ|", "pruning"),
     Subcommand("prune-layer", "prune_layer", "remove whole residual blocks", "pruning"),
-    Subcommand("evaluate", "evaluate", "average precision by the rules of COCO, VOC or Darknet", "results"),
-    Subcommand("detect", "detect", "draw what a network finds in images and videos", "results"),
+    Subcommand("evaluate", "evaluate", "average precision by the protocol of COCO, VOC or Darknet", "results"),
+    Subcommand("detect", "detect", "draw what a network detects in images and videos", "results"),
     Subcommand("compare", "compare", "networks of several stages side by side", "results"),
     Subcommand("explain", "explain", "layers, costs, and what can be pruned", "networks"),
     Subcommand("adapt", "adapt", "a cfg for another number of classes", "networks"),
-    Subcommand("cfg", "cfg", "list the cfgs that come along, or print one", "networks"),
+    Subcommand("cfg", "cfg", "list the cfgs that come with the program, or print one", "networks"),
     Subcommand("convert", "convert", "a dataset in another format", "datasets"),
     Subcommand("check", "check", "faults, duplicates, leaks and anchors of a dataset", "datasets"),
     Subcommand("data", "data", "make the demo dataset, or download COCO or VOC", "datasets"),

@@ -1,4 +1,4 @@
-"""Train a Darknet network on a data set."""
+"""Train a Darknet network on a dataset."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ EXAMPLE = "python train.py --cfg cfg/yolov3-nano.cfg --data data/shapes/shapes.d
 
 
 def make_parser() -> Parser:
-    return training_parser("Train a Darknet network on a data set.", EXAMPLE, defaults={"out": Path("runs/train")})
+    return training_parser("Train a Darknet network on a dataset.", EXAMPLE, defaults={"out": Path("runs/train")})
 
 
 def main() -> int:
     job, command = open_training(make_parser().parse_args())
 
-    from prune.train.session import Session  # torch comes in here, after the arguments parsed
+    from prune.train.session import Session  # torch is imported only after the arguments are parsed
 
     session = Session(job)
     session.fit()

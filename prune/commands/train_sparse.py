@@ -1,4 +1,4 @@
-"""Train on with L1 on the γ of batch norm, so that channels which are not needed show by a small γ."""
+"""Continue training with L1 on the γ of batch norm, so that a small γ marks channels that are not needed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXAMPLE = (
     "--data data/shapes/shapes.data --s 0.005 --epochs 40 --out runs/sparse"
 )
 SPARSE_DEFAULTS = {"out": Path("runs/sparse"), "optimizer": "sgd", "lr": 0.02}
-"""SGD: its momentum carries γ ten times as far as the proximal step of other optimisers at the same rate."""
+"""SGD: its momentum moves γ ten times as far as the proximal step of other optimisers at the same rate."""
 OUTPUTS = ["mid.pt", "gamma_history.npz"]
 
 
@@ -28,7 +28,7 @@ def make_parser() -> Parser:
         "-sr",
         "--sparsity-regularization",
         action="store_true",
-        help="accepted for the habit's sake: this command always sparsifies",
+        help="accepted for compatibility: this command always sparsifies",
     )
     return parser
 
@@ -45,6 +45,6 @@ def main() -> int:
     session = Session(job)
     graph = trace_groups(session.netdef, scope)
     hook = sparsify(session, graph, settings, penalty)
-    session.fit([hook], measured="last")  # as it is pruned: the best may not be sparse
+    session.fit([hook], measured="last")  # the last network is pruned: the best may not be sparse
     close_training(command, session)
     return 0

@@ -16,7 +16,7 @@ from prune.train.matching import matched_cells
 def bounded_boxes(
     student: list[Tensor], teacher: list[Tensor], heads: Sequence[Head], batch: Batch, margin: float
 ) -> Tensor:
-    """() Mean over matched cells of the student's squared box error, 0 where error + margin <= the teacher's.
+    """Mean (a scalar) over matched cells of the student's squared box error, 0 where error + margin <= the teacher's.
 
     Boxes are compared as centre offsets in cells and logarithms of sizes, as heads regress them. The
     uncertainties of `[Gaussian_yolo]` are trained by the student's own loss only.

@@ -31,7 +31,7 @@ class SoftTarget:
         Most cells are background for both networks: unweighted they would drown out the few that carry the
         teacher's knowledge.
         """
-        from prune.train.divergence import divergences  # torch comes in here, after the arguments parsed
+        from prune.train.divergence import divergences  # torch is imported only after the arguments are parsed
 
         total, weight_sum = student[0].new_zeros(()), student[0].new_zeros(())
         for ours, theirs, head in zip(student, teacher, heads, strict=True):

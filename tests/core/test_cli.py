@@ -202,7 +202,7 @@ def test_a_command_writes_its_summary_with_the_hashes_of_its_files(tmp_path: Pat
     assert json.loads((tmp_path / "s.json").read_text()) == read
 
 
-def test_with_json_to_standard_output_nothing_else_goes_there(
+def test_with_json_on_standard_output_nothing_else_is_written_to_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = command_in(tmp_path, "--json", "-", outputs=())
@@ -219,7 +219,7 @@ def test_quiet_shows_no_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert captured.out + captured.err == ""
 
 
-def test_an_existing_result_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
+def test_an_existing_result_is_kept_unless_overwriting_is_requested(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "pruned.cfg").write_text("precious")
@@ -229,7 +229,7 @@ def test_an_existing_result_is_kept_unless_told_otherwise(tmp_path: Path) -> Non
     assert (out / "pruned.cfg").read_text() == "precious"
 
 
-def test_what_the_replaced_run_had_and_this_one_has_not_is_gone(tmp_path: Path) -> None:
+def test_files_of_the_replaced_run_that_this_one_does_not_write_are_removed(tmp_path: Path) -> None:
     args = ("--out", str(tmp_path), "--overwrite")
     first = command_in(tmp_path, *args, outputs=("a.csv", "old.csv", "edited.csv", "read.csv"))
     for name in ("a.csv", "old.csv", "edited.csv", "read.csv"):
@@ -239,14 +239,14 @@ def test_what_the_replaced_run_had_and_this_one_has_not_is_gone(tmp_path: Path) 
     (tmp_path / "mine.txt").write_text("mine")
     second = command_in(tmp_path, *args, outputs=("a.csv",), inputs=[tmp_path / "read.csv"])
     second.path("a.csv").write_text("anew")
-    assert (tmp_path / "old.csv").is_file(), "nothing goes before the new run is finished"
+    assert (tmp_path / "old.csv").is_file(), "nothing is removed before the new run is finished"
     second.finish({})
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == sorted(
         ["a.cfg", "a.weights", "a.csv", "edited.csv", "mine.txt", "read.csv", "summary.json"]
     )
 
 
-def test_what_the_replaced_run_had_elsewhere_or_as_a_link_stays(
+def test_files_of_the_replaced_run_that_are_elsewhere_or_links_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -269,20 +269,20 @@ def test_what_the_replaced_run_had_elsewhere_or_as_a_link_stays(
     assert (tmp_path / "mine.csv").read_text() == "link.csv"
 
 
-def test_a_summary_that_is_none_does_not_matter(tmp_path: Path) -> None:
+def test_a_summary_that_is_not_one_is_ignored(tmp_path: Path) -> None:
     for text in ("[" * 200_000, "{}", "[]", '{"command": 1, "outputs": 2}'):
         (tmp_path / "summary.json").write_text(text)
         assert command_in(tmp_path, "--out", str(tmp_path), "--overwrite", outputs=("x",)).earlier == {}
 
 
-def test_a_pipe_is_no_input(tmp_path: Path) -> None:
+def test_a_pipe_is_not_accepted_as_an_input(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UsageError, match="pipe: is a pipe or a device"):
         command_in(tmp_path, inputs=[tmp_path / "pipe"])
 
 
 @pytest.mark.parametrize("target", ["-", "/dev/stdout"])
-def test_json_goes_to_standard_output_wherever_that_leads(tmp_path: Path, target: str) -> None:
+def test_json_is_written_to_standard_output_wherever_that_leads(tmp_path: Path, target: str) -> None:
     write_noise(tmp_path / "a.png", 0)
     (tmp_path / "a.txt").write_text("0 .5 .5 .2 .2\n")
     (tmp_path / "train.txt").write_text("a.png\n")
@@ -302,7 +302,7 @@ def test_an_input_is_never_an_output_even_with_overwrite(tmp_path: Path) -> None
         command_in(tmp_path, "--json", str(tmp_path / "a.cfg"))
 
 
-def test_a_run_may_go_on_in_its_own_folder(tmp_path: Path) -> None:
+def test_a_run_may_continue_in_its_own_folder(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "last.pt").write_text("x")
@@ -321,14 +321,14 @@ def test_a_run_from_the_middle_does_not_replace_the_run_it_comes_from(tmp_path: 
         command_in(tmp_path, *args, outputs=outputs, resume=str(tmp_path / "mid.pt"))
 
 
-def test_a_wrong_value_is_told_without_the_name_of_a_function(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_value_is_reported_without_the_name_of_a_function(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         parser().parse_args([*BASE, "--percent", "nan"])
     assert left.value.code == 2
     assert "invalid finite value: 'nan'" in capsys.readouterr().err
 
 
-def test_a_file_in_the_place_of_the_out_folder_is_a_mistake_of_usage(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_out_folder_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("x")
     assert exit_code(lambda: (tmp_path / "out").mkdir()) == 2
 
@@ -355,7 +355,7 @@ def test_the_command_line_does_not_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_reader_that_has_seen_enough_is_no_error_to_tell() -> None:
+def test_a_reader_that_closes_our_output_is_not_reported_as_an_error() -> None:
     command = f"'{sys.executable}' -m prune.explain cfg/yolov3.cfg | true"
     left = subprocess.run(["bash", "-c", command], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert left.stderr == ""

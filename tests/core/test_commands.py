@@ -1,4 +1,4 @@
-"""The program darknet-prune: its table of subcommands, what each is started with, and what comes along with it."""
+"""The program darknet-prune: its table of subcommands, how each is started, and the files shipped with it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_the_help_of_every_subcommand_needs_no_torch(tmp_path: Path) -> None:
     assert done.stdout.count("example:\n  darknet-prune ") == len(NAMES) - 1  # completion's is `source <(…)`
 
 
-def test_the_program_lists_its_commands_and_knows_its_version(
+def test_the_program_lists_its_commands_and_shows_its_version(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_here(monkeypatch, "--help") == 0
@@ -115,7 +115,7 @@ def test_an_example_fits_how_the_command_was_started(monkeypatch: pytest.MonkeyP
     assert fitting(module) == "darknet-prune adapt a.cfg"
 
 
-def test_a_command_is_named_alike_however_it_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_has_the_same_name_however_it_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
     for started, shown in (("/a/prune_channel.py", "prune_channel.py"), ("darknet-prune prune-channel",) * 2):
         monkeypatch.setattr(sys, "argv", [started, "--cfg"])
         assert (command_name(), usage_name()) == ("prune_channel.py", shown)
@@ -148,7 +148,7 @@ def test_the_cfgs_are_listed(capsys: pytest.CaptureFixture[str], monkeypatch: py
     assert listed == cfg.names() == sorted(path.stem for path in (REPOSITORY / "cfg").glob("*.cfg"))
 
 
-def test_a_cfg_that_does_not_come_along_is_one_line(
+def test_a_cfg_that_is_not_shipped_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
@@ -158,7 +158,7 @@ def test_a_cfg_that_does_not_come_along_is_one_line(
     assert error.count("\n") == 1
 
 
-def test_the_demo_dataset_is_made_where_it_is_asked_for(tmp_path: Path) -> None:
+def test_the_demo_dataset_is_made_in_the_requested_folder(tmp_path: Path) -> None:
     flags = ("--train", "2", "--valid", "1", "--size", "64")
     done = darknet_prune("data", "shapes", "--out", "my", *flags, folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -171,7 +171,7 @@ def test_the_demo_dataset_is_made_where_it_is_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "size"), [("coco", 80), ("voc", 20)])
-def test_a_download_goes_to_its_folder_and_ends_as_its_script(tmp_path: Path, name: str, size: int) -> None:
+def test_a_download_is_written_to_its_folder_and_ends_as_its_script(tmp_path: Path, name: str, size: int) -> None:
     nowhere = {f"{name.upper()}_URL": f"file://{tmp_path}/nowhere"}
     (tmp_path / "sets").mkdir()
     (tmp_path / f"sets/{name}.data").write_text("mine")
@@ -183,7 +183,7 @@ def test_a_download_goes_to_its_folder_and_ends_as_its_script(tmp_path: Path, na
     assert not (REPOSITORY / "data" / name / "archives").exists()
 
 
-def test_shapes_among_the_flags_of_a_download_is_a_mistake_of_usage(
+def test_shapes_among_the_flags_of_a_download_is_a_usage_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run_here(monkeypatch, "data", "--out", "x", "shapes") == 2

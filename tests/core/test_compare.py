@@ -33,7 +33,7 @@ def written(folder: Path, **changes: Any) -> Path:
         ({"parameters": 5000 * "9"}, "'parameters' must be a number, but is '9999"),
     ],
 )
-def test_a_summary_with_something_else_than_numbers_is_one_line(
+def test_a_summary_with_values_other_than_numbers_is_one_line(
     tmp_path: Path, changes: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(DataError, match=rf"summary\.json: {told}") as caught:

@@ -16,7 +16,7 @@ from prune.commands.shells import bash, fish, zsh
 
 @cache
 def lines() -> list[Line]:
-    """Those of all commands, whose modules are imported for it."""
+    """The command lines of all commands, whose modules are imported for it."""
     return command_lines()
 
 
@@ -104,7 +104,7 @@ def test_zsh_understands_its_script(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("_darknet_prune\n", "")
 
 
-def test_what_a_shell_would_take_as_its_own_is_quoted() -> None:
+def test_characters_that_a_shell_would_interpret_are_quoted() -> None:
     flag = Flag(("--x",), "it's [a:b] \\ $HOME", (Value("N", (), False),))
     line = Line("go", "it's", (flag,), None)
     assert "'--x[it'\\''s \\[a\\:b\\] \\\\ $HOME]:N:'" in zsh([line])

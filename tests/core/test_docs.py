@@ -26,7 +26,7 @@ def test_every_relative_link_leads_to_a_file_and_a_heading(page: Path) -> None:
     assert broken_links(page) == []
 
 
-def test_a_link_to_no_file_or_no_heading_is_named(tmp_path: Path) -> None:
+def test_a_link_to_a_missing_file_or_heading_is_named(tmp_path: Path) -> None:
     (tmp_path / "b.md").write_text("# One `two`, three?\n\n## A\n\n## A\n\n```\n# no heading\n```\n")
     good = "[x](b.md#one-two-three) ![y [z]](b.md) [q](b.md#a-1) [w](https://x.org/no) [s](#here)\n`[c](no.md)`\n"
     bad = '[x](b.md#two) [y](no.md) [z](b.md#no-heading) [q](#there) [w](no.png "title")\n'

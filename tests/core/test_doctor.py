@@ -1,4 +1,4 @@
-"""darknet-prune doctor: what is there, what is missing, and what for."""
+"""darknet-prune doctor: what is installed, what is missing, and what it is for."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_whole_installation_is_exit_0_and_its_json_names_everything(tmp_path: 
     assert set(needed.values()) == {"ok"}
     assert found["torch"]["threads"] >= 1
     assert found["cpu"]["usable_cores"] >= 1
-    assert "everything that is needed is installed" in done.stderr
+    assert "all required packages are installed" in done.stderr
     assert f"instructions {found['torch']['cpu_capability']}" in done.stderr
 
 
@@ -55,7 +55,7 @@ def test_a_quiet_doctor_still_warns_of_what_is_missing(tmp_path: Path) -> None:
     assert done.stderr == "warning: tqdm is broken: cannot be imported: no\n"
 
 
-def test_an_absent_package_is_missing_with_what_cannot_be_done() -> None:
+def test_an_absent_package_is_missing_with_what_is_not_possible_without_it() -> None:
     absent = Package("no_such_module", ("no-such-distribution",), "no colours")
     said = "no colours; pip install no-such-distribution"
     assert inspect(absent) == Finding("no-such-distribution", "missing", None, False, said)
@@ -69,22 +69,22 @@ def test_a_package_whose_own_import_is_missing_is_broken(tmp_path: Path, monkeyp
     assert "no_such_module" in found.detail
 
 
-def test_an_old_package_is_named_with_the_version_that_is_needed() -> None:
+def test_an_old_package_is_named_with_the_required_version() -> None:
     found = inspect(Package("numpy", ("numpy",), "nothing", minimum="999.1"))
-    assert (found.state, found.detail) == ("old", "999.1 or newer is needed")
+    assert (found.state, found.detail) == ("old", "999.1 or newer is required")
     assert release("2.13.0+cpu") > release("2.6")
     assert release("2.0.8rc1") == (2, 0, 8)
     assert release("unknown") == ()
 
 
-def test_only_needed_packages_are_a_problem() -> None:
+def test_only_required_packages_are_a_problem() -> None:
     packages = [Finding("a", "missing", None, True, "x"), Finding("b", "missing", None, False, "y")]
     packages.append(Finding("c", "old", "1", True, "2 or newer is needed"))
     found = Diagnosis(packages, machine.cpu(), None)
     assert found.problems == ["a is missing: x", "c is old: 2 or newer is needed"]
     shown = format_diagnosis(found)
     assert "missing: y" in shown
-    assert "everything that is needed" not in shown
+    assert "all required packages are installed" not in shown
 
 
 def test_a_command_that_cannot_be_imported_is_a_problem() -> None:

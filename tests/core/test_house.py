@@ -57,7 +57,7 @@ def test_functions_and_files_over_the_limit_are_named_with_their_length() -> Non
     assert long_files([source("x\n" * 250), source("x\n" * 251, "b.py")]) == ["b.py: 251"]
 
 
-def test_lengths_and_shares_count_methods_and_leave_out_self() -> None:
+def test_lengths_and_fractions_count_methods_and_exclude_self() -> None:
     code = source(
         'class A:\n    """A."""\n    def f(self, a: int, *b: int, c=1) -> None:\n        """F."""\n'
         "    def g(self): ...\n    def _h(self): ...\ndef k(a: int): ...\n"
@@ -99,7 +99,7 @@ def test_upward_imports_and_circles_are_named() -> None:
         ("mock.assertion_free = 1", True),
     ],
 )
-def test_a_test_needs_an_assertion_of_its_own_or_of_a_helper(body: str, counts: bool) -> None:
+def test_a_test_needs_an_assertion_in_itself_or_in_a_helper(body: str, counts: bool) -> None:
     helpers = source("def checked(x):\n    assert x\ndef outer(x):\n    checked(x)\n", "tests/helpers.py")
     test = source(f"from tests.helpers import checked, outer\ndef test_a():\n    {body}\n", "tests/test_a.py")
     assert without_assertion([helpers, test]) == (["tests/test_a.py::test_a"] if counts else [])
@@ -121,12 +121,12 @@ def test_copied_lines_are_found_in_both_places_whatever_their_layout() -> None:
     assert places([first, source(second.text.replace("3)", "4)"), "prune/plan/b.py")], 15) == []
 
 
-def test_imports_and_docstrings_are_no_copies() -> None:
+def test_imports_and_docstrings_are_not_copies() -> None:
     text = "from a import (b, c, d, e, f, g, h)\n" + '"""Some words."""\n'
     assert places([source(text), source(text, "prune/plan/b.py")], 3) == []
 
 
-def test_an_arrow_is_implied_by_a_longer_way() -> None:
+def test_an_arrow_is_implied_by_a_longer_path() -> None:
     edges = {("a", "b"): 1, ("b", "c"): 1, ("a", "c"): 5, ("a", "d"): 1}
     assert without_implied(edges) == {("a", "b"), ("b", "c"), ("a", "d")}
     picture = draw(["a", "b", "c", "d"], dict.fromkeys("abcd", 10), {"a"}, edges)

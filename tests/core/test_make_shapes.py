@@ -1,4 +1,4 @@
-"""The generator of the demo data set."""
+"""The generator of the demo dataset."""
 
 from __future__ import annotations
 

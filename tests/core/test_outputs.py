@@ -1,4 +1,4 @@
-"""What no command may do to files: replace those of others, mix two runs, leave temporary ones."""
+"""What no command may do to files: replace those of others, mix two runs, leave temporary files."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class TestForeignFiles:
         assert json.loads((tmp_path / "s.json").read_text())["layers"] == 2
         assert (tmp_path / "link.json").is_symlink()
 
-    def test_what_comes_to_the_place_of_json_while_the_command_runs_is_kept(self, tmp_path: Path) -> None:
+    def test_a_file_that_appears_at_the_place_of_json_during_the_run_is_kept(self, tmp_path: Path) -> None:
         command = opened(None, json_file=tmp_path / "s.json")
         (tmp_path / "s.json").write_text("mine")
         with pytest.raises(UsageError, match="is not a summary"):
@@ -101,9 +101,7 @@ class TestForeignFiles:
         assert "is not a page" in capsys.readouterr().err
         assert (data.parent / name).read_bytes() == before
 
-    def test_a_page_of_ours_is_replaced_where_that_is_asked_for(
-        self, data: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_page_of_ours_is_replaced_if_requested(self, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         page = data.parent / "page.html"
         assert run_check(monkeypatch, data, "--html", page) == 0
         assert run_check(monkeypatch, data, "--html", page) == 2
@@ -132,7 +130,7 @@ class TestDanglingLinks:
         assert exit_code(adapt.main) == 2
         assert link.is_symlink()
 
-    def test_an_out_folder_that_is_one_is_a_mistake_at_once(self, tmp_path: Path) -> None:
+    def test_an_out_folder_that_is_one_is_refused_at_once(self, tmp_path: Path) -> None:
         link = self.link(tmp_path / "out")
         with pytest.raises(FileExistsError):
             opened(link)
@@ -148,7 +146,7 @@ class TestTwoRuns:
         first.finish({})
         opened(tmp_path / "out", overwrite=True).finish({})
 
-    def test_a_mistake_leaves_no_empty_folder(self, tmp_path: Path) -> None:
+    def test_a_usage_error_leaves_no_empty_folder(self, tmp_path: Path) -> None:
         def main() -> int:
             opened(tmp_path / "deep/out")
             raise UsageError("a mistake that is found later")
@@ -156,7 +154,7 @@ class TestTwoRuns:
         assert exit_code(main) == 2
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_folder_that_was_there_is_kept(self, tmp_path: Path) -> None:
+    def test_a_folder_that_existed_before_is_kept(self, tmp_path: Path) -> None:
         (tmp_path / "out").mkdir()
         FolderLock(tmp_path / "out").release()
         assert (tmp_path / "out").is_dir()
@@ -173,7 +171,7 @@ class TestTwoRuns:
         child = os.fork()
         if child == 0:
             os.close(ready)
-            os.close(write)  # the parent's read ends: from here on this process is there
+            os.close(write)  # the parent's read ends: it knows that this process runs
             time.sleep(60)
             os._exit(0)
         os.close(write)
@@ -232,7 +230,7 @@ class TestLeftovers:
         assert {path.name for path in tmp_path.iterdir()} == before
         assert (tmp_path / names[0]).read_text() == "mine"
 
-    def test_those_next_to_json_and_below_an_output_folder_are_removed_too(self, tmp_path: Path) -> None:
+    def test_those_beside_json_and_below_an_output_folder_are_removed_too(self, tmp_path: Path) -> None:
         (tmp_path / "out/pruned.cfg/cat").mkdir(parents=True)
         left = [tmp_path / ".s.json.abcdefgh.prune", tmp_path / "out/pruned.cfg/cat/.a_001.jpg.abcdefgh.prune"]
         for path in left:
@@ -240,7 +238,7 @@ class TestLeftovers:
         opened(tmp_path / "out", overwrite=True, json_file=tmp_path / "s.json")
         assert not any(path.exists() for path in left)
 
-    def test_a_name_as_long_as_names_may_be_is_written(self, tmp_path: Path) -> None:
+    def test_a_name_of_the_maximum_length_is_written(self, tmp_path: Path) -> None:
         name = "ü" * (LONGEST_NAME // 2)
         atomic_write(tmp_path / name, "x")
         assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -261,7 +259,7 @@ class TestFullDisk:
         assert capsys.readouterr().err == f"error: {tmp_path}/last.weights: No space left on device\n"
         assert list(tmp_path.iterdir()) == []
 
-    def test_no_room_for_a_temporary_file_is_one_for_its_target(
+    def test_no_space_for_a_temporary_file_is_reported_for_its_target(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         def full(path: str, *_: object) -> int:

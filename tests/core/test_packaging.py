@@ -1,4 +1,4 @@
-"""What pyproject.toml says about the package agrees with what is there."""
+"""pyproject.toml agrees with the package."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_every_package_is_in_the_wheel() -> None:
     assert listed == found | {"prune.resources.cfg", "prune.resources.data"}
 
 
-def test_the_needed_packages_are_those_that_doctor_looks_for() -> None:
+def test_the_required_packages_are_those_that_doctor_looks_for() -> None:
     needed = {package.distributions[0]: package.minimum for package in PACKAGES if package.minimum}
     assert names(project()["project"]["dependencies"]) == needed
 

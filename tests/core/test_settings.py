@@ -1,4 +1,4 @@
-"""Settings say themselves which values they allow, in one style of message."""
+"""Settings declare which values they allow, and report others in one style of message."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ALL: list[type[Any]] = [
         (Interval(0, 2**31 - 1), (0, 2**31 - 1), (2**31, -1), "within [0, 2147483647]"),
     ],
 )
-def test_an_interval_contains_its_numbers_and_describes_itself(
+def test_an_interval_contains_its_values_and_describes_itself(
     interval: Interval, inside: tuple[float, ...], outside: tuple[float, ...], words: str
 ) -> None:
     assert all(value in interval for value in inside)
@@ -90,7 +90,7 @@ def test_every_range_contains_the_default_and_is_checked(group: type[Any]) -> No
                 group(**{item.name: below})
 
 
-def test_none_leaves_a_value_to_others_and_is_not_an_error() -> None:
+def test_none_is_accepted_for_a_value_that_is_decided_elsewhere() -> None:
     assert TrainSettings(lr=None).lr is None
     assert EvaluateSettings(conf_thres=None).conf_thres is None
 

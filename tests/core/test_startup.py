@@ -1,4 +1,4 @@
-"""What a started command does first: threads that sleep while they wait, and one line on Ctrl-C and SIGTERM."""
+"""The first actions of a command: threads that sleep while they wait, and one line on Ctrl-C and SIGTERM."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ def test_every_command_starts_before_it_imports(script: str) -> None:
 
 
 def slow_package(folder: Path, name: str) -> None:
-    """A package whose import takes long, and has begun when the file `begun` is there."""
+    """A package with a slow import, which has begun once the file `begun` exists."""
     code = "import pathlib, time\npathlib.Path(__file__).with_name('begun').touch()\ntime.sleep(60)\n"
     (folder / f"{name}.py").write_text(code)
 
 
 def interrupted(folder: Path, number: signal.Signals, *command: str) -> subprocess.CompletedProcess[str]:
-    """Start a command of the checkout, send it a signal once `folder/begun` is there, and wait for its end."""
+    """Start a command of the checkout, send it a signal once `folder/begun` exists, and wait for its end."""
     process = subprocess.Popen(
         [sys.executable, *command],
         cwd=REPOSITORY,

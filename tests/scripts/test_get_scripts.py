@@ -1,4 +1,4 @@
-"""The scripts that fetch COCO and VOC, on tiny archives behind file:// addresses."""
+"""The scripts that fetch COCO and VOC, with tiny archives at file:// addresses."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_help_fetches_nothing_and_other_words_are_refused(checkout: Checkout, sc
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
 
 
-def test_an_interrupted_download_goes_on(checkout: Checkout) -> None:
+def test_an_interrupted_download_is_resumed(checkout: Checkout) -> None:
     environment = _serve_coco(checkout)
     archives = checkout.data / "coco" / "archives"
     archives.mkdir(parents=True)
@@ -121,7 +121,7 @@ def test_an_archive_with_another_sum_is_removed_and_reported(checkout: Checkout)
     assert not (checkout.data / "coco" / "val2017").exists()
 
 
-def test_a_whole_but_wrong_part_does_not_stay_for_ever(checkout: Checkout) -> None:
+def test_a_complete_but_wrong_part_is_not_kept_forever(checkout: Checkout) -> None:
     environment = _serve_coco(checkout)
     part = checkout.data / "coco/archives/val2017.zip.part"
     part.parent.mkdir(parents=True)
@@ -140,7 +140,7 @@ def test_a_whole_but_wrong_part_does_not_stay_for_ever(checkout: Checkout) -> No
 
 
 class _Ranges(SimpleHTTPRequestHandler):
-    """Serves files; a range that begins behind the end is refused, as servers do."""
+    """Serves files; a range that begins after the end is refused, as servers do."""
 
     def do_GET(self) -> None:
         begin = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])

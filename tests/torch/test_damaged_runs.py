@@ -32,7 +32,7 @@ def last(tmp_path: Path) -> Path:
 
 
 def resume(path: Path) -> Trainer:
-    """The trainer that read a checkpoint and went on from it for an epoch."""
+    """The trainer that read a checkpoint and continued from it for an epoch."""
     trainer = toy_trainer(toy_model(), epochs=3, optimizer="adamw")
     trainer.resume(read_checkpoint(path))
     trainer.fit()
@@ -138,7 +138,7 @@ TAMPERED: dict[str, Callable[[dict[str, Any]], None]] = {
 
 
 @pytest.mark.parametrize("name", TAMPERED)
-def test_a_field_of_a_wrong_kind_is_one_error(last: Path, name: str) -> None:
+def test_a_field_of_the_wrong_type_is_one_error(last: Path, name: str) -> None:
     content = torch.load(last, weights_only=True)
     TAMPERED[name](content)
     del content[CHECKSUM]  # as an earlier version wrote it
@@ -149,7 +149,7 @@ def test_a_field_of_a_wrong_kind_is_one_error(last: Path, name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_options_of_the_optimiser_in_the_file_do_not_count(last: Path) -> None:
+def test_optimiser_options_in_the_file_are_ignored(last: Path) -> None:
     content = torch.load(last, weights_only=True)
     content["optimizer"]["param_groups"][0].update(eps="x", betas=None, lr="fast")
     del content[CHECKSUM]
@@ -182,9 +182,7 @@ def test_a_damaged_table_of_results_is_one_line(tmp_path: Path, text: str, line:
     assert "\n" not in str(caught.value)
 
 
-def test_lines_that_are_missing_are_told_and_later_ones_dropped(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_missing_lines_are_reported_and_later_ones_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "results.csv").write_text(TABLE)
     assert [row["epoch"] for row in resume_results(tmp_path / "results.csv", 1).rows] == ["0"]
     assert caplog.text == ""
@@ -213,7 +211,7 @@ def test_a_damaged_history_is_one_line_or_reads_the_same(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"PK\x03\x04broken", np.zeros(3).tobytes(), b"\x80\x04N."])
-def test_a_file_of_another_kind_is_no_history(tmp_path: Path, content: bytes) -> None:
+def test_a_file_of_another_kind_is_not_a_history(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "h.npz").write_bytes(content)
     with pytest.raises(DataError, match=r"h\.npz: is damaged; restore the file, or remove it"):
         resume_history(tmp_path / "h.npz", 3)
@@ -237,13 +235,13 @@ def same_history(a: GammaHistory, b: GammaHistory) -> bool:
         {"epochs": np.arange(3), "edges": np.array(["x"] * 101), "counts": np.full((3, 100), "y")},
     ],
 )
-def test_other_arrays_are_no_history(tmp_path: Path, arrays: dict[str, Any]) -> None:
+def test_other_arrays_are_not_a_history(tmp_path: Path, arrays: dict[str, Any]) -> None:
     np.savez(tmp_path / "h.npz", **arrays)
     with pytest.raises(DataError, match=r"h\.npz: is damaged"):
         resume_history(tmp_path / "h.npz", 3)
 
 
-def test_a_checkpoint_says_how_the_last_epoch_measured(tmp_path: Path) -> None:
+def test_a_checkpoint_contains_the_metrics_of_the_last_epoch(tmp_path: Path) -> None:
     scores = iter([0.2, 0.7, 0.5, 0.6])
     trainer = toy_trainer(toy_model(), tmp_path, validate=lambda model: {"ap50": next(scores)})
     trainer.fit()

@@ -1,4 +1,4 @@
-"""What the student learns from the teacher, and when it is left alone."""
+"""What the student learns from the teacher, and when it has no loss."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def raw(seed: int, scale: float = 1.0) -> list[Tensor]:
 TAUGHT: dict[str, Strategy] = {"soft-target": SoftTarget(temperature=2.0), "task": Task()}
 """A strategy of each row of the table."""
 FROM_THE_TEACHER_ALONE: dict[str, Strategy] = TAUGHT | {"task": Task(box_weight=0.0)}
-"""The same, without what is learnt from the labels: a student that equals its teacher has no loss."""
+"""The same without the terms of the labels: a student that equals its teacher has no loss."""
 
 
 def strategy_loss(name: str, student: list[Tensor], teacher: list[Tensor]) -> Tensor:
@@ -88,18 +88,18 @@ def test_descending_the_loss_brings_the_student_to_the_teacher(name: str) -> Non
     assert float(loss.detach()) < 0.2 * first
 
 
-def test_cells_the_teacher_calls_background_weigh_next_to_nothing() -> None:
+def test_cells_that_the_teacher_takes_for_background_have_almost_no_weight() -> None:
     teacher = raw(0)
     teacher[0].view(2, 2, 7, 8, 8)[:, :, 4] = -12.0
     teacher[0].view(2, 2, 7, 8, 8)[0, 1, 4, 3, 5] = 6.0
     student = [teacher[0].clone()]
-    student[0].view(2, 2, 7, 8, 8)[1, :, 5:] += 3.0  # wrong classes, but only where nothing is
+    student[0].view(2, 2, 7, 8, 8)[1, :, 5:] += 3.0  # wrong classes, but only in cells without an object
     assert float(SoftTarget(temperature=2.0).loss(student, teacher, HEADS, BATCH)) < 0.05
     student[0].view(2, 2, 7, 8, 8)[0, 1, 5:, 3, 5] += 3.0
     assert float(SoftTarget(temperature=2.0).loss(student, teacher, HEADS, BATCH)) > 0.5
 
 
-def test_the_divergence_is_that_of_two_coins() -> None:
+def test_the_divergence_is_that_of_two_bernoulli_distributions() -> None:
     student, teacher = torch.tensor([0.3, -2.0]), torch.tensor([1.5, 4.0])
     expected = torch.distributions.kl_divergence(
         torch.distributions.Bernoulli(logits=teacher / 3), torch.distributions.Bernoulli(logits=student / 3)
@@ -114,7 +114,7 @@ def test_outputs_of_new_coords_are_probabilities_already() -> None:
 
 
 def exact(target: Tensor = BATCH.targets) -> list[Tensor]:
-    """Raw outputs whose matched cells hold the true boxes."""
+    """Raw outputs whose matched cells predict the true boxes."""
     values = torch.zeros(2, 2, 7, 8, 8)
     (match,) = matched_cells(target, HEADS, [(8, 8)], SIZE)
     anchors = torch.tensor(HEADS[0].masked_anchors)
@@ -125,13 +125,13 @@ def exact(target: Tensor = BATCH.targets) -> list[Tensor]:
     return [values.view(2, 14, 8, 8)]
 
 
-def test_an_object_goes_to_the_cell_of_its_centre_and_the_anchor_of_its_shape() -> None:
+def test_an_object_is_assigned_to_the_cell_of_its_centre_and_the_anchor_of_its_shape() -> None:
     (match,) = matched_cells(BATCH.targets, HEADS, [(8, 8)], SIZE)
     assert match.cells.tolist() == [[0, 0, 4, 2], [1, 1, 0, 7]]
     assert match.boxes[0].tolist() == pytest.approx([0.4, 0.8, 16, 12.8, 0], abs=1e-5)
 
 
-def test_a_box_nearer_than_the_teachers_costs_nothing() -> None:
+def test_a_box_nearer_than_the_teachers_has_no_loss() -> None:
     assert float(bounded_boxes(exact(), raw(0), HEADS, BATCH, 0.0)) == 0
     assert float(bounded_boxes(raw(0), exact(), HEADS, BATCH, 0.0)) > 0.1
     with_margin = bounded_boxes(exact(), exact(), HEADS, BATCH, 0.5)
@@ -183,7 +183,7 @@ OTHER_KINDS = [("region", "region"), ("region without softmax", "yolo"), ("Gauss
 
 @pytest.mark.parametrize("kinds", OTHER_KINDS)
 @pytest.mark.parametrize("strategy", [SoftTarget(), Task(box_weight=0.0)])
-def test_heads_of_other_kinds_are_taught_too(strategy: Strategy, kinds: tuple[str, str]) -> None:
+def test_heads_of_other_kinds_are_distilled_too(strategy: Strategy, kinds: tuple[str, str]) -> None:
     netdef = two_heads(2, kinds=kinds)
     teacher = DarknetModel(netdef).eval()
     hook = DistillHook(teacher, netdef.heads, netdef.heads, strategy)
@@ -224,7 +224,7 @@ def test_heads_of_another_kind_are_refused() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
-    """A strategy that is not of the project: a power of the differences of all outputs."""
+    """A strategy from outside the project: a power of the differences of all outputs."""
 
     sharpness: float = option(1.0, "exponent", metavar="X", within=POSITIVE)
 
@@ -244,7 +244,7 @@ def distill_arguments(*args: str) -> argparse.Namespace:
     return parser.parse_args(args)
 
 
-def test_a_strategy_is_a_row_of_the_table_with_flags_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_strategy_is_a_row_of_the_table_with_its_own_flags(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(STRATEGIES, "copy", Copy)
     namespace = distill_arguments("--distill", "copy", "--sharpness", "3", "--distill-weight", "2")
     settings = take(namespace, DistillSettings)

@@ -30,7 +30,7 @@ def sigmoid(x: float) -> float:
 
 
 def coins(student: float, teacher: float, temperature: float) -> float:
-    """temperature² · KL(teacher || student) of two coins, from their logits."""
+    """temperature² · KL(teacher || student) of two Bernoulli distributions, from their logits."""
     q, p = sigmoid(teacher / temperature), sigmoid(student / temperature)
     return temperature**2 * (q * math.log(q / p) + (1 - q) * math.log((1 - q) / (1 - p)))
 
@@ -66,7 +66,7 @@ def task(student: list[Tensor], teacher: list[Tensor], background: float) -> flo
 
 
 def doubtful(raw: list[Tensor], objectness: float) -> list[Tensor]:
-    """The same outputs with the objectness lowered by so much."""
+    """The same outputs with the objectness lowered by this much."""
     found = [by_box(r) for r in raw]
     for r in found:
         r[:, :, 4] -= objectness
@@ -79,7 +79,7 @@ STUDENT, TEACHER = random_raw(HEADS, 2), random_raw(HEADS, 2, seed=1)
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 @pytest.mark.parametrize("lowered", [0.0, 9.0])
 def test_soft_targets_are_those_of_their_formula(temperature: float, lowered: float) -> None:
-    """With the objectness lowered by 9 the teacher sees less than one object in all."""
+    """With the objectness lowered by 9 the teacher detects less than one object in total."""
     teacher = doubtful(TEACHER, lowered)
     expected = soft_target(STUDENT, teacher, temperature)
     found = float(SoftTarget(temperature=temperature).loss(STUDENT, teacher, HEADS, BATCH))
@@ -107,7 +107,7 @@ def moved(raw: list[Tensor], x: float, w: float) -> list[Tensor]:
     return [r.flatten(1, 2) for r in found]
 
 
-def test_boxes_cost_the_mean_of_their_squared_errors_in_cells_and_logarithms() -> None:
+def test_the_box_loss_is_the_mean_squared_error_in_cells_and_logarithms() -> None:
     """Two objects, two heads, one cell each: errors of x (through the logistic), and of the logarithms of the sizes."""
     matches = matched_cells(BATCH.targets, HEADS, [(4, 4), (8, 8)], SIZE)
     student = [torch.zeros_like(r) for r in STUDENT]
@@ -124,8 +124,8 @@ def test_boxes_cost_the_mean_of_their_squared_errors_in_cells_and_logarithms() -
 
 
 @pytest.mark.parametrize(("margin", "costs"), [(0.0, False), (0.02, False), (0.06, True)])
-def test_a_box_must_be_nearer_than_the_teachers_by_the_margin_to_cost_nothing(margin: float, costs: bool) -> None:
-    """The teacher's width is off by 0.2 in its logarithm: by 0.04 in squares, the rest is as the student has it."""
+def test_a_box_must_be_nearer_than_the_teachers_by_the_margin_to_have_no_loss(margin: float, costs: bool) -> None:
+    """The teacher's width is off by 0.2 in its logarithm: by 0.04 squared; the rest equals the student's."""
     target = torch.tensor([[0, 1, 0.5625, 0.5625, 10 / 64, 13 / 64]])  # the smallest anchor in the middle of a cell
     batch = replace(BATCH, targets=target)
     student = [torch.zeros_like(r) for r in STUDENT]

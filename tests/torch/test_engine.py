@@ -1,4 +1,4 @@
-"""The training loop on a toy: resuming, accumulation, averaging, what is kept, what stops it."""
+"""The training loop on a toy network: resuming, accumulation, averaging, what is saved, what stops it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StopAfter(Hook):
 
 
 class Spoil(Hook):
-    """A loss term that is NaN from one epoch on."""
+    """A loss term that is NaN from an epoch on."""
 
     def __init__(self, epoch: int) -> None:
         self.epoch, self.now = epoch, 0
@@ -46,7 +46,7 @@ class Spoil(Hook):
 
 
 class Gradients(Hook):
-    """Remembers the gradients of the first step."""
+    """Records the gradients of the first step."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model, self.seen = model, list[Tensor]()
@@ -67,7 +67,7 @@ def test_four_epochs_equal_two_and_two_after_an_interruption_bit_for_bit(tmp_pat
     broken = toy_trainer(toy_model(), tmp_path / "b", optimizer=optimizer, hooks=(StopAfter(2),))
     with pytest.raises(KeyboardInterrupt):
         broken.fit()
-    torch.manual_seed(99)  # dropout must go on from the stored state, not from this one
+    torch.manual_seed(99)  # dropout must continue from the stored state, not from this one
     again = toy_trainer(toy_model(seed=5), tmp_path / "b", optimizer=optimizer)
     again.resume(read_checkpoint(tmp_path / "b" / "last.pt"))
     assert (again.progress.epoch, again.progress.step) == (2, 6)
@@ -98,7 +98,7 @@ def test_accumulated_small_batches_give_the_gradient_of_the_large_one() -> None:
         torch.testing.assert_close(small, large)
 
 
-def test_a_short_last_group_is_still_a_mean_per_image() -> None:
+def test_the_loss_of_a_short_last_group_is_still_a_mean_per_image() -> None:
     trainer = toy_trainer(toy_model(), batch_size=3, accumulate=3, epochs=1)
     trainer.fit()
     assert trainer.schedule.steps_per_epoch == trainer.progress.step == 2
@@ -131,7 +131,7 @@ def test_the_best_checkpoint_is_that_of_the_highest_ap50(tmp_path: Path) -> None
     assert read_checkpoint(tmp_path / "last.pt").epoch == 4
 
 
-def test_evaluation_follows_its_interval_and_always_closes_the_run(tmp_path: Path) -> None:
+def test_evaluation_follows_its_interval_and_always_runs_after_the_last_epoch(tmp_path: Path) -> None:
     calls: list[nn.Module] = []
 
     def validate(model: nn.Module) -> dict[str, float]:
@@ -154,7 +154,7 @@ def test_weight_decay_acts_on_convolution_kernels_only() -> None:
     assert sum(len(g["params"]) for g in optimizer.param_groups) == len(list(model.parameters()))
 
 
-def test_the_average_has_forgotten_the_start_after_a_hundred_steps() -> None:
+def test_the_average_does_not_depend_on_the_start_after_a_hundred_steps() -> None:
     model = toy_model()
     ema = make_ema(model, 0.9998)
     start = model.head.weight.detach().clone()
@@ -168,7 +168,7 @@ def test_the_average_has_forgotten_the_start_after_a_hundred_steps() -> None:
     assert decay_at(10**6, 0.9998) == 0.9998
 
 
-def test_resuming_with_another_network_says_that_it_does_not_fit(tmp_path: Path) -> None:
+def test_resuming_with_another_network_is_refused_because_it_does_not_fit(tmp_path: Path) -> None:
     toy_trainer(toy_model(), tmp_path, epochs=1).fit()
     other = nn.Sequential(nn.Conv2d(3, 6, 1))
     with pytest.raises(UsageError, match="does not fit this network"):
@@ -187,20 +187,20 @@ def test_resuming_keeps_the_weight_decay_given_now_and_refuses_another_optimiser
         toy_trainer(toy_model(), epochs=2).resume(replace(checkpoint, optimizer={}))
 
 
-def test_a_resumed_run_with_other_batches_stands_at_the_same_epoch_of_its_schedule(tmp_path: Path) -> None:
+def test_a_resumed_run_with_another_batch_size_is_at_the_same_epoch_of_its_schedule(tmp_path: Path) -> None:
     toy_trainer(toy_model(), tmp_path, epochs=1).fit()
     again = toy_trainer(toy_model(), epochs=2, accumulate=2)
     again.resume(read_checkpoint(tmp_path / "last.pt"))
     assert again.progress.step == again.schedule.steps_per_epoch
 
 
-def test_of_equal_scores_the_earlier_epoch_stays_the_best(tmp_path: Path) -> None:
+def test_of_equal_scores_the_earlier_epoch_remains_the_best(tmp_path: Path) -> None:
     trainer = toy_trainer(toy_model(), tmp_path, validate=lambda model: {"ap50": 0.5}, epochs=3)
     assert trainer.fit().best == {"epoch": 0.0, "ap50": 0.5}
     assert read_checkpoint(tmp_path / "best.pt").epoch == 1
 
 
-def test_a_resumed_run_still_knows_its_best(tmp_path: Path) -> None:
+def test_a_resumed_run_restores_its_best_epoch(tmp_path: Path) -> None:
     toy_trainer(toy_model(), tmp_path, validate=lambda model: {"ap50": 0.7}, epochs=1).fit()
     again = toy_trainer(toy_model(), tmp_path, validate=lambda model: {"ap50": 0.6}, epochs=2)
     again.resume(read_checkpoint(tmp_path / "last.pt"))
@@ -208,7 +208,7 @@ def test_a_resumed_run_still_knows_its_best(tmp_path: Path) -> None:
     assert read_checkpoint(tmp_path / "best.pt").epoch == 1
 
 
-def test_a_resumed_run_goes_on_with_the_scale_of_its_gradients() -> None:
+def test_a_resumed_run_continues_with_its_gradient_scale() -> None:
     first, again = toy_trainer(toy_model()), toy_trainer(toy_model())
     first.updater.scaler = GradScaler("cpu", init_scale=8.0)
     first.updater.update(list(ToyBatches().epoch(0)), 0, 0)
@@ -223,7 +223,7 @@ def test_images_of_all_processes_count_as_seen() -> None:
     assert trainer.fit().seen == 3 * IMAGES
 
 
-def test_a_line_of_the_results_holds_the_last_rate_and_the_mean_loss_of_its_epoch(
+def test_a_line_of_the_results_contains_the_last_rate_and_the_mean_loss_of_its_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = toy_trainer(toy_model(), tmp_path, epochs=2, warmup=0.0)
@@ -242,7 +242,7 @@ def test_a_line_of_the_results_holds_the_last_rate_and_the_mean_loss_of_its_epoc
     assert [float(row["loss"]) for row in rows] == pytest.approx([sum(losses[:3]) / 3, sum(losses[3:]) / 3], rel=1e-4)
 
 
-def test_a_network_that_the_last_update_of_an_epoch_broke_is_not_kept(tmp_path: Path) -> None:
+def test_a_network_broken_by_the_last_update_of_an_epoch_is_not_saved(tmp_path: Path) -> None:
     class Break(Hook):
         @torch.no_grad()
         def after_step(self, info: StepInfo) -> None:

@@ -442,8 +442,8 @@ def test_results_go_without_a_network_and_without_flags_that_make_detections(tmp
     refused: list[tuple[list[str | Path], str]] = [
         ([*results, "--cfg", tmp_path / "net.cfg"], "give a network"),
         (results[:2], "give a network"),
-        ([*results, "--nms-thres", "0.5"], "--nms-thres makes detections"),
-        ([*results, "--stretch"], "--letterbox/--stretch makes detections"),
+        ([*results, "--nms-thres", "0.5"], "--nms-thres has no effect on the detections in --results"),
+        ([*results, "--stretch"], "--letterbox/--stretch has no effect on the detections in --results"),
         ([*results, "--save-json"], "--save-json needs --out"),
     ]
     for flags, told in refused:

@@ -1,4 +1,4 @@
-"""Frozen layers keep every bit of their weights; options of the cfg that training does not follow are named."""
+"""Frozen layers keep every bit of their weights; training options of the cfg that are ignored are named."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ START = f"{BASE} out --weights start.weights --lr 0.05 --warmup 0 --weight-decay
 
 
 def started(folder: Path, text: str) -> tuple[NetDef, dict[str, torch.Tensor]]:
-    """Writes `a.cfg` and `start.weights`; the network and its state as it starts."""
+    """Writes `a.cfg` and `start.weights`; returns the network and its initial state."""
     (folder / "a.cfg").write_text(text)
     netdef = read_netdef(folder / "a.cfg")
     write_weights(folder / "start.weights", random_weights(netdef, np.random.default_rng(0)), netdef)
@@ -35,7 +35,7 @@ def started(folder: Path, text: str) -> tuple[NetDef, dict[str, torch.Tensor]]:
 
 
 def moved(before: dict[str, torch.Tensor], checkpoint: Checkpoint) -> set[int]:
-    """The layers of which any number of the network or of its average changed."""
+    """The layers with any changed number in the network or its average."""
     states = (checkpoint.model, checkpoint.ema)
     names = {name for state in states for name in state if not torch.equal(state[name], before[name])}
     return {int(name.split(".")[1]) for name in names}
@@ -117,7 +117,7 @@ def test_two_processes_freeze_alike(folder: Path) -> None:
     assert moved(before, read_checkpoint(folder / "out/last.pt")) == {1, 2, 3}
 
 
-def test_the_reach_counts_no_frozen_gamma(
+def test_the_reach_does_not_count_frozen_gammas(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     started(folder, cfg_text())
@@ -159,7 +159,7 @@ def test_freezing_too_much_is_one_line(
     assert what in capsys.readouterr().err
 
 
-def test_frozen_layers_without_weights_are_warned_of(
+def test_frozen_layers_without_weights_cause_a_warning(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, train, f"{BASE} out --epochs 1 --freeze 2") == 0

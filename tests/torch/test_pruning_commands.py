@@ -40,7 +40,7 @@ def weights(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the main of a command with arguments; gives its exit code."""
+    """Runs the main of a command with arguments; returns its exit code."""
 
     def call(main: Callable[[], int], *arguments: object) -> int:
         monkeypatch.setattr(sys, "argv", ["command.py", *map(str, arguments)])
@@ -175,7 +175,7 @@ def test_a_plan_of_the_other_command_is_refused_and_names_it(
     assert not (tmp_path / "b").exists()
 
 
-def test_layer_pruning_removes_the_asked_blocks(run: Run, weights: Path, tmp_path: Path) -> None:
+def test_layer_pruning_removes_the_requested_blocks(run: Run, weights: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run(prune_layer.main, "--cfg", NANO, "--weights", weights, "--shortcuts", 3, "--out", out) == 0
     summary = json.loads((out / "summary.json").read_text())
@@ -225,7 +225,7 @@ def test_weights_of_another_cfg_name_both_lengths(
     assert "13,748" in error
 
 
-def test_results_are_not_overwritten_unasked(
+def test_results_are_not_overwritten_without_the_flag(
     run: Run, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ("--cfg", NANO, "--weights", weights, "--out", tmp_path / "out")
@@ -277,7 +277,7 @@ def test_with_data_before_and_after_are_measured(run: Run, weights: Path, data: 
     assert summary["after"]["protocol"] == "voc10"
 
 
-def test_data_of_other_classes_leave_nothing_behind(run: Run, data: Path, tmp_path: Path) -> None:
+def test_data_of_other_classes_leave_no_files(run: Run, data: Path, tmp_path: Path) -> None:
     cfg, weights, out = tmp_path / "net.cfg", tmp_path / "net.weights", tmp_path / "out"
     assert run(adapt.main, NANO, "--classes", 5, "--out", cfg) == 0
     write_weights(weights, random_weights(read_netdef(cfg), np.random.default_rng(1)), read_netdef(cfg))
@@ -299,7 +299,7 @@ def test_skipped_labels_and_images_are_reported(
     assert told.count("1 × label line skipped, class") == 1
 
 
-def test_data_that_measure_nothing_are_said_to(
+def test_data_that_measure_nothing_are_reported(
     run: Run, weights: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     empty = tmp_path / "empty"
@@ -330,7 +330,7 @@ def test_explain_names_groups_blocks_and_lists(run: Run, capsys: pytest.CaptureF
     assert shown.count("removable") == 23
 
 
-def test_adapt_changes_classes_and_filters_alone(run: Run, tmp_path: Path) -> None:
+def test_adapt_changes_only_classes_and_filters(run: Run, tmp_path: Path) -> None:
     source, out = REPOSITORY / "cfg" / "yolov3-tiny.cfg", tmp_path / "new.cfg"
     assert run(adapt.main, source, "--classes", 3, "--out", out) == 0
     before, after = source.read_text().splitlines(), out.read_text().splitlines()
@@ -347,7 +347,7 @@ def test_compare_guards_the_last_stage(run: Run, tmp_path: Path, capsys: pytest.
     stages = (tmp_path / "base", tmp_path / "cut")
     assert run(compare.main, *stages, "--behind", 0.03) == 0
     assert run(compare.main, *stages, "--behind", 0.01) == 3
-    assert "more than 0.01 behind" in capsys.readouterr().err
+    assert "more than 0.01 below" in capsys.readouterr().err
     assert run(compare.main, tmp_path / "absent") == 2
 
 

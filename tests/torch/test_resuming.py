@@ -1,4 +1,4 @@
-"""Interrupted and finished runs that are resumed: the same files and facts as without it."""
+"""Interrupted and finished runs that are resumed: the same files and facts as without the interruption."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 
 
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, name: str, times: int) -> None:
-    """Ctrl-C just after `name` has been written so often; nothing that follows is done."""
+    """Ctrl-C just after `name` has been written that many times; nothing that follows is done."""
     replace, count = os.replace, [0]
 
     def replaced(source: Any, target: Any) -> None:
@@ -64,7 +64,7 @@ def facts(out: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("command", ["train", "train_sparse"])
-def test_a_finished_run_says_the_same_when_it_is_resumed_and_does_not_train(
+def test_a_finished_run_reports_the_same_when_it_is_resumed_and_does_not_train(
     tmp_path: Path, run: Callable[..., int], command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
@@ -126,7 +126,7 @@ def test_an_interruption_during_the_first_epoch_can_be_resumed(
     assert differences(tmp_path / "straight", tmp_path / "out") == []
 
 
-def test_a_finished_run_that_goes_on_is_not_finished(
+def test_a_finished_run_that_is_continued_is_not_marked_as_finished(
     tmp_path: Path, run: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(tmp_path / "out") == 0
@@ -135,7 +135,7 @@ def test_a_finished_run_that_goes_on_is_not_finished(
     assert not (tmp_path / "out/summary.json").exists()
 
 
-def test_an_overwritten_run_is_first_no_longer_finished_then_no_longer_to_be_resumed(
+def test_an_overwritten_run_first_loses_its_summary_then_its_checkpoint(
     tmp_path: Path, run: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(tmp_path / "out") == 0
@@ -152,7 +152,7 @@ def test_an_overwritten_run_is_first_no_longer_finished_then_no_longer_to_be_res
     assert removed[:2] == ["summary.json", "last.pt"]
 
 
-def test_a_run_from_the_middle_of_another_has_a_checkpoint_of_its_own_from_the_start(
+def test_a_run_from_the_middle_of_another_has_its_own_checkpoint_from_the_start(
     tmp_path: Path, run: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(tmp_path / "a", command="train_sparse") == 0
@@ -164,7 +164,7 @@ def test_a_run_from_the_middle_of_another_has_a_checkpoint_of_its_own_from_the_s
     assert [told for told in differences(tmp_path / "straight", tmp_path / "out") if "summary" not in told] == []
 
 
-def test_curves_that_will_be_drawn_once_more_are_purged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_curves_that_will_be_logged_once_more_are_purged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[tuple[str, int | None]] = []
     fake = ModuleType("torch.utils.tensorboard")
     fake.SummaryWriter = lambda folder, purge_step: made.append((folder, purge_step))  # type: ignore[attr-defined]

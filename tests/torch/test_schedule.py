@@ -72,14 +72,14 @@ def test_settings_out_of_range_name_their_flag(values: dict[str, float]) -> None
         TrainSettings(**values)  # type: ignore[arg-type]
 
 
-def test_momentum_warms_up_from_four_fifths_or_from_a_lower_one_asked_for() -> None:
+def test_momentum_warms_up_from_four_fifths_or_from_a_lower_final_one() -> None:
     schedule = Schedule(steps=100, steps_per_epoch=10, warmup=4, lr=0.1, lr_final=0.1, momentum=0.9)
     assert [schedule.momentum_at(step) for step in range(5)] == pytest.approx([0.825, 0.85, 0.875, 0.9, 0.9])
     low = replace(schedule, momentum=0.5)
     assert [low.momentum_at(step) for step in (0, 2, 50)] == [0.5, 0.5, 0.5]
 
 
-def test_after_the_last_step_the_rate_stays_at_its_floor() -> None:
+def test_after_the_last_step_the_rate_remains_at_its_floor() -> None:
     schedule = Schedule(steps=20, steps_per_epoch=10, warmup=2, lr=0.1, lr_final=0.25, momentum=0.9)
     assert [schedule.lr_at(step) for step in (19, 20, 30)] == pytest.approx([0.025] * 3)
 
@@ -87,7 +87,7 @@ def test_after_the_last_step_the_rate_stays_at_its_floor() -> None:
 @pytest.mark.parametrize(
     ("epochs", "steps", "warmup", "expected"), [(40, 3, 2.6, 8), (40, 3, 2.4, 7), (3, 5, 3.0, 1), (19, 1, 3.0, 1)]
 )
-def test_the_warm_up_is_rounded_to_steps_and_its_limit_down(
+def test_the_warm_up_is_rounded_to_steps_and_its_limit_rounded_down(
     epochs: int, steps: int, warmup: float, expected: int
 ) -> None:
     assert make_schedule(TrainSettings(epochs=epochs, warmup=warmup), steps).warmup == expected

@@ -1,4 +1,4 @@
-"""The three modes of sparsity, exactly, and what is told about the gammas."""
+"""The three modes of sparsity, exactly, and what is reported about the gammas."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_local_decay_keeps_s_for_the_smallest_gammas_of_all_layers() -> None:
     assert strengths(layers, 6, 10, settings).tolist() == pytest.approx([0.01, 1.0, 0.01, 1.0, 1.0])
 
 
-def test_equal_gammas_are_told_apart_by_their_order() -> None:
+def test_equal_gammas_are_ranked_by_their_order() -> None:
     settings = SparsitySettings(s=1.0, sr_mode="local-decay", decay_at=0.0, alpha=0.0, local_percent=0.5)
     assert strengths(gammas_of(norms([1.0, 1.0, -1.0, 1.0])), 1, 2, settings).tolist() == [
         1,

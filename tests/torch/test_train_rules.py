@@ -1,4 +1,4 @@
-"""Single rules around the training loop: reach, histories, files that stay or go, mosaic's end, intervals, sizes."""
+"""Single rules around the training loop: reach, histories, files kept or removed, mosaic's end, intervals, sizes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.torch.toy import toy_model, toy_trainer
 
 
 def session_of(out: Path, first_epoch: int = 0, continues: bool = False, **settings: Any) -> Session:
-    """What a sparse run asks of a session: ten batches an epoch, ten epochs, a rate of 0.01 throughout."""
+    """What a sparse run needs of a session: ten batches per epoch, ten epochs, a constant rate of 0.01."""
     values: dict[str, Any] = {"epochs": 10, "lr": 0.01, "lr_final": 1.0, "warmup": 0.0, "momentum": 0.9} | settings
     job = SimpleNamespace(train=TrainSettings(**values), out=out, continues=continues)
     model = SimpleNamespace(bn_of=lambda index: nn.BatchNorm2d(4))
@@ -44,11 +44,11 @@ def session_of(out: Path, first_epoch: int = 0, continues: bool = False, **setti
         ({}, 0, "10 "),  # 100 steps of 0.01 / (1 − 0.9)
         ({}, 4, "6 "),
         ({"accumulate": 2}, 0, "5 "),
-        ({"accumulate": 3}, 5, "2 "),  # four steps an epoch: the last is of one batch
+        ({"accumulate": 3}, 5, "2 "),  # four steps per epoch, the last of one batch
         ({"optimizer": "adamw"}, 0, "1 "),
     ],
 )
-def test_the_reach_is_that_of_the_steps_to_come_under_the_optimiser(
+def test_the_reach_is_that_of_the_remaining_steps_with_the_optimiser(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, settings: dict[str, Any], first_epoch: int, reach: str
 ) -> None:
     session = session_of(tmp_path, first_epoch, **settings)
@@ -58,7 +58,7 @@ def test_the_reach_is_that_of_the_steps_to_come_under_the_optimiser(
 
 
 @pytest.mark.parametrize(("continues", "rows"), [(True, [0, 1]), (False, [])])
-def test_the_histogram_of_gammas_goes_on_only_in_the_folder_of_the_run_itself(
+def test_the_histogram_of_gammas_continues_only_in_the_folder_of_the_run_itself(
     tmp_path: Path, continues: bool, rows: list[int]
 ) -> None:
     history = GammaHistory(tmp_path / "gamma_history.npz")
@@ -69,7 +69,7 @@ def test_the_histogram_of_gammas_goes_on_only_in_the_folder_of_the_run_itself(
     assert list(hook.history.rows) == rows
 
 
-def test_the_best_checkpoint_holds_no_optimiser_and_the_last_does(tmp_path: Path) -> None:
+def test_the_best_checkpoint_contains_no_optimiser_state_and_the_last_does(tmp_path: Path) -> None:
     toy_trainer(toy_model(), tmp_path, epochs=1).fit()
     assert read_checkpoint(tmp_path / "best.pt").optimizer == {}
     assert read_checkpoint(tmp_path / "last.pt").optimizer["state"]
@@ -82,7 +82,7 @@ def test_what_an_earlier_run_left_is_removed_except_the_checkpoint_that_is_resum
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mid.pt", "mine.txt"]
 
 
-def test_resumed_results_drop_the_epochs_that_will_be_done_again(tmp_path: Path) -> None:
+def test_resumed_results_drop_the_epochs_that_will_be_repeated(tmp_path: Path) -> None:
     table = Results(tmp_path / "results.csv")
     for epoch in range(4):
         table.append({"epoch": epoch, "loss": 0.5})
@@ -90,7 +90,7 @@ def test_resumed_results_drop_the_epochs_that_will_be_done_again(tmp_path: Path)
 
 
 class Loader:
-    """Remembers what an epoch was set to; white images of bytes."""
+    """Records the settings of each epoch; returns white images of bytes."""
 
     def __init__(self) -> None:
         self.epochs, self.augments = list[int](), list[AugmentSettings]()
@@ -118,7 +118,7 @@ def test_mosaic_ends_with_the_epoch_it_should_and_white_is_1() -> None:
     ("asked", "valid", "train", "interval"),
     [(3, 80, 100, 3), (0, 80, 100, 4), (0, 20, 100, 1), (0, 81, 100, 5), (0, 9, 1, 20)],
 )
-def test_evaluation_takes_a_tenth_of_the_time_or_what_was_asked(
+def test_evaluation_takes_a_tenth_of_the_time_or_follows_the_requested_interval(
     asked: int, valid: int, train: int, interval: int
 ) -> None:
     """An evaluated image costs half a trained one. It takes place at least once in the 20 epochs."""

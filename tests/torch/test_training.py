@@ -99,7 +99,7 @@ def test_training_on_difficult_objects_alone_ends_before_it_begins(
     assert "(8 difficult objects are not trained on)" in told
 
 
-def test_what_reading_has_skipped_is_said_once_and_before_the_first_epoch(
+def test_what_was_skipped_while_reading_is_reported_once_before_the_first_epoch(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number, line in ((0, "0 24 20 8 8"), (6, "0 .5 .5 .2"), (9, "5 .5 .5 .2 .2"), (1, "0 .1 .1 .4 .1 .4 .4")):
@@ -122,7 +122,7 @@ def test_what_reading_has_skipped_is_said_once_and_before_the_first_epoch(
         assert any(line.startswith(text) for line in place), text
 
 
-def test_a_valid_set_that_measures_nothing_is_said_before_the_first_epoch(
+def test_a_valid_split_that_measures_nothing_is_reported_before_the_first_epoch(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in (8, 9):
@@ -132,7 +132,7 @@ def test_a_valid_set_that_measures_nothing_is_said_before_the_first_epoch(
     assert "valid.txt: no image of the valid set has an object that counts" in capsys.readouterr().err
 
 
-def test_an_earlier_result_is_kept_unless_told_otherwise(
+def test_an_earlier_result_is_kept_unless_overwriting_is_requested(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, train, f"{BASE} out --epochs 1") == 0
@@ -186,7 +186,7 @@ def test_resuming_a_finished_run_trains_nothing_and_reports(folder: Path, monkey
     assert "ap50" in json.loads((folder / "out/summary.json").read_text())
 
 
-def test_sparse_training_warns_of_its_reach_and_goes_on_from_the_middle(
+def test_sparse_training_warns_of_its_reach_and_continues_from_the_middle(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     args = f"{BASE} out --s 0.0001 -sr --epochs 4"
@@ -198,7 +198,7 @@ def test_sparse_training_warns_of_its_reach_and_goes_on_from_the_middle(
     again = f"{BASE} again --epochs 4 --resume out/mid.pt --sr-mode 3 --s 0.01"
     assert run(monkeypatch, train_sparse, again) == 0
     rows = list(csv.DictReader((folder / "again/results.csv").read_text().splitlines()))
-    assert [row["epoch"] for row in rows] == ["3"]  # mid.pt holds epochs 0 to 2
+    assert [row["epoch"] for row in rows] == ["3"]  # mid.pt contains epochs 0 to 2
     assert 0 <= float(rows[0]["gamma<0.01"]) <= 1
     inputs = json.loads((folder / "again/summary.json").read_text())["inputs"]
     assert "out/mid.pt" in [entry["path"] for entry in inputs]
@@ -216,7 +216,7 @@ def test_sparsity_pulls_gammas_down(folder: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_sparse_run_reports_the_last_network_and_not_the_best(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is pruned is last.weights; the best on the valid set may be from before anything was sparse."""
+    """last.weights is what is pruned; the best on the valid split may be from before the network was sparse."""
     best_first = iter((0.9, 0.5, 0.2))
     measured: list[float] = []
 
@@ -293,7 +293,7 @@ def test_wrong_usage_is_one_line_and_exit_2(
     assert told.count("\n") == 1
 
 
-def test_a_network_for_other_classes_is_refused_with_the_mend(
+def test_a_network_for_other_classes_is_refused_with_the_fix(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = cfg_text().replace("classes=2", "classes=3").replace("filters=14", "filters=16")
@@ -310,14 +310,14 @@ def test_a_network_of_four_channels_is_refused(
     assert "channels=4" in capsys.readouterr().err
 
 
-def test_a_diverging_run_ends_with_exit_1_and_keeps_what_was_good(
+def test_a_diverging_run_ends_with_exit_1_and_keeps_the_last_good_checkpoint(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, train, f"{BASE} out --lr 1e30 --clip 0 --epochs 8") == 1
     assert "lower --lr" in capsys.readouterr().err
 
 
-def test_a_fresh_head_hardly_believes_in_objects() -> None:
+def test_a_newly_initialised_head_predicts_low_objectness() -> None:
     torch.manual_seed(0)
     model, seen = start_network(parse_netdef(cfg_text()))
     raw = model(torch.rand(2, 3, 32, 32))[0].view(2, 2, 7, 4, 4)

@@ -1,4 +1,4 @@
-"""A trial measures every candidate of a network alike, and writes nothing."""
+"""A trial measures every candidate of a network in the same way, and writes nothing."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_scoring_leaves_network_and_weights_as_they_were(samples: SampleSet) -> 
     assert all(map(np.array_equal, before, after))
 
 
-def test_without_images_the_cost_alone_is_measured_at_the_asked_size() -> None:
+def test_without_images_only_the_cost_is_measured_at_the_requested_size() -> None:
     facts = Trial(NETDEF, WEIGHTS, None, replace(SETTINGS, img_size=(128, 96))).score(cut(0.5))
     assert facts.metrics is None
     assert facts.cost == network_cost(apply(NETDEF, WEIGHTS, cut(0.5)).netdef, 128, 96)

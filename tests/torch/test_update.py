@@ -1,4 +1,4 @@
-"""One update: what is scaled, clipped and added in which order, and what happens where a gradient overflows."""
+"""One update: what is scaled, clipped and added in which order, and what happens if a gradient overflows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.torch.toy import ToyBatches, ToyModel, toy_model, toy_trainer
 
 
 class Watch(Hook):
-    """Remembers the gradients as hooks see them, and how often the optimiser has stepped."""
+    """Records the gradients as hooks see them, and how often the optimiser has stepped."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model, self.gradients, self.steps = model, list[Tensor](), 0
@@ -49,14 +49,14 @@ class Pull(Hook):
 
 
 def steady_model() -> ToyModel:
-    """A toy that computes the same in training for every split of its images: no dropout, fixed statistics."""
+    """A toy that computes the same in training for any split of its images: no dropout, fixed statistics."""
     model = toy_model(dropout=0.0)
     model.norm.eval()
     return model
 
 
 def batches(*sizes: int) -> list[Batch]:
-    """The toy's first images, so many in each batch."""
+    """The toy's first images, in batches of these sizes."""
     parts = ToyBatches().imgs[: sum(sizes)].split(list(sizes))  # type: ignore[no-untyped-call]
     return [Batch(imgs, torch.zeros(0, 6), (8, 8)) for imgs in parts]
 
@@ -86,7 +86,7 @@ def test_hooks_see_the_same_gradients_whatever_the_loss_was_scaled_by(clip: floa
     assert scaled.steps == int(trainer.updater.ema.n_averaged) == 1
 
 
-def test_the_clip_bounds_the_gradient_of_the_loss_and_0_lifts_it() -> None:
+def test_clipping_limits_the_gradient_of_the_loss_and_0_turns_it_off() -> None:
     free = updated(4, clip=0.0)[1].norm
     assert free > 0.02
     assert updated(4, clip=0.01)[1].norm == pytest.approx(0.01, rel=1e-3)
@@ -94,7 +94,7 @@ def test_the_clip_bounds_the_gradient_of_the_loss_and_0_lifts_it() -> None:
 
 
 @pytest.mark.parametrize("scale", [None, 256.0])
-def test_l1_joins_the_gradient_after_it_is_unscaled_and_clipped(scale: float | None) -> None:
+def test_l1_is_added_to_the_gradient_after_it_is_unscaled_and_clipped(scale: float | None) -> None:
     model = steady_model()
     hook = SparsityHook([model.norm], SparsitySettings(s=0.5), epochs=1)
     before = model.norm.weight.detach().clone()
@@ -102,7 +102,7 @@ def test_l1_joins_the_gradient_after_it_is_unscaled_and_clipped(scale: float | N
     torch.testing.assert_close(before - model.norm.weight.detach(), torch.full((8,), 0.05), rtol=1e-3, atol=1e-6)
 
 
-def test_a_scaled_step_whose_gradient_is_not_finite_is_left_out_and_the_scale_lowered() -> None:
+def test_a_scaled_step_whose_gradient_is_not_finite_is_skipped_and_the_scale_lowered() -> None:
     model = steady_model()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     trainer, watch, _ = updated(4, scale=16.0, hooks=(Steep(),), model=model)
@@ -130,7 +130,7 @@ def test_batches_of_any_sizes_give_the_gradient_and_the_losses_of_their_images_t
 
 
 @pytest.mark.parametrize("sizes", [(4,), (3, 1)])
-def test_the_terms_of_hooks_join_the_loss_and_the_gradient(sizes: tuple[int, ...]) -> None:
+def test_the_terms_of_hooks_are_added_to_the_loss_and_the_gradient(sizes: tuple[int, ...]) -> None:
     _, plain, alone = updated(*sizes, clip=0.0)
     _, pulled, both = updated(*sizes, clip=0.0, hooks=(Pull(), Pull()))
     assert "pull" not in alone
@@ -140,7 +140,7 @@ def test_the_terms_of_hooks_join_the_loss_and_the_gradient(sizes: tuple[int, ...
 
 
 class Named(Hook):
-    """A term of the loss under a name of its own."""
+    """A term of the loss with its own name."""
 
     def __init__(self, name: str, weight: float) -> None:
         self.name, self.weight = name, weight
