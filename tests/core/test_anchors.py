@@ -56,7 +56,7 @@ def test_found_anchors_are_at_least_as_good_as_those_they_started_from(seed: int
 
 
 def test_more_anchors_than_sizes_are_refused() -> None:
-    with pytest.raises(UsageError, match="only 2 different sizes; ask for fewer"):
+    with pytest.raises(UsageError, match="only 2 different sizes; use a smaller number"):
         find_anchors(np.array([[4.0, 4.0], [4.0, 4.0], [9.0, 9.0]]), 3)
 
 

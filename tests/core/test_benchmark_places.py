@@ -32,7 +32,7 @@ def test_a_benchmark_without_the_shared_data_says_where_it_looked(tmp_path: Path
     done = run_without_data(tmp_path / "none", f"benchmarks.{benchmark}")
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {tmp_path / 'none' / missing}")
-    assert f"looked for in {tmp_path / 'none'}, set PRUNE_SHARED_DATA" in done.stderr
+    assert f"searched for in {tmp_path / 'none'}; set PRUNE_SHARED_DATA" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -122,7 +122,7 @@ def test_an_entry_that_names_another_file_than_the_set_is_refused(tmp_path: Path
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"category_id": 5}, r"category_id 5 is none of the set's \(4, 9\)"),
+        ({"category_id": 5}, r"category_id 5 is not one of the set's \(4, 9\)"),
         ({"category_id": None}, "category_id None"),
         ({"bbox": BOX[:3]}, "bbox must be x, y, width and height"),
         ({"bbox": [0, 0, -1, 4]}, "bbox must be"),
@@ -142,8 +142,8 @@ def test_a_faulty_entry_is_named(tmp_path: Path, changes: dict[str, Any], told: 
     [
         ('[{"image_id": 1,\n', r"found\.json:2: is not JSON"),
         ('{"images": [], "annotations": []}', "is an annotation file; a COCO results file is a list"),
-        ('{"a": 1}', "is no list of objects"),
-        ("[1, 2]", "is no list of objects"),
+        ('{"a": 1}', "is not a list of objects"),
+        ("[1, 2]", "is not a list of objects"),
         ("[" * 100_000, "is not JSON that can be read"),
     ],
 )
@@ -164,7 +164,7 @@ def test_an_image_whose_size_nobody_knows_is_left_out_and_named(tmp_path: Path) 
     assert (metrics.images, metrics.skipped, metrics.ap50) == (1, 1, 1.0)
     assert metrics.title == "voc10, 1 images, 1 detections of found.json"
     (tmp_path / "7.jpg").unlink()
-    with pytest.raises(DataError, match="nor does any other"):
+    with pytest.raises(DataError, match="nor can any other"):
         read_results(written(tmp_path), unsized)
 
 

@@ -44,7 +44,7 @@ def test_objects_without_a_box_get_the_one_around_their_polygon_in_every_format(
         (sample,) = read(done.data).samples
         assert sample.classes.tolist() == [1]
         np.testing.assert_allclose(sample.pixel_edges((40, 20)), [[4, 2, 14, 12]], atol=1e-4)
-        assert "object without a box, the box around its polygon is taken" in done.notes.counts
+        assert "object without a box, the box around its polygon is used" in done.notes.counts
     written = json.loads((tmp_path / "coco/annotations/instances_train.json").read_text())["annotations"][0]
     assert written["bbox"] == [4, 2, 10, 10]
     assert written["segmentation"] == polygon
@@ -200,7 +200,7 @@ class TestCoco:
         content = json.loads((tmp_path / "out/annotations/instances_train.json").read_text())
         assert [record["id"] for record in content["annotations"]] == [1, 2]
         assert content["annotations"][1]["segmentation"] == [[4, 4, 8, 8, 4, 8]]
-        assert any("repeat" in line for line in done.notes.lines())
+        assert any("not unique" in line for line in done.notes.lines())
 
     def test_a_voc_objects_difficulty_is_kept(self, tmp_path: Path) -> None:
         things = [Thing(0, (0, 0, 4, 4), {"difficult": 1}), Thing(1, (4, 4, 4, 4), {"iscrowd": 1})]
@@ -256,7 +256,7 @@ class TestVoc:
         png_header(tmp_path / "pics/a.png", (40, 20))
         done = run(data, "voc", tmp_path / "out")
         np.testing.assert_allclose(read(done.data).samples[0].pixel_edges((40, 20)), [[4, 2, 12, 6]])
-        assert list(done.faults.counts) == ["JSON gives another image size; the image's own is taken"]
+        assert list(done.faults.counts) == ["JSON gives another image size; the image's own is used"]
 
 
 class TestDarknet:
@@ -299,7 +299,7 @@ class TestDarknet:
 
     def test_an_out_folder_whose_labels_would_be_looked_for_elsewhere_is_refused(self, tmp_path: Path) -> None:
         data = write_coco(tmp_path, [Picture("a.png", (20, 10))])
-        with pytest.raises(UsageError, match="below a folder named images"):
+        with pytest.raises(UsageError, match="inside a folder named images"):
             run(data, "darknet", tmp_path / "images/out")
         assert not (tmp_path / "images").exists()
 

@@ -222,7 +222,7 @@ class TestKilled:
         old = out.parent / ".out.prune/old"
         old.mkdir(parents=True)
         (old / "notes.txt").write_text("mine")
-        with pytest.raises(UsageError, match=r"\.out\.prune/old: holds files of an earlier folder"):
+        with pytest.raises(UsageError, match=r"\.out\.prune/old: contains files of an earlier folder"):
             check_free(out, "convert.py", overwrite=True)
         assert (old / "notes.txt").read_text() == "mine"
 

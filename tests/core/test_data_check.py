@@ -21,7 +21,7 @@ from prune.cli import exit_code
 from prune.darknet.datafile import DataFile
 from prune.darknet.netdef import read_netdef
 from prune.data.check import CheckReport, CheckSettings, check
-from prune.data.pixels import look_at
+from prune.data.pixels import probe_image
 from prune.errors import DataError
 from prune.report.check_page import check_page
 from prune.report.check_text import check_text, verdict
@@ -65,7 +65,7 @@ def test_a_clean_set_has_no_faults(clean: DataFile) -> None:
     assert (train.images, train.objects, train.class_objects, train.class_images) == (2, 6, (2, 2, 2), (2, 2, 2))
     assert train.width == (64, 64, 64)
     assert (train.small, train.medium, train.large) == (6, 0, 0)
-    assert {shot.sample.image.name for shot in report.examples} == {"a.png", "b.png", "c.png"}
+    assert {example.sample.image.name for example in report.examples} == {"a.png", "b.png", "c.png"}
 
 
 def test_images_of_a_class_are_counted_once_however_many_objects_they_hold(clean: DataFile) -> None:
@@ -88,7 +88,7 @@ class TestFaults:
     def test_an_image_that_does_not_decode(self, clean: DataFile) -> None:
         path = clean.path.parent / "train/a.png"
         path.write_bytes(path.read_bytes()[:60] + b"x" * 500)
-        self.expect(clean, "image does not decode", "a.png")
+        self.expect(clean, "image cannot be decoded", "a.png")
 
     @pytest.mark.parametrize("suffix", [".jpg", ".png"])
     def test_an_image_whose_end_is_missing(self, clean: DataFile, suffix: str) -> None:
@@ -98,7 +98,7 @@ class TestFaults:
         path.write_bytes(path.read_bytes()[: -len(path.read_bytes()) // 3])
         (folder / "train.txt").write_text(f"{folder}/train/a.png\n{path}\n")
         counts = examined(clean).faults.counts
-        assert set(counts) <= {"image is cut off, its end is missing", "image does not decode"}
+        assert set(counts) <= {"image is cut off, its end is missing", "image cannot be decoded"}
         assert sum(counts.values()) == 1
 
     def test_what_follows_a_complete_image_does_not_matter(self, clean: DataFile) -> None:
@@ -107,9 +107,9 @@ class TestFaults:
             path = folder / "train/b.jpg"
             assert cv2.imwrite(str(path), noise(number, (60, 50)), [cv2.IMWRITE_JPEG_PROGRESSIVE, number % 2])
             path.write_bytes(path.read_bytes() + rng.bytes(300_000))
-            assert not look_at(path).cut_off
+            assert not probe_image(path).cut_off
             path.write_bytes(path.read_bytes()[:2000])
-            assert look_at(path).cut_off or look_at(path).size_wh is None
+            assert probe_image(path).cut_off or probe_image(path).size_wh is None
 
     def test_labels_out_of_range_and_boxes_of_no_size(self, clean: DataFile) -> None:
         (clean.path.parent / "train/a.txt").write_text(f"{GOOD}7 .5 .5 .1 .1\n0 .5 .5 0 .1\n0 1.5 .5 .1 .1\n0 .5 .5\n")
@@ -125,11 +125,11 @@ class TestFaults:
     def test_a_box_beyond_the_image(self, clean: DataFile) -> None:
         (clean.path.parent / "train/a.txt").write_text(f"{GOOD}0 .95 .5 .2 .2\n0 .5 .5 1.001 .2\n")
         self.expect(clean, "box reaches beyond the image, clipped", "a.txt:4")
-        assert [shot.sample.image.name for shot in examined(clean).faulty] == ["a.png"]
+        assert [example.sample.image.name for example in examined(clean).faulty] == ["a.png"]
 
     def test_the_same_box_twice(self, clean: DataFile) -> None:
         (clean.path.parent / "train/a.txt").write_text(f"{GOOD}1 .2501 .25 .2 .3\n1 .26 .25 .2 .3\n")
-        self.expect(clean, "object twice: same class, same box", "a.png (objects 2 and 4)")
+        self.expect(clean, "duplicate object: same class, same box", "a.png (objects 2 and 4)")
         assert examined(clean).faulty[0].marked == (1, 3)
 
     def test_one_box_under_two_classes_is_only_remarked(self, clean: DataFile) -> None:
@@ -232,7 +232,7 @@ class TestFaults:
         faults = examined(write_descriptor(tmp_path, lines, ("cat",))).faults
         assert faults.counts == {
             "box reaches beyond the image, clipped": 1,
-            "JSON gives another image size; the image's own is taken": 1,
+            "JSON gives another image size; the image's own is used": 1,
         }
         assert "a.png (object 1)" in faults.summary()
         assert "b.png (64 x 48, not 80 x 48)" in faults.summary()
@@ -284,7 +284,7 @@ class TestPage:
         assert not {"script", "link", "iframe", "img"} & set(page.tags)
         words = " ".join(page.words)
         assert "3 faults of 1 kind in 3 images" in words
-        assert "object twice" in words
+        assert "duplicate object" in words
 
     def test_names_and_paths_are_escaped(self, tmp_path: Path) -> None:
         names = ("<b>cat</b>", "Hündin & 狗")
@@ -351,7 +351,7 @@ class TestCommand:
         assert self.run(monkeypatch, data.path) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1
-        assert "holds no list of objects under 'images'; give a COCO instances JSON" in error
+        assert "contains no list of objects under 'images'; use a COCO instances JSON" in error
 
 
 def test_thousands_of_equal_lines_are_checked_in_linear_time(clean: DataFile) -> None:
@@ -360,7 +360,7 @@ def test_thousands_of_equal_lines_are_checked_in_linear_time(clean: DataFile) ->
     started = time.process_time()
     report = examined(clean)
     assert time.process_time() - started < 20
-    assert report.faults.counts["object twice: same class, same box"] == 7999
+    assert report.faults.counts["duplicate object: same class, same box"] == 7999
 
 
 def test_few_equal_boxes_are_all_pairs_and_many_one_each() -> None:
@@ -406,7 +406,7 @@ def test_polygons_are_remarked_and_labels_that_are_not_text_are_faults(clean: Da
 
 def test_an_image_that_is_a_pointer_of_git_lfs_says_so(clean: DataFile) -> None:
     (clean.path.parent / "train/a.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\n")
-    kind = "image does not decode: it is a pointer of Git LFS (run 'git lfs pull')"
+    kind = "image cannot be decoded: it is a pointer of Git LFS (run 'git lfs pull')"
     assert examined(clean).faults.counts == {kind: 1}
 
 

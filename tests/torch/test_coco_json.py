@@ -99,7 +99,7 @@ class TestCoco:
         found = read_samples(data, "train")
         assert found.samples[0].size_wh == (40, 20)
         np.testing.assert_allclose(found.samples[0].boxes, [[0.875, 0.5, 0.25, 1]])
-        assert found.faults.counts["JSON gives another image size; the image's own is taken"] == 1
+        assert found.faults.counts["JSON gives another image size; the image's own is used"] == 1
         turned_jpeg(tmp_path / "pics/a.jpg", (40, 20))
         (tmp_path / "train.json").write_text(
             (tmp_path / "train.json").read_text().replace("[30, 0, 10, 20]", "[0, 30, 20, 10]")
@@ -116,7 +116,7 @@ class TestCoco:
         (tmp_path / "train.json").write_text("\ufeff" + json.dumps(content))
         found = read_samples(data, "train")
         assert [sample.image_id for sample in found.samples] == [0]
-        assert found.faults.counts["image record skipped, its id was there before"] == 1
+        assert found.faults.counts["image record skipped, duplicate id"] == 1
         assert found.faults.counts["listed image does not exist"] == 2
 
     def test_an_id_counts_as_taken_only_by_an_image_that_can_be_used(self, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ class TestCoco:
         (tmp_path / "train.json").write_text(json.dumps(content))
         found = read_samples(data, "train")
         assert [len(sample.classes) for sample in found.samples] == [0, 0]
-        assert found.faults.counts == {"annotation of an image the JSON does not hold": 1}
+        assert found.faults.counts == {"annotation of an image that the JSON does not contain": 1}
 
     def test_a_size_in_floats_is_a_size(self, tmp_path: Path) -> None:
         data = self.write(tmp_path, [coco_annotation(0, 3, [10, 5, 20, 20])])
@@ -231,7 +231,7 @@ class TestCoco:
             del annotation["bbox"]
         found = read_samples(self.write(tmp_path, [annotation]), "train")
         np.testing.assert_array_equal(found.samples[0].pixel_edges((40, 20)), [[4, 2, 14, 12]])
-        assert found.remarks.counts == {"object without a box, the box around its polygon is taken": 1}
+        assert found.remarks.counts == {"object without a box, the box around its polygon is used": 1}
         assert list(found.faults.counts) == ["listed image does not exist"]
 
     @pytest.mark.parametrize(
@@ -240,11 +240,11 @@ class TestCoco:
             ({"counts": "abc", "size": [20, 40]}, "it has no box, and its segmentation is run-length encoded"),
             (None, "it has no box and no polygon"),
             ([], "it has no box and no polygon"),
-            ([[1, 2, 3, 4]], "it has no box, and its polygon is not pairs of at least three points"),
-            ([[1, 2, 3, 4, 5, 6, 7]], "it has no box, and its polygon is not pairs of at least three points"),
-            ([[1, 2, 3, 4, 5, "6"]], "it has no box, and its polygon is not pairs of at least three points"),
-            ([[1, 2, 3, 4, 5, 10**400]], "it has no box, and its polygon is not pairs of at least three points"),
-            ([7], "it has no box, and its polygon is not pairs of at least three points"),
+            ([[1, 2, 3, 4]], "it has no box, and its polygon is not a list of at least three points x, y"),
+            ([[1, 2, 3, 4, 5, 6, 7]], "it has no box, and its polygon is not a list of at least three points x, y"),
+            ([[1, 2, 3, 4, 5, "6"]], "it has no box, and its polygon is not a list of at least three points x, y"),
+            ([[1, 2, 3, 4, 5, 10**400]], "it has no box, and its polygon is not a list of at least three points x, y"),
+            ([7], "it has no box, and its polygon is not a list of at least three points x, y"),
         ],
     )
     def test_an_object_with_neither_is_named(self, tmp_path: Path, segmentation: object, reason: str) -> None:
@@ -289,7 +289,7 @@ class TestCoco:
     def test_an_image_that_is_a_pointer_of_git_lfs_says_so(self, tmp_path: Path) -> None:
         data = self.write(tmp_path, [])
         (tmp_path / "pics/b.jpg").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n")
-        kind = "image does not decode: it is a pointer of Git LFS (run 'git lfs pull')"
+        kind = "image cannot be decoded: it is a pointer of Git LFS (run 'git lfs pull')"
         assert read_samples(data, "train").faults.counts == {kind: 1}
 
     def test_the_image_folder_must_be_given(self, tmp_path: Path) -> None:

@@ -151,11 +151,11 @@ def test_an_image_that_does_not_decode_is_replaced_and_counted_once(tmp_path: Pa
 
 def test_a_set_without_any_image_that_decodes_is_an_error(tmp_path: Path) -> None:
     dataset = TrainDataset(make_samples(tmp_path, 2, broken=(0, 1)), NONE, NET)
-    with pytest.raises(DataError, match="nor does any other"):
+    with pytest.raises(DataError, match="nor can any other"):
         dataset[0]
     with pytest.raises(DataError, match="no image"):
         TrainDataset([], NONE, NET)
-    with pytest.raises(DataError, match="nor does any other"):  # not from within a worker, which would garble it
+    with pytest.raises(DataError, match="nor can any other"):  # not from within a worker, which would garble it
         next(iter(train_loader(dataset, 2, workers=1)))
 
 

@@ -17,8 +17,8 @@ from prune.metrics.changes import find_changes
 from prune.report import text
 from prune.report.colours import class_colour, ink_on
 from prune.report.draw import Mark, Tag, capital_height, draw_marks
-from prune.report.places import find_place
-from prune.report.sheets import compare_detections, draw_detections, flow, wrapped, write_picture
+from prune.report.label_placement import find_place
+from prune.report.montage import compare_detections, draw_detections, flow, wrapped, write_picture
 from prune.report.text import drawable_names, fitting_mask, text_mask
 
 GREY = np.full((480, 640, 3), 128, np.uint8)

@@ -153,9 +153,9 @@ def test_images_of_different_shapes_come_back_in_their_order(tmp_path: Path) -> 
 
 
 def test_a_letterbox_without_border_needs_a_letterbox(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="does not go with --stretch"):
+    with pytest.raises(UsageError, match="cannot be combined with --stretch"):
         EvaluateSettings(rect=True, letterbox=False)
-    with pytest.raises(UsageError, match="the cfg says to stretch"):
+    with pytest.raises(UsageError, match="the cfg asks for stretching"):
         evaluate(DarknetModel(two_heads()), sample_set(tmp_path, images=1), EvaluateSettings(rect=True))
 
 
@@ -287,7 +287,7 @@ def test_images_that_do_not_decode_are_left_out_and_named(tmp_path: Path) -> Non
     assert "1.png" in faults.summary()
     for name in ("0.png", "2.png"):
         (tmp_path / name).write_bytes(b"no image")
-    with pytest.raises(DataError, match="nor does any other"):
+    with pytest.raises(DataError, match="nor can any other"):
         evaluate(Oracle(answers(False)), samples, EvaluateSettings())
 
 

@@ -34,10 +34,10 @@ from prune.loading.dataset import EvalDataset, TrainDataset
 from prune.loading.loaders import eval_loader, train_loader
 from prune.model.build import DarknetModel
 from prune.model.state import load_weights
-from prune.samples.faults import Faults
 from prune.samples.fit import Resize
 from prune.samples.frames import Frame, read_frames
 from prune.samples.images import read_image
+from prune.samples.issues import Issues
 from prune.samples.sample import Annotation, Sample, sample_from_pixels
 from prune.samples.sources import find_sources
 from prune.train.start import start_network
@@ -314,7 +314,7 @@ def test_of_an_rgb_networks_weights_all_but_the_first_layer_are_taken(
 
 
 def one_frame(path: Path) -> Frame:
-    (frame,) = read_frames(find_sources([str(path)], Faults()), Faults())
+    (frame,) = read_frames(find_sources([str(path)], Issues()), Issues())
     return frame
 
 

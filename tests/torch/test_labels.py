@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prune.samples.faults import Faults
+from prune.samples.issues import Issues
 from prune.samples.labels import label_candidates, overhangs, parse_labels
 
 
@@ -39,8 +39,8 @@ class TestLabelPaths:
 
 
 class TestLabelLines:
-    def parse(self, text: str) -> tuple[np.ndarray, np.ndarray, Faults]:
-        faults = Faults()
+    def parse(self, text: str) -> tuple[np.ndarray, np.ndarray, Issues]:
+        faults = Issues()
         labels = parse_labels(text, Path("a.txt"), 2, faults)
         return labels.classes, labels.boxes, faults
 

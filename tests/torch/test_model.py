@@ -161,7 +161,7 @@ def test_a_weighted_shortcut_learns() -> None:
     model(imgs)[0].square().sum().backward()
     assert weights.grad is not None
     assert weights.grad.abs().max() > 0
-    with pytest.raises(PlanError, match="layer 1 is no weighted shortcut"):
+    with pytest.raises(PlanError, match="layer 1 is not a weighted shortcut"):
         model.shortcut_weights(1)
     wrong = ShortcutParams(np.ones((2, 3), np.float32))
     with pytest.raises(WeightsError, match=r"layer 2 needs an array of shape \(2, 4\)"):

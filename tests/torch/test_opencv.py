@@ -92,7 +92,7 @@ def test_our_networks_give_what_opencv_computes_also_pruned(tmp_path: Path, name
 def test_a_network_of_the_zoo_gives_what_opencv_computes(tmp_path: Path, name: str) -> None:
     netdef = sized(read_netdef(SHARED / "cfg-zoo" / f"{name}.cfg"), 64)
     result = assert_parity(netdef, quick_weights(netdef), tmp_path)
-    assert ("OpenCV knows no [Gaussian_yolo]" in result.note) == name.startswith("Gaussian")
+    assert ("OpenCV does not support [Gaussian_yolo]" in result.note) == name.startswith("Gaussian")
 
 
 CONV = "[convolutional]\nbatch_normalize=1\nfilters=8\nsize=3\npad=1\nactivation=leaky\n"

@@ -117,7 +117,7 @@ def test_a_peers_checkpoint_that_does_not_fit_names_the_program_and_the_way(
     message = str(caught.value)
     assert "has parameter names of the PyTorch YOLOv3 of Ultralytics" in message
     assert what in message
-    assert message.endswith("export it as .weights there and pass that file")
+    assert message.endswith("export it as .weights with that program and pass that file")
 
 
 def test_a_weighted_shortcut_of_another_program_is_not_guessed(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_checkpoint_of_another_network_names_the_first_difference(tmp_path: Pa
     with pytest.raises(WeightsError, match=r"its blocks\.1\.conv\.weight has the shape 8×6×3×3, the cfg needs 4×6×3×3"):
         read_exact(saved(tmp_path, wide), netdef)
     more = dict(DarknetModel(netdef).state_dict()) | {"blocks.9.conv.weight": torch.ones(1, 1, 1, 1)}
-    with pytest.raises(WeightsError, match=r"it has blocks\.9\.conv\.weight, which the cfg has not"):
+    with pytest.raises(WeightsError, match=r"it has blocks\.9\.conv\.weight, which the cfg does not have"):
         read_exact(saved(tmp_path, more), netdef)
 
 

@@ -13,7 +13,7 @@ import pytest
 from prune.errors import UsageError
 from prune.metrics.confusion import Confusion
 from prune.metrics.findings import Findings
-from prune.metrics.operating_point import ClassCurve, Operating
+from prune.metrics.operating_point import ClassCurve, OperatingPoint
 from prune.metrics.worst_images import WorstImage
 from prune.report import plots
 from prune.report.plots import MATRIX_CLASSES, PLOTS, save_plots
@@ -26,7 +26,7 @@ PROTOCOL = "darknet, 101 points, 4,952 images, 416x416 letterbox, conf 0.005, nm
 def curve(name: str, rng: np.random.Generator, objects: int = 20) -> ClassCurve:
     hits = rng.random(30) < 0.5
     recall, precision = hits.cumsum() / 30, hits.cumsum() / np.arange(1, 31)
-    best = Operating(0.4, 10, 5, 10) if objects else None
+    best = OperatingPoint(0.4, 10, 5, 10) if objects else None
     return ClassCurve(name, objects, 0.5 if objects else None, best, recall, precision, np.linspace(1, 0, 30))
 
 
@@ -36,7 +36,7 @@ def make_findings(names: list[str], worst: tuple[WorstImage, ...] = (), **change
     curves = tuple(curve(name, rng, objects=20 if number % 3 else 7) for number, name in enumerate(names))
     values: dict[str, Any] = {
         "curves": curves,
-        "overall": Operating(0.4, 10, 5, 10),
+        "overall": OperatingPoint(0.4, 10, 5, 10),
         "sizes": {},
         "confusion": confusion,
     }
@@ -137,7 +137,7 @@ def test_the_rest_of_many_classes_is_summed_up_and_none_is_lost() -> None:
     counts, labels = plots._largest(findings.confusion, MANY_NAMES)
     assert len(labels) == len(counts) == MATRIX_CLASSES + 2
     assert counts.sum() == findings.confusion.counts.sum()
-    assert counts[-1].sum() == findings.confusion.counts[-1].sum(), "false alarms stay false alarms"
+    assert counts[-1].sum() == findings.confusion.counts[-1].sum(), "false positives stay false positives"
     assert labels[-2] == f"{80 - MATRIX_CLASSES} others"
 
 

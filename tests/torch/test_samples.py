@@ -10,7 +10,7 @@ import pytest
 
 from prune.darknet.datafile import DataFile, read_datafile
 from prune.errors import DataError
-from prune.samples.faults import Faults
+from prune.samples.issues import Issues
 from prune.samples.read import Split, read_samples
 from prune.samples.sample import SampleSet
 from tests.shared import SHARED, needs_shared
@@ -129,7 +129,7 @@ class TestImageList:
         assert sample.classes.tolist() == [1, 0, 0]
         assert not found.faults
         (kind,) = found.remarks.counts
-        assert kind.startswith("label line is a polygon, the box around it is taken")
+        assert kind.startswith("label line is a polygon, the box around it is used")
         assert found.remarks.places(kind) == (f"{tmp_path}/labels/a.txt:1", f"{tmp_path}/labels/a.txt:3")
 
     @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ class TestImageList:
     def test_a_list_that_is_neither_of_images_nor_of_voc_ids_is_explained(self, tmp_path: Path) -> None:
         (tmp_path / "train.txt").write_text("\n000001\n")
         data = write_data(tmp_path, "train.txt")
-        with pytest.raises(DataError, match=r"train\.txt:2: '000001' does not end like an image.*no VOC") as caught:
+        with pytest.raises(DataError, match=r"train\.txt:2: '000001' has no image suffix.*not a VOC") as caught:
             read_samples(data, "train")
         assert "\n" not in str(caught.value)
 
@@ -211,7 +211,7 @@ class TestImageList:
 
 class TestFaults:
     def test_kinds_are_counted_and_the_first_places_named(self) -> None:
-        faults, more = Faults(named=2), Faults()
+        faults, more = Issues(named=2), Issues()
         for line in range(1, 4):
             faults.add("bad", f"a.txt:{line}")
         more.add("bad", "b.txt:1")
@@ -222,7 +222,7 @@ class TestFaults:
         assert faults.places("bad") == ("a.txt:1", "a.txt:2", "a.txt:3", "b.txt:1")
         assert faults.places("good") == ()
         assert faults.total == 5
-        assert not Faults()
+        assert not Issues()
 
 
 @needs_shared

@@ -109,7 +109,7 @@ class TestVoc:
         found = read_samples(self.write(tmp_path, {"a": size + objects}), "train")
         np.testing.assert_allclose(found.samples[0].boxes, [[0.625, 0.5, 0.75, 1], [0.8, 0.475, 0.4, 0.55]])
         assert found.samples[0].size_wh == (40, 20)
-        assert list(found.faults.counts) == ["XML gives another image size; the image's own is taken"]
+        assert list(found.faults.counts) == ["XML gives another image size; the image's own is used"]
 
     @pytest.mark.parametrize(("encoding", "name"), [("gbk", "白细胞"), ("big5", "白細胞"), ("latin-1", "Zürich")])
     def test_other_encodings_are_read_as_they_are_declared(self, tmp_path: Path, encoding: str, name: str) -> None:
@@ -140,7 +140,7 @@ class TestVoc:
         )
         found = read_samples(self.write(tmp_path, {"a": objects}), "train")
         assert found.samples[0].difficult.tolist() == [True, True, False, False, False, False]
-        assert found.faults.counts == {"<difficult> is neither 0 nor 1, taken as 0": 1}
+        assert found.faults.counts == {"<difficult> is neither 0 nor 1, read as 0": 1}
 
     def test_boxes_in_fractions_are_a_fault_that_says_so(self, tmp_path: Path) -> None:
         found = read_samples(self.write(tmp_path, {"a": voc_object("cat", (0.1, 0.2, 0.9, 1.0))}), "train")
