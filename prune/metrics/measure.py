@@ -1,4 +1,4 @@
-"""From detections to metrics, by the protocol that was asked for."""
+"""From detections to metrics, by the requested protocol."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def _dashes(box: Edges, length: int) -> list[tuple[tuple[int, int], tuple[int, i
 
 
 def _draw_label(canvas: Image, mark: Mark, box: Edges, capital: int, taken: list[Edges]) -> None:
-    """Put the label on a free place, which becomes taken; nothing where there is none."""
+    """Draw the label at a free place, which is added to `taken`; it is left out where there is none."""
     size_wh = canvas.shape[1], canvas.shape[0]
     for share in _SHRINK:
         label = label_image(mark.text, mark.colour, mark.tag, max(8, round(share * capital)), size_wh[0])

@@ -69,7 +69,7 @@ def read_frames(sources: Sequence[Source], faults: Issues, progress: bool = Fals
     if not decoded:
         rest = f", nor can any other of {len(sources)}" if len(sources) > 1 else ""
         why = "; ".join(faults.lines())
-        raise DataError(sources[0].path, None, f"cannot be decoded{rest} ({why}); copy or encode it anew")
+        raise DataError(sources[0].path, None, f"cannot be decoded{rest} ({why}); copy or encode it again")
 
 
 def video_facts(path: Path) -> VideoFacts | None:
@@ -114,7 +114,7 @@ def _read_video(source: Source, faults: Issues) -> Iterator[Frame]:
     finally:
         capture.release()
     if number == 0 or number < expected - max(1, expected // 100):  # some containers only estimate
-        fault = f"video ends after {number} of {expected} frames, which are kept; copy or encode it anew"
+        fault = f"video ends after {number} of {expected} frames, which are kept; copy or encode it again"
         faults.add(fault, source.path)
 
 

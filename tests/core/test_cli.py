@@ -28,7 +28,7 @@ from prune.cli import (
 )
 from prune.errors import GateError, PruneError, TargetError, UsageError
 from prune.files.writing import atomic_write
-from tests.data_sets import write_descriptor, write_noise
+from tests.datasets import write_descriptor, write_noise
 from tests.shared import REPOSITORY
 
 

@@ -18,7 +18,7 @@ def softmax(x: Array) -> Array:
 
 
 def activated(name: str, x: Array) -> Array:
-    """Any of Darknet's table: number by number, but for those that normalize over the channels of a pixel."""
+    """Any of Darknet's table: number by number, except those that normalize over the channels of a pixel."""
     out = np.zeros_like(x)
     if not name.startswith("normalize_channels"):
         for place in np.ndindex(*x.shape):

@@ -64,13 +64,13 @@ def test_difficult_objects_leave_the_curve_but_not_the_counts() -> None:
     assert (result.tp, result.fp, result.objects) == (1, 1, 1)
 
 
-def test_a_difficult_object_does_not_hide_a_hit() -> None:
+def test_a_difficult_object_does_not_hide_a_true_positive() -> None:
     # The detection lies on the difficult object, and overlaps the other one by 9/11.
     objects = truth((0, 0, 10, 10, 0, True), (0, 1, 10, 11, 0, False))
     assert darknet_map([found((0, 0, 10, 10, 0.9, 0))], [objects], 1).map == pytest.approx(1.0)
 
 
-def test_an_object_whose_first_detection_is_below_the_threshold_stays_unfound_in_the_counts() -> None:
+def test_an_object_whose_first_detection_is_below_the_threshold_is_not_found_in_the_counts() -> None:
     detections = [found((0, 0, 10, 10, 0.1, 0), (0, 0, 10, 10, 0.9, 0))]
     result = darknet_map(detections, [truth(OBJECT)], 1)
     assert (result.tp, result.fp) == (0, 1)

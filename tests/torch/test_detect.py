@@ -27,7 +27,7 @@ from prune.report.detection_writer import DetectionWriter
 from prune.samples.frames import Frame, count_frames, read_frames
 from prune.samples.issues import Issues
 from prune.samples.sources import Source, find_sources
-from tests.data_sets import turned_jpeg
+from tests.datasets import turned_jpeg
 from tests.shared import REPOSITORY
 from tests.torch.sample_files import write_image
 
@@ -46,7 +46,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, weights: Path, tmp_path: Path) -> Run:
-    """Runs detect.py with that network into `tmp_path/out`; gives its exit code."""
+    """Runs detect.py with that network into `tmp_path/out`; returns its exit code."""
 
     def call(*arguments: object) -> int:
         fixed = ["--cfg", NANO, "--weights", weights, "--img-size", "64", "--out", tmp_path / "out", "--device", "cpu"]
@@ -85,7 +85,7 @@ def found(*rows: tuple[float, ...]) -> np.ndarray:
 # What --source names
 
 
-def test_a_folder_is_searched_below_sorted_without_hidden_files_and_other_kinds(tmp_path: Path) -> None:
+def test_a_folder_is_searched_with_subfolders_sorted_without_hidden_files_and_other_kinds(tmp_path: Path) -> None:
     for name in ("b.jpg", "a.PNG", "sub/c.jpg", ".hidden/d.jpg", ".e.jpg"):
         write_image(tmp_path / name) if not name.endswith("PNG") else (tmp_path / name).write_bytes(b"")
     (tmp_path / "notes.md").write_text("no image")
@@ -96,7 +96,7 @@ def test_results_within_the_source_folder_are_not_taken_for_images(tmp_path: Pat
     write_image(tmp_path / "a.jpg")
     write_image(tmp_path / "out" / "a.jpg")
     assert keys(tmp_path, leave_out=tmp_path / "out") == ["a"]
-    assert keys(tmp_path / "out", leave_out=tmp_path / "out") == ["a"], "unless they were asked for"
+    assert keys(tmp_path / "out", leave_out=tmp_path / "out") == ["a"], "unless they are requested"
 
 
 def test_a_glob_a_list_and_single_files_lead_to_the_same_images(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_video_gives_its_frames_by_number(tmp_path: Path) -> None:
     assert not faults
 
 
-def test_a_video_that_ends_in_the_middle_is_told_and_what_was_read_is_kept(tmp_path: Path) -> None:
+def test_a_video_that_ends_early_is_reported_and_its_frames_are_kept(tmp_path: Path) -> None:
     sources = find_sources([str(cut(write_video(tmp_path / "v.avi", 20, "MJPG")))], faults := Issues())
     frames = list(read_frames(sources, faults))
     assert 5 < len(frames) < 15
@@ -201,7 +201,7 @@ def test_broken_files_are_skipped_counted_and_named(tmp_path: Path, capfd: pytes
     assert capfd.readouterr().err == "", "FFmpeg has nothing to add"
 
 
-def test_nothing_that_decodes_is_an_error(tmp_path: Path) -> None:
+def test_it_is_an_error_if_nothing_can_be_decoded(tmp_path: Path) -> None:
     (tmp_path / "b.jpg").write_bytes(b"")
     with pytest.raises(DataError, match=r"b\.jpg: cannot be decoded \(1 × image cannot be decoded"):
         list(read_frames(find_sources([str(tmp_path)], Issues()), Issues()))
@@ -213,7 +213,7 @@ def test_nothing_that_decodes_is_an_error(tmp_path: Path) -> None:
 # Two networks
 
 
-def test_changes_pair_boxes_of_one_class_that_overlap_by_half() -> None:
+def test_changes_match_boxes_of_one_class_that_overlap_by_half() -> None:
     before = found((0, 0, 10, 10, 0.9, 0), (0, 0, 10, 10, 0.8, 1), (50, 50, 60, 60, 0.7, 0))
     after = found((0, 0, 10, 5, 0.5, 0), (50, 50, 60, 54, 0.6, 0))
     changes = find_changes(before, after)
@@ -222,7 +222,7 @@ def test_changes_pair_boxes_of_one_class_that_overlap_by_half() -> None:
     assert changes.new.tolist() == [1]
 
 
-def test_each_detection_is_paired_once_and_with_the_best() -> None:
+def test_each_detection_is_matched_once_and_with_the_best() -> None:
     before = found((0, 0, 10, 10, 0.9, 0), (0, 0, 10, 9, 0.8, 0))
     after = found((0, 0, 10, 9, 0.9, 0))
     assert find_changes(before, after).kept.tolist() == [[1, 0]]
@@ -253,7 +253,7 @@ def test_label_lines_are_fractions_with_the_score_last() -> None:
     assert label_lines(found(), (100, 200)) == ""
 
 
-def test_a_crop_holds_every_pixel_its_box_touches_and_at_least_one() -> None:
+def test_a_crop_contains_every_pixel_its_box_touches_and_at_least_one() -> None:
     image = np.arange(20 * 30 * 3, dtype=np.uint16).astype(np.uint8).reshape(20, 30, 3)
     assert crop(image, np.array([2.5, 3.0, 10.2, 8.0])).shape == (5, 9, 3)
     assert crop(image, np.array([30.0, 20.0, 30.0, 20.0])).shape == (1, 1, 3)
@@ -300,7 +300,7 @@ def test_the_detection_writer_keeps_pictures_labels_results_and_crops(tmp_path: 
     assert writer.table().splitlines()[-1].split() == ["all", "2"]
 
 
-def test_crops_of_an_earlier_run_do_not_stay_beside_those_of_this_one(tmp_path: Path) -> None:
+def test_crops_of_an_earlier_run_are_removed(tmp_path: Path) -> None:
     settings = DetectSettings(save_crop=True)
     for rows in ([(4, 6, 20, 30, 0.9, 1), (0, 0, 8, 8, 0.4, 0)], [(0, 0, 9, 9, 0.5, 0)]):
         with DetectionWriter(tmp_path, ("cat", "dog"), ["one"], settings) as writer:
@@ -325,7 +325,7 @@ def test_the_detection_writer_of_two_networks_counts_what_changed(tmp_path: Path
     ]
 
 
-def test_what_was_seen_before_an_interruption_is_kept(tmp_path: Path) -> None:
+def test_detections_before_an_interruption_are_kept(tmp_path: Path) -> None:
     writer = DetectionWriter(tmp_path, ("cat",), ["one"], DetectSettings(save_json=True))
 
     def look() -> None:
@@ -341,7 +341,7 @@ def test_what_was_seen_before_an_interruption_is_kept(tmp_path: Path) -> None:
     capture.release()
     entries = json.loads((tmp_path / "detections.json").read_text())
     assert [entry["frame"] for entry in entries] == [0, 1, 2]
-    assert sorted(os.listdir(tmp_path)) == ["detections.json", "v.mp4"], "nothing unfinished stays"
+    assert sorted(os.listdir(tmp_path)) == ["detections.json", "v.mp4"], "nothing unfinished is left"
 
 
 # The command
@@ -371,7 +371,7 @@ def test_the_same_network_compared_with_itself_loses_nothing(run: Run, weights: 
     assert compared["lost"] == compared["new"] == 0
 
 
-def test_results_are_not_overwritten_unasked_and_images_never(
+def test_results_are_not_overwritten_without_the_flag_and_images_never(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = write_image(tmp_path / "in" / "a.jpg")

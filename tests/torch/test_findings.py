@@ -88,9 +88,9 @@ def test_precision_recall_and_f1_are_of_the_reported_detections() -> None:
 
 def test_the_confusion_matrix_counts_every_object_once() -> None:
     images = [
-        # The dog is taken for a cat, the owl is missed, one detection lies on nothing.
+        # The dog is detected as a cat, the owl is missed, one detection lies on nothing.
         image([CAT, DOG, thing(2, 0, 90, 9, 99)], FOUND_CAT, (52, 50, 90, 90, 0.7, 0), (70, 0, 99, 20, 0.6, 1)),
-        # Too unsure to be reported.
+        # The score is too low to be reported.
         image([CAT], (10, 10, 40, 40, 0.1, 0), name="b.png"),
     ]
     matrix = confusion_matrix(images, NAMES, conf=0.5)
@@ -163,7 +163,7 @@ def test_images_without_objects_only_add_false_positives(protocol: Protocol) -> 
     assert beside.per_class["cat"] == pytest.approx(0.5)
 
 
-def test_what_a_protocol_has_no_rule_for_is_said() -> None:
+def test_what_a_protocol_has_no_rule_for_is_reported() -> None:
     difficult, crowd = replace(CAT, difficult=True), replace(DOG, crowd=True)
     metrics, samples = measured("coco", image([CAT, difficult, crowd]))
     notes = protocol_notes(samples, metrics)
@@ -177,7 +177,7 @@ def test_what_a_protocol_has_no_rule_for_is_said() -> None:
 
 
 @pytest.mark.parametrize("protocol", ["voc07", "voc10", "darknet"])
-def test_a_crowd_region_is_no_object_outside_cocos_protocol_either(protocol: Protocol) -> None:
+def test_a_crowd_region_is_not_an_object_outside_cocos_protocol_either(protocol: Protocol) -> None:
     crowd = thing(1, 50, 50, 90, 90, crowd=True)
     metrics, _ = measured(protocol, image([CAT, crowd], FOUND_CAT, FOUND_DOG))
     assert metrics.per_class == pytest.approx({"cat": 1.0})
@@ -204,7 +204,7 @@ def test_every_result_names_its_conditions() -> None:
     assert summary["best"]["recall_by_size"] == {"small": 1.0, "medium": 1.0}
 
 
-def test_cocos_classes_have_every_number_of_their_own() -> None:
+def test_cocos_classes_have_all_metrics() -> None:
     images = [image([CAT, DOG], FOUND_CAT, FOUND_DOG)]
     metrics, samples = measured("coco", *images)
     header, rows = with_findings(metrics, findings(images, samples, metrics)).class_table()

@@ -41,7 +41,7 @@ def test_the_rules_differ_where_the_best_object_is_taken() -> None:
     assert match_darknet(overlap, SCORES[:2], none(2)).tolist() == [0, UNMATCHED]
 
 
-def test_an_overlap_of_exactly_the_threshold_is_enough_but_for_darknet() -> None:
+def test_an_overlap_of_exactly_the_threshold_is_enough_except_for_darknet() -> None:
     overlap = np.array([[0.5]])
     assert match_coco(overlap, SCORES[:1], none(1)).tolist() == [0]
     assert match_voc(overlap, SCORES[:1], none(1)).tolist() == [0]
@@ -61,13 +61,13 @@ def test_ignored_objects_take_any_number_of_detections() -> None:
         assert pair(overlap, SCORES, hidden).tolist() == [IGNORED] * 3
 
 
-def test_the_best_scored_detection_gets_the_object_wherever_it_stands() -> None:
+def test_the_best_scored_detection_gets_the_object_whatever_its_position() -> None:
     overlap, scores = np.full((3, 1), 0.9), np.array([0.2, 0.9, 0.9])
     for pair in (match_coco, match_voc, match_darknet):
         assert pair(overlap, scores, none(1)).tolist() == [UNMATCHED, 0, UNMATCHED]
 
 
-def test_nothing_to_pair_is_a_miss_each() -> None:
+def test_without_objects_all_detections_are_unmatched() -> None:
     for pair in (match_coco, match_voc, match_darknet):
         assert pair(np.zeros((2, 0)), SCORES[:2], none(0)).tolist() == [UNMATCHED, UNMATCHED]
         assert pair(np.zeros((0, 2)), SCORES[:0], none(2)).tolist() == []
@@ -76,7 +76,7 @@ def test_nothing_to_pair_is_a_miss_each() -> None:
 def test_objects_of_another_class_are_never_found() -> None:
     overlap = same_class(np.ones((2, 2)), np.array([0.0, 1.0]), np.array([1, 1]))
     assert overlap.tolist() == [[-1, -1], [1, 1]]
-    # Even a threshold of 0 does not let them in.
+    # Not even with a threshold of 0.
     assert match_voc(overlap, SCORES[:2], none(2), iou=0.0).tolist() == [UNMATCHED, 0]
 
 

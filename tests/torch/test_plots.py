@@ -101,7 +101,7 @@ def test_no_word_of_a_plot_is_cut_off(names: list[str]) -> None:
     assert_nothing_cut_off(plots._confusion_figure(findings, names))
 
 
-def test_names_are_shown_as_they_are_and_not_read_as_formulas() -> None:
+def test_names_are_shown_unchanged_and_not_parsed_as_formulas() -> None:
     pytest.importorskip("matplotlib")
     shown = [text.get_text() for text in texts(plots._curves_figure(make_findings(ODD_NAMES), ODD_NAMES))]
     for name in ODD_NAMES:
@@ -141,7 +141,7 @@ def test_the_rest_of_many_classes_is_summed_up_and_none_is_lost() -> None:
     assert labels[-2] == f"{80 - MATRIX_CLASSES} others"
 
 
-def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_one_line_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr(plots, "find_spec", lambda name: None)
     assert not plots.available()
@@ -150,7 +150,7 @@ def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path, monkey
     assert not list(tmp_path.iterdir())
 
 
-def test_the_worst_images_stand_in_two_columns_and_a_lost_one_is_said(tmp_path: Path) -> None:
+def test_the_worst_images_are_in_two_columns_and_a_lost_one_is_reported(tmp_path: Path) -> None:
     sizes = [(640, 480), (10, 300), (300, 10), (4000, 30)]
     worst = [worst_image(tmp_path / f"{number}.png", size) for number, size in enumerate(sizes)]
     worst[0].image.unlink()

@@ -1,4 +1,4 @@
-"""Small data sets on disk for the tests of conversion and checking."""
+"""Small datasets on disk for the tests of conversion and checking."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class Picture:
 
 
 def png_header(path: Path, size_wh: tuple[int, int]) -> None:
-    """The beginning of a PNG: enough for whoever asks its size, at any size."""
+    """The beginning of a PNG: enough to read its size, which may be any."""
     path.parent.mkdir(parents=True, exist_ok=True)
     header = struct.pack(">I4sIIBBBBB", 13, b"IHDR", *size_wh, 8, 2, 0, 0, 0)
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + b"\0" * 8)
 
 
 def turned_jpeg(path: Path, stored_wh: tuple[int, int], flag: int = 6) -> Path:
-    """A JPEG with an orientation flag (EXIF tag 0x112); 6 asks for a quarter turn."""
+    """A JPEG with an orientation flag (EXIF tag 0x112); 6 is a quarter turn."""
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), np.full((stored_wh[1], stored_wh[0], 3), 90, np.uint8))
     entry = struct.pack("<HHIHH", 0x112, 3, 1, flag, 0)
@@ -76,7 +76,7 @@ def write_descriptor(folder: Path, lines: Sequence[str], names: Sequence[str] = 
 
 
 def write_coco(folder: Path, pictures: Sequence[Picture], split: Split = "train") -> DataFile:
-    """A COCO data set of one split, with category ids 3, 8, 13; the images are headers only."""
+    """A COCO dataset of one split, with category ids 3, 8, 13; the images are headers only."""
     annotations: list[dict[str, Any]] = []
     for number, picture in enumerate(pictures, start=1):
         png_header(folder / "pics" / picture.name, picture.size_wh)
