@@ -74,6 +74,7 @@ def test_precision_recall_and_f1_are_of_the_reported_detections() -> None:
     found = findings(images, samples, metrics)
     assert found.overall is not None
     assert (found.overall.threshold, found.overall.tp, found.overall.fp, found.overall.fn) == (0.8, 2, 1, 1)
+    assert list(found.overall.summary()) == ["threshold", "hits", "false", "missed", "precision", "recall", "f1"]
     assert dict(best_rows(found)) == pytest.approx(
         {"best threshold": 0.8, "best precision": 2 / 3, "best recall": 2 / 3, "best f1": 2 / 3}
     )
