@@ -39,7 +39,7 @@ class Picture:
 
 
 def png_header(path: Path, size_wh: tuple[int, int]) -> None:
-    """The beginning of a PNG: enough to read its size, which may be any."""
+    """The beginning of a PNG of any size: enough to read its size."""
     path.parent.mkdir(parents=True, exist_ok=True)
     header = struct.pack(">I4sIIBBBBB", 13, b"IHDR", *size_wh, 8, 2, 0, 0, 0)
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + b"\0" * 8)

@@ -1,4 +1,4 @@
-"""Darknet's sections as plain loops over numpy arrays, written from its definitions; slow, but independent.
+"""Darknet's sections as plain loops over numpy arrays, written from its definitions; slow and independent.
 
 Arrays are (C, H, W) float64. `forward` runs a small network; nothing here uses the code under test except the typed
 layers of a cfg.
