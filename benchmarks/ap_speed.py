@@ -1,8 +1,8 @@
 """From detections in memory to COCO's twelve numbers: `python -m benchmarks.ap_speed [--images 5000]`.
 
-Random objects and detections, 100 of these an image, of 80 classes. Each way runs in a process of its own, which tells
-its seconds and its peak of memory: pycocotools as its users call it (its list of dicts is made beforehand, which is
-not counted), ours by pycocotools, and ours by hotcoco where it is installed (from arrays, their conversion counted).
+Random objects and detections, 100 of these per image, of 80 classes. Each way runs in a separate process, which reports
+its seconds and its peak memory: pycocotools as its users call it (its list of dicts is made before and not counted),
+ours by pycocotools, and ours by hotcoco where it is installed (from arrays, including their conversion).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from prune.report.tables import format_table
 
 Floats = NDArray[np.float64]
 CLASSES, DETECTIONS, OBJECTS = 80, 100, 7.4
-"""COCO val2017 has 7.4 objects an image."""
+"""COCO val2017 has 7.4 objects per image."""
 WAYS = ("alone", "pycocotools", "hotcoco")
 
 
@@ -56,7 +56,7 @@ def random_boxes(rng: np.random.Generator, count: int) -> Floats:
 
 
 def plain(detections: list[Floats], truths: list[CocoTruth]) -> tuple[list[Any], list[Any]]:
-    """Annotations and results as pycocotools' users have them."""
+    """Annotations and results in the format of pycocotools."""
     annotations = [
         {"image_id": n, "category_id": c + 1, "bbox": [x0, y0, x1 - x0, y1 - y0], "area": a, "iscrowd": int(crowd)}
         for n, t in enumerate(truths, start=1)
@@ -73,7 +73,7 @@ def plain(detections: list[Floats], truths: list[CocoTruth]) -> tuple[list[Any],
 
 
 def alone(images: int, annotations: list[Any], results: list[Any]) -> list[float]:
-    """pycocotools by itself."""
+    """pycocotools alone."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -108,7 +108,7 @@ def measure(way: str, images: int) -> dict[str, Any]:
 
 
 def in_a_process(way: str, images: int) -> dict[str, Any]:
-    """`measure`, from a fresh process."""
+    """`measure` in a new process."""
     command = [sys.executable, "-m", "benchmarks.ap_speed", "--way", way, "--images", str(images)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
@@ -118,7 +118,7 @@ def in_a_process(way: str, images: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=5000)
-    parser.add_argument("--repeats", type=int, default=1, help="the fastest of so many counts")
+    parser.add_argument("--repeats", type=int, default=1, help="the fastest of N runs is reported", metavar="N")
     parser.add_argument("--way", choices=WAYS, help="run only this, and print JSON")
     args = parser.parse_args()
     if args.way:

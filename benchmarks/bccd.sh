@@ -4,7 +4,7 @@
 #   BCCD=folder WEIGHTS=yolov3-tiny.weights bash benchmarks/bccd.sh [OUT]      yolov3-tiny, official weights
 #   BCCD=folder NET=yolov3-nano bash benchmarks/bccd.sh [OUT]                  a residual network from scratch
 #
-# BCCD is the data set's folder in VOC layout (Annotations, ImageSets, JPEGImages). Finished stages are not repeated.
+# BCCD is the dataset's folder in VOC layout (Annotations, ImageSets, JPEGImages). Finished stages are not repeated.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../scripts/venv.sh" requirements.txt
 

@@ -1,6 +1,6 @@
-"""COCO's numbers of the official networks, beside the known ones: `python -m benchmarks.coco_mini OUT`.
+"""COCO metrics of the official networks, beside the known ones: `python -m benchmarks.coco_mini OUT`.
 
-OUT is what `benchmarks/coco_mini.sh` filled. Ends with 3 where a number is further off than it may be.
+OUT is the folder that `benchmarks/coco_mini.sh` filled. Exits with 3 if a number differs by more than allowed.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ REFERENCE = {
     "yolo-fastest-1.1-letterbox": (0.1415, 0.3144, 0.1062, 0.044, 0.106, 0.277, 0.150, 0.261, 0.300),
     "yolo-fastest-1.1-stretch": (0.1536, 0.3438, 0.1239, 0.032, 0.144, 0.265, 0.160, 0.258, 0.311),
 }
-"""The same weights run by OpenCV 4.14 (confidence 0.001, NMS 0.6, several classes per box), judged by pycocotools."""
+"""The same weights run by OpenCV 4.14 (confidence 0.001, NMS 0.6, several classes per box), scored by pycocotools."""
 
 RUN_FIRST = "run bash benchmarks/coco_mini.sh OUT first"
 
 
 def tolerance(name: str) -> float:
-    """How far a number may be off: OpenCV divides by another epsilon in the batch norm, and rounds differently."""
+    """The largest allowed difference: OpenCV uses another epsilon in the batch norm, and rounds differently."""
     return 0.003 if name in ("ap", "ap50", "ap75") else 0.006
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Two official networks on 79 images of COCO val2017, stretched and letterboxed: COCO's numbers beside the known ones,
-# and all twelve beside those of the same weights run by OpenCV here and judged by pycocotools.
+# Two official networks on 79 images of COCO val2017, stretched and letterboxed: COCO metrics beside the known ones, and
+# all twelve beside those of the same weights run by OpenCV here and scored by pycocotools.
 #
 #   bash benchmarks/coco_mini.sh [OUT]
 #

@@ -1,8 +1,8 @@
-"""All twelve COCO numbers beside those of OpenCV and pycocotools: `python -m benchmarks.coco_opencv OUT SHARED`.
+"""All twelve COCO metrics beside those of OpenCV and pycocotools: `python -m benchmarks.coco_opencv OUT SHARED`.
 
-OUT is what `benchmarks/coco_mini.sh` filled, SHARED the folder of the shared data. Here images are read, fitted, run
-and suppressed by OpenCV and judged by pycocotools; nothing of `prune.detect` is used. Ends with 3 where a number is
-further off than it may be.
+OUT is the folder that `benchmarks/coco_mini.sh` filled, SHARED the folder of the shared data. Images are read, fitted,
+run and suppressed by OpenCV and scored by pycocotools, without `prune.detect`. Exits with 3 if a number differs by more
+than allowed.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def detected(
 
 
 def twelve(annotations: COCO, results: list[dict[str, Any]]) -> list[float]:
-    """COCO's numbers, in the order of `TWELVE`."""
+    """COCO's metrics, in the order of `TWELVE`."""
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation = COCOeval(annotations, annotations.loadRes(results), "bbox")
         evaluation.evaluate()
@@ -85,7 +85,7 @@ def twelve(annotations: COCO, results: list[dict[str, Any]]) -> list[float]:
 
 
 def by_opencv(cfg: Path, weights: Path, shared: Path, letterbox: bool) -> list[float]:
-    """The numbers of a pair of files on coco-mini's valid images."""
+    """The metrics of a pair of files on coco-mini's valid images."""
     netdef = read_netdef(cfg)
     size = (netdef.net.width, netdef.net.height)
     with contextlib.redirect_stdout(io.StringIO()):

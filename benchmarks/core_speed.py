@@ -1,9 +1,9 @@
-"""How fast the core is, and how much memory it takes, on a large network: parse + graph + plan, then surgery.
+"""Time and memory of the core on a large network: parse + graph + plan, then surgery.
 
-Weights are random (γ uniform in [0, 2)), channels go by `--rule share`, the slower one. Every run is a
-fresh process that reads its files; the peak of its memory is what the kernel says (VmHWM; ru_maxrss would still hold
-that of the process which started it), less what it held after its imports. Seconds are wall time / CPU time: they
-differ where the machine has other work.
+Weights are random (γ uniform in [0, 2)), channels are removed by `--rule share`, the slower one. Every run is a new
+process that reads its files; its peak memory is the kernel's number (VmHWM; ru_maxrss would include that of the parent
+process), less what it used after its imports. Seconds are wall time / CPU time: they differ where the machine has other
+work.
 Run: python -m benchmarks.core_speed (default: yolov4x-mish of the shared data, 100 M parameters)
 """
 
@@ -40,9 +40,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("cfg", type=Path, nargs="?", default=SHARED / "cfg-zoo" / "yolov4x-mish.cfg")
     parser.add_argument("--weights", type=Path, help="use this file (default: random weights)")
-    parser.add_argument("--percent", type=float, default=0.6, help="the share of channels to cut (default: 0.6)")
-    parser.add_argument("--runs", type=int, default=3, help="how often (default: 3)")
-    parser.add_argument("--profile", action="store_true", help="one run in this process, and where its time goes")
+    parser.add_argument("--percent", type=float, default=0.6, help="the fraction of channels to cut (default: 0.6)")
+    parser.add_argument("--runs", type=int, default=3, help="number of runs (default: 3)")
+    parser.add_argument("--profile", action="store_true", help="profile one run in this process")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
@@ -86,7 +86,7 @@ def measured(cfg: Path, weights: Path, percent: float) -> dict[str, float]:
 
 
 def in_child(cfg: Path, weights: Path, percent: float) -> dict[str, float]:
-    """`measured` in a fresh process."""
+    """`measured` in a new process."""
     command = [sys.executable, "-m", "benchmarks.core_speed", str(cfg), "--weights", str(weights)]
     command += ["--percent", str(percent), "--child"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
@@ -95,16 +95,16 @@ def in_child(cfg: Path, weights: Path, percent: float) -> dict[str, float]:
 
 
 def peak_megabytes() -> float:
-    """The most memory this process ever held, in MB (1e6 bytes)."""
+    """The peak memory of this process, in MB (1e6 bytes)."""
     status = Path("/proc/self/status").read_text()
     kilobytes = re.search(r"VmHWM:\s*(\d+) kB", status)
     if kilobytes is None:
-        raise SystemExit("core_speed: this system does not tell the peak of a process's memory")
+        raise SystemExit("core_speed: this system does not report the peak memory of a process")
     return int(kilobytes[1]) * 1024 / 1e6
 
 
 def profile(cfg: Path, weights: Path, percent: float) -> None:
-    """The functions in which most of the time goes."""
+    """Print the functions that take most of the time."""
     profiler = cProfile.Profile()
     profiler.runcall(measured, cfg, weights, percent)
     pstats.Stats(profiler).sort_stats("tottime").print_stats(25)

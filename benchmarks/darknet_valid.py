@@ -1,9 +1,9 @@
-"""COCO's numbers of Darknet itself beside ours: `python -m benchmarks.darknet_valid [SHARED]`.
+"""COCO metrics of Darknet itself beside ours: `python -m benchmarks.darknet_valid [SHARED]`.
 
 Needs Debian's `darknet` (apt install darknet; pjreddie's, of 2018) and the shared data (default: PRUNE_SHARED_DATA or
 shared/data beside the checkout). `darknet detector valid` runs the official yolov3-tiny over coco-mini's valid images:
-letterboxed, scores above 0.005, NMS 0.45. Its results and ours, made with `--resize align-corners`, are judged alike.
-Ends with 3 where a number is off by more than 0.0005 (its batch norm has another epsilon).
+letterboxed, scores above 0.005, NMS 0.45. Its results and ours, made with `--resize align-corners`, are scored in the
+same way. Exits with 3 if a number differs by more than 0.0005 (its batch norm has another epsilon).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CLOSE = 5e-4
 
 
 def by_darknet(cfg: Path, weights: Path, samples: SampleSet, folder: Path) -> list[float]:
-    """The numbers of `darknet detector valid`."""
+    """The metrics of `darknet detector valid`."""
     names = "".join(f"{name}\n" for name in samples.names)
     (folder / "coco.names").write_text(names)
     (folder / "valid.txt").write_text("".join(f"{sample.image}\n" for sample in samples.samples))

@@ -1,7 +1,7 @@
-"""Where an evaluation's time goes: `python -m benchmarks.eval_speed [--help]`.
+"""The time of an evaluation by steps: `python -m benchmarks.eval_speed [--help]`.
 
-One run of the real loop tells the whole; a second pass with a clock around each step, nothing overlapping, tells the
-shares. By default the official yolov3-tiny at 416 on coco-mini's 79 images at confidence 0.001.
+A run of the real loop gives the total; a second pass that times each step, without overlap, gives the shares. By
+default the official yolov3-tiny at 416 on coco-mini's 79 images at confidence 0.001.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Clock:
 
 @torch.inference_mode()
 def one_by_one(model: DarknetModel, samples: SampleSet, settings: EvaluateSettings, clock: Clock) -> None:
-    """Every step for itself, none beside another."""
+    """Every step by itself, none in parallel."""
     dataset: EvalDataset = make_loader(model, samples, settings).dataset
     chosen, found = nms_settings(model, settings), list[Detected]()
     for start in range(0, len(dataset), settings.batch_size):
@@ -77,7 +77,8 @@ def one_by_one(model: DarknetModel, samples: SampleSet, settings: EvaluateSettin
 
 
 def whole(model: DarknetModel, samples: SampleSet, settings: EvaluateSettings) -> float:
-    """Seconds of the real loop, loading beside the network; without AP, which comes once at the end."""
+    """Seconds of the real loop, which loads in parallel to the network; without AP, which is computed once at the
+    end."""
     loader, chosen = make_loader(model, samples, settings), nms_settings(model, settings)
     start = time.perf_counter()
     detect(model, loader, chosen)
@@ -85,15 +86,15 @@ def whole(model: DarknetModel, samples: SampleSet, settings: EvaluateSettings) -
 
 
 def report(clock: Clock, total: float, images: int) -> str:
-    """The table of shares, and what is added to the forward pass."""
+    """The table of shares, and the time added to the forward pass."""
     forward, ap = clock.seconds["forward"], clock.seconds["AP"]
     rows = [[name, 1e3 * s / images, f"{s / forward:.0%}"] for name, s in clock.seconds.items()]
-    rows.append(["real loop, loading beside it", 1e3 * total / images, f"{total / forward:.0%}"])
+    rows.append(["real loop, loading in parallel", 1e3 * total / images, f"{total / forward:.0%}"])
     added = (total + ap - forward) / forward
-    table = format_table(["step", "ms an image", "of the forward pass"], rows)
+    table = format_table(["step", "ms per image", "of the forward pass"], rows)
     beside = (sum(clock.seconds.values()) - forward) / forward
     return (
-        f"{table}\nreal loop and AP add {added:.0%} to the forward pass (at most 50 % is the aim; "
+        f"{table}\nreal loop and AP add {added:.0%} to the forward pass (the aim is at most 50 %; "
         f"one after the other the steps add {beside:.0%})"
     )
 
@@ -112,7 +113,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--ap", default="coco", choices=("coco", "voc07", "voc10", "darknet"))
     parser.add_argument("--no-fuse", action="store_true", help="keep the batch norms")
-    parser.add_argument("--repeats", type=int, default=3, help="the fastest of so many counts")
+    parser.add_argument("--repeats", type=int, default=3, help="the fastest of N runs is reported", metavar="N")
     args = parser.parse_args()
     folder = SHARED / "coco-mini"
     require(args.cfg, args.weights, folder)
@@ -124,10 +125,10 @@ def main() -> None:
     evaluate(model, samples, settings)  # warms up
     clock, totals = Clock(), []
     for _ in range(args.repeats):
-        again = Clock()
-        one_by_one(model, samples, settings, again)
+        latest = Clock()
+        one_by_one(model, samples, settings, latest)
         totals.append(whole(model, samples, settings))
-        for name, seconds in again.seconds.items():
+        for name, seconds in latest.seconds.items():
             clock.seconds[name] = min(clock.seconds.get(name, seconds), seconds)
     print(f"{len(samples)} images, {torch.get_num_threads()} threads, batch {args.batch_size}, {args.ap}")
     print(report(clock, min(totals), len(samples)))

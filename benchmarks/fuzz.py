@@ -1,6 +1,7 @@
-"""Damaged cfgs and weights by the thousand: each must give a named error or a valid result, soon and in little memory.
+"""Damaged cfgs and weights by the thousand: each must give a named error or a valid result, quickly and in little
+memory.
 
-Every case runs in a child process whose address space is limited; one that dies or stays silent is replaced and
+Every case runs in a child process whose address space is limited; one that dies or does not answer is replaced and
 counted. Case N of a seed is always the same: `--first N --cases 1` repeats it.
 Run: python -m benchmarks.fuzz --cases 20000 --seed 0
 """
@@ -30,7 +31,7 @@ from prune.files.reading import read_text
 from prune.surgery.apply import Pruned
 
 EVERY_SECTION = Path(__file__).with_name("every_section.cfg")
-"""Always a part of the corpus."""
+"""Always part of the corpus."""
 SLOW = 2.0
 """Seconds of CPU time after which a case counts as hanging."""
 _SILENT = 60.0
@@ -39,7 +40,7 @@ _MEBIBYTE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One case: seconds of CPU time, what came of it, and for a failure where it happened."""
+    """One case: seconds of CPU time, its outcome, and for a failure its place."""
 
     number: int
     seconds: float
@@ -50,10 +51,10 @@ class Result:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("corpus", type=Path, nargs="*", default=default_places(), help="cfgs or folders")
-    parser.add_argument("--cases", type=int, default=20_000, help="how many (default: 20000)")
+    parser.add_argument("--cases", type=int, default=20_000, help="number of cases (default: 20000)")
     parser.add_argument("--first", type=int, default=0, help="the number of the first case (default: 0)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed makes other cases (default: 0)")
-    parser.add_argument("--memory", type=int, default=1024, help="MiB a child may take beside what it has imported")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the cases (default: 0)")
+    parser.add_argument("--memory", type=int, default=1024, help="MiB a child may use in addition to its imports")
     parser.add_argument("--show", action="store_true", help="print the cfg text of each failure")
     args = parser.parse_args()
     require(*args.corpus)
@@ -73,7 +74,7 @@ def main() -> int:
 
 
 def read_corpus(places: Sequence[Path]) -> list[str]:
-    """The texts of all cfgs, and a slim copy of those that have one, so that most networks are small enough to cut."""
+    """The texts of all cfgs and of their slim copies, so that most networks are small enough to cut."""
     texts = [read_text(file) for file, _ in find_cfgs([EVERY_SECTION, *places])]
     return texts + [slim for text in texts if (slim := slimmed(text)) is not None]
 
@@ -81,7 +82,7 @@ def read_corpus(places: Sequence[Path]) -> list[str]:
 def slimmed(text: str) -> str | None:
     """The same network with a sixteenth of the channels and an input of 64 pixels; None where that does not parse.
 
-    Filters that no other number fits to (those before a head) stay.
+    Filters that must not change (those before a head) are kept.
     """
     sections = re.split(r"^(?=\[)", text, flags=re.MULTILINE)
     slim = [
@@ -117,13 +118,13 @@ def run_cases(corpus: Sequence[str], seed: int, numbers: range, memory: int) -> 
         if numbers:
             child.kill()
             child.join()
-            yield Result(numbers.start, _SILENT, "lost", f"the child was silent or died ({child.exitcode})")
+            yield Result(numbers.start, _SILENT, "lost", f"the child did not answer or died ({child.exitcode})")
             numbers = numbers[1:]
         child.join()
 
 
 def _received(pipe: Connection, numbers: range) -> Iterator[Result]:
-    """Results until the last number, or until the child is silent."""
+    """Results until the last number, or until the child does not answer."""
     patience = 120.0  # imports
     for _ in numbers:
         try:
@@ -156,7 +157,7 @@ def _child(pipe: Connection, corpus: list[str], seed: int, numbers: range, memor
 
 
 def run_case(corpus: Sequence[str], seed: int, number: int, folder: Path, check: Check | None = None) -> Result:
-    """Runs one case here. An exception that is no PruneError, and more than SLOW seconds, are failures."""
+    """Runs one case in this process. An exception other than PruneError, and more than SLOW seconds, are failures."""
     case, start = make_case(seed, number, corpus), time.process_time()
     try:
         outcome, failure = exercise(case, folder, check), ""
@@ -169,7 +170,7 @@ def run_case(corpus: Sequence[str], seed: int, number: int, folder: Path, check:
 
 
 def _place(error: Exception) -> str:
-    """The innermost lines of ours and the message."""
+    """The innermost lines in this project and the message."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "prune" in Path(frame.filename).parts]
     where = " < ".join(f"{Path(f.filename).parent.name}/{Path(f.filename).name}:{f.lineno}" for f in frames[:-4:-1])
     return f"at {where or '?'}: {str(error)[:200]!r}"

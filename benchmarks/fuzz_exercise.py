@@ -1,4 +1,4 @@
-"""What the core does with a cfg and its weights, on input that may be damaged: a named error or a valid result."""
+"""Runs the core on a cfg and weights that may be damaged: it must give a named error or a valid result."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Check = Callable[[Pruned], object]
 
 
 class BrokenPromiseError(AssertionError):
-    """The library returned something that it promises not to."""
+    """The library broke one of its guarantees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,14 @@ class Case:
 
 
 def make_case(seed: int, number: int, corpus: Sequence[str]) -> Case:
-    """Case `number` of a run: mostly one text of the corpus changed, else the text as it is with damaged weights."""
+    """Case `number` of a run: mostly a changed text of the corpus, else an unchanged text with damaged weights."""
     random = Random(f"{seed}:{number}")
     text, damaged = random.choice(corpus), random.random() < 0.15
     return Case(number, text if damaged else mutate_cfg(text, corpus, random), random, damaged)
 
 
 def exercise(case: Case, folder: Path, check: Check | None = None) -> str:
-    """What became of a case: an error's class or how far a valid network came. Raises all else.
+    """The outcome of a case: an error's class, or how far a valid network got. Raises all else.
 
     Files are written to `folder`; small networks that were cut go through `check`.
     """
@@ -94,7 +94,7 @@ def _stages(case: Case, folder: Path, check: Check | None) -> str:
 
 
 def _adapt(netdef: NetDef, random: Random) -> None:
-    """Other classes: a network whose heads fit, or an error of its own, which is no verdict on the cfg."""
+    """Adapts to other classes: a network whose heads fit, or an error, which says nothing about the cfg."""
     classes = random.choice((1, 3, 91))
     try:
         adapted = adapt_classes(netdef, classes)
@@ -106,7 +106,7 @@ def _adapt(netdef: NetDef, random: Random) -> None:
 
 
 def _weights(netdef: NetDef, case: Case, folder: Path) -> Weights:
-    """Weights of the network by way of a file, whose bytes may be damaged."""
+    """Weights of the network, read from a file whose bytes may be damaged."""
     path = folder / "case.weights"
     made = random_weights(netdef, np.random.default_rng(case.number))
     write_weights(path, made, netdef)
@@ -131,8 +131,8 @@ def _cut(netdef: NetDef, weights: Weights, case: Case, scope: Scope, check: Chec
     if next(graph.prunable(), None) is not None:
         plans.append(plan_channels(graph, weights, policy))
     for plan in plans:
-        again = parse_plan(format_plan(plan, graph))
-        pruned = apply(netdef, weights, again)
+        parsed = parse_plan(format_plan(plan, graph))
+        pruned = apply(netdef, weights, parsed)
         reread = parse_netdef(format_netdef(pruned.netdef), "pruned.cfg")
         if network_cost(reread).parameters != pruned.weights.floats:
             raise BrokenPromiseError("the pruned cfg and its weights do not fit")

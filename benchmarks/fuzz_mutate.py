@@ -1,4 +1,4 @@
-"""Seeded damage to cfg texts: what editors, downloads and hasty hands do to them, and worse."""
+"""Seeded damage to cfg texts: that of editors, downloads and typing errors, and worse."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _swap_lines(text: str, _: Sequence[str], random: Random) -> str:
 
 
 def _edit_option(text: str, value: Callable[[str], str], random: Random) -> str:
-    """Another value behind the '=' of any option line."""
+    """Another value after the '=' of any option line."""
     lines = _lines(text)
     options = [i for i, line in enumerate(lines) if "=" in line and not line.lstrip().startswith("#")]
     if not options:
@@ -159,7 +159,7 @@ def _add_section(text: str, _: Sequence[str], random: Random) -> str:
 
 
 def _add_fitting_section(text: str, _: Sequence[str], random: Random) -> str:
-    """A section that is right in itself, behind any other: often the network stays valid."""
+    """A valid section after any other: often the network remains valid."""
     sections = text.split("\n[")
     sections.insert(random.randrange(1, len(sections) + 1), random.choice(FITTING).removeprefix("["))
     return "\n[".join(sections)

@@ -6,7 +6,7 @@ from random import Random
 
 
 def mutate_weights(data: bytes, random: Random) -> bytes:
-    """The bytes of a weights file after one change to length, header or values; sometimes none."""
+    """The bytes of a weights file after one change to length, header or values; sometimes unchanged."""
     cut = random.randrange(len(data) + 1)
     match random.randrange(8):
         case 0:
@@ -36,5 +36,5 @@ _WORDS_OF_FOUR = (
     b"\x01\x00\x00\x00",  # 1 as an integer, a denormal as a float
     b"\xff\xff\xff\xff",
     b"\x00\x00\x00\x80",
-    b"\x00\x00\x80\xbf",  # -1: a negative variance, say
+    b"\x00\x00\x80\xbf",  # -1: e.g. a negative variance
 )

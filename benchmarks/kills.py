@@ -27,7 +27,7 @@ MOST_KILLS_OF_A_RUN = 3
 
 @dataclass(frozen=True, slots=True)
 class Undisturbed:
-    """A run that nobody killed: its files, how often it renamed or removed one, and the seconds it took."""
+    """A run that was not killed: its files, how often it renamed or removed one, and the seconds it took."""
 
     out: Path
     moves: int
@@ -37,7 +37,7 @@ class Undisturbed:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("--kills", type=int, default=100, metavar="N", help="how many runs are killed (default: 100)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the moments (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the moments (default: 0)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="work there and keep the files")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kills-") as scratch:
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def kill_many(folder: Path, kills: int, rng: random.Random) -> int:
-    """Kill that many runs in `folder`; 1 where one of them did not end as an undisturbed one."""
+    """Kill that many runs in `folder`; 1 if one of them did not end like an undisturbed one."""
     prepare()
     make_inputs(folder)
     straight = {command: undisturbed(folder, command) for command in COMMANDS}
@@ -54,12 +54,14 @@ def kill_many(folder: Path, kills: int, rng: random.Random) -> int:
     while killed < kills:
         command = COMMANDS[killed % len(COMMANDS)]
         replaced = earlier[command].out if rng.random() < 0.25 else None
-        told, found = kill_one(folder, command, straight[command], replaced, rng)
-        killed += bool(told)  # a moment may come after the end
-        kinds.update(told)
+        kills_of_run, found = kill_one(folder, command, straight[command], replaced, rng)
+        killed += bool(kills_of_run)  # a moment may come after the end
+        kinds.update(kills_of_run)
         wrong += bool(found)
         where = " over an earlier run" if replaced else ""
-        print(f"{killed:4d} {command}{where}: {', '.join(told) or 'ended before'}: {'; '.join(found) or 'equal'}")
+        print(
+            f"{killed:4d} {command}{where}: {', '.join(kills_of_run) or 'ended before'}: {'; '.join(found) or 'equal'}"
+        )
         sys.stdout.flush()
     shown = ", ".join(
         f"{count} {kind}" for kind, count in Counter(kind.split()[0] for kind in kinds.elements()).items()
@@ -87,17 +89,17 @@ def kill_one(
     if replaced is not None:
         shutil.copytree(replaced, out)
     old = _content(out / "last.pt")
-    told = list[str]()
+    kills = list[str]()
     for attempt in range(MOST_KILLS_OF_A_RUN + 1):
         dies = attempt == 0 or (attempt < MOST_KILLS_OF_A_RUN and rng.random() < 1 / 3)
         kill = _moment(straight, rng) if dies else None
         begun = (content := _content(out / "last.pt")) is not None and content != old
         flags = ["--resume"] if begun else ["--overwrite"]
         outcome = run(folder, command, [*arguments(command), *flags, "--out", "out"], kill)
-        told += [str(kill)] if kill and outcome.killed else []
+        kills += [str(kill)] if kill and outcome.killed else []
         if not outcome.killed:
-            return told, _failure(outcome) or differences(straight.out, out)
-    return told, ["was killed every time"]
+            return kills, _failure(outcome) or differences(straight.out, out)
+    return kills, ["was killed every time"]
 
 
 def _failure(outcome: Outcome) -> list[str]:

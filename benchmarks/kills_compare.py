@@ -1,4 +1,4 @@
-"""Whether two runs have left the same files, times and what depends on them apart."""
+"""Whether two runs have left the same files, except for times and what depends on them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ TIMED = "results.csv"
 def differences(expected: Path, found: Path) -> list[str]:
     """What differs between the files of two out folders, in words."""
     names = {path.name for path in expected.iterdir()}, {path.name for path in found.iterdir()}
-    told = [f"{name} is missing" for name in sorted(names[0] - names[1])]
-    told += [f"{name} is left over" for name in sorted(names[1] - names[0])]
+    found_differences = [f"{name} is missing" for name in sorted(names[0] - names[1])]
+    found_differences += [f"{name} is left over" for name in sorted(names[1] - names[0])]
     for name in sorted(names[0] & names[1]):
         if (expected / name).is_file() and _content(expected / name) != _content(found / name):
-            told.append(f"{name} differs")
-    return told
+            found_differences.append(f"{name} differs")
+    return found_differences
 
 
 def _content(path: Path) -> Any:
@@ -33,7 +33,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    """A summary without times, where it went, that it was resumed, and the hash of the table with the times."""
+    """A summary without times, output folder, resumption, and the hash of the table with the times."""
     summary: dict[str, Any] = json.loads(path.read_text())
     del summary["wall_seconds"]
     for name in ("out", "resume", "overwrite"):

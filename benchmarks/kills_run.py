@@ -1,4 +1,4 @@
-"""A training command in a process of its own, forked from this one, which has imported torch already; and its kill."""
+"""Runs a training command in a process forked from this one, which has already imported torch, and kills it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from prune.cli import exit_code
 MOVES = ("replace", "rename", "unlink", "rmdir")
 FAILED = 99
 PRELOADED = ("prune.train.session", "prune.train.sparsity", "prune.train.distill", "torch._dynamo")
-"""What every child would import by itself, the last at the first step of an optimiser."""
+"""What every child would import itself, the last at the first step of an optimiser."""
 
 
 def prepare() -> None:
@@ -35,7 +35,7 @@ def prepare() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """When a process is killed: `before` or `after` its n-th rename or removal of a file, or `at` so many seconds."""
+    """When a process is killed: `before` or `after` its n-th rename or removal of a file, or `at` n seconds."""
 
     kind: str
     when: float
@@ -46,7 +46,7 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a process ended: killed, or with an exit code and what it has printed."""
+    """How a process ended: killed, or with an exit code and its output."""
 
     killed: bool
     code: int
@@ -63,7 +63,7 @@ def run(
             _be_child(folder, command, arguments, output.fileno(), _Moves(kill), counted)
         if kill is not None and kill.kind == "at":
             time.sleep(kill.when)
-            os.kill(child, signal.SIGKILL)  # not waited for yet: it still is ours, if it has ended
+            os.kill(child, signal.SIGKILL)  # not waited for yet, so the id is still valid even if it has ended
         _, status = os.waitpid(child, 0)
         output.seek(0)
         text = output.read().decode(errors="replace")
@@ -71,7 +71,7 @@ def run(
 
 
 class _Moves:
-    """Counts what the process renames and removes, and ends it where that was asked for."""
+    """Counts the renames and removals of the process, and kills it at the requested one."""
 
     def __init__(self, kill: Kill | None) -> None:
         self.kill, self.count = kill, 0
@@ -98,7 +98,7 @@ class _Moves:
 def _be_child(
     folder: Path, command: str, arguments: Sequence[str], output: int, moves: _Moves, counted: Path | None
 ) -> None:
-    """What the forked process does; it never returns."""
+    """The forked process; it never returns."""
     code = FAILED
     try:
         os.dup2(output, 1)

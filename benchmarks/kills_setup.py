@@ -1,4 +1,4 @@
-"""What the trainings that are killed are given: a data set of a few pictures, a network of three convolutions."""
+"""Inputs of the trainings that are killed: a dataset of a few pictures, a network of three convolutions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OWN = {
 
 
 def make_inputs(folder: Path) -> None:
-    """The data set, the cfg and weights for it in `folder`."""
+    """The dataset, a cfg and weights in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     size = ["--train", "8", "--valid", "4", "--size", "64"]
     made = [sys.executable, str(ROOT / "data/make_shapes.py"), "--out", str(folder / "shapes"), *size]
@@ -41,5 +41,5 @@ def make_inputs(folder: Path) -> None:
 
 
 def arguments(command: str) -> list[str]:
-    """The flags of a training command, but for those of its out folder."""
+    """The flags of a training command, except those of its output folder."""
     return [*SHARED.split(), *OWN[command].split()]

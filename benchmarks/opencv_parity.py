@@ -1,11 +1,11 @@
 """Parity with OpenCV's Darknet reader: head inputs and decoded boxes of the same pair of files.
 
-OpenCV divides by sqrt(var + 1e-6), Darknet by sqrt(var + 1e-5): it is fed var + 9e-6. It drops class scores at or
-below a head's `thresh`, and those that its own suppression loses: both are switched off in the copy that it reads,
-for `[region]`, where suppression cannot be switched off, scores that it dropped are passed over. It does not know
-`[Gaussian_yolo]`: that is handed over as a `[yolo]` of as many channels, and its input alone is compared.
+OpenCV divides by sqrt(var + 1e-6), Darknet by sqrt(var + 1e-5): OpenCV gets var + 9e-6. It drops class scores at or
+below a head's `thresh`, and those that its own NMS removes: both are switched off in the copy that it reads; for
+`[region]`, where NMS cannot be switched off, scores that it dropped are ignored. It does not support
+`[Gaussian_yolo]`: it gets a `[yolo]` with as many channels instead, and only the head's input is compared.
 
-Where OpenCV is known to compute something else than Darknet, `deviations` says so in words.
+Where OpenCV is known to differ from Darknet, `deviations` describes it.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ _UNCERTAINTIES = 4
 
 
 class UnreadError(Exception):
-    """OpenCV does not take the cfg; the text is its reason."""
+    """OpenCV does not read the cfg; the text is its reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeadParity:
     """max|a−b| / max|b| of one head, ours (a) against OpenCV's (b): of its input, its boxes (with objectness) and its
-    class scores times objectness; None where OpenCV does not know the head."""
+    class scores times objectness; None where OpenCV does not support the head."""
 
     layer: int
     raw: float
@@ -68,7 +68,7 @@ class HeadParity:
 
 @dataclass(frozen=True, slots=True)
 class ParityResult:
-    """`heads` in the order of the cfg, the `worst` deviation of all, and what OpenCV is known to do otherwise."""
+    """`heads` in the order of the cfg, the `worst` deviation of all, and the known deviations of OpenCV."""
 
     heads: tuple[HeadParity, ...]
     worst: float
@@ -78,7 +78,7 @@ class ParityResult:
 def parity(netdef: NetDef, weights: Weights, workdir: Path, seed: int = 0) -> ParityResult:
     """Runs both on one random image of the cfg's size. `workdir` gets a copy of the pair.
 
-    Raises UnreadError where OpenCV does not take the cfg, ValueError where the network has no head.
+    Raises UnreadError where OpenCV does not read the cfg, ValueError where the network has no head.
     """
     if not netdef.heads:
         raise ValueError(f"{netdef.path}: has no detection head to compare")
@@ -99,7 +99,7 @@ class HeadOutput:
 
 
 def our_outputs(netdef: NetDef, weights: Weights, image: Array) -> list[HeadOutput]:
-    """What this project computes in float32, head by head. image (1, C, H, W)."""
+    """The outputs of this project in float32, head by head. image (1, C, H, W)."""
     model = DarknetModel(netdef).eval()
     load_weights(model, weights)
     size = (netdef.net.width, netdef.net.height)
@@ -114,7 +114,7 @@ def our_outputs(netdef: NetDef, weights: Weights, image: Array) -> list[HeadOutp
 
 
 def opencv_outputs(netdef: NetDef, weights: Weights, workdir: Path, image: Array) -> list[HeadOutput]:
-    """What OpenCV computes from files of its own in `workdir`. Raises UnreadError."""
+    """The outputs of OpenCV from its own files in `workdir`. Raises UnreadError."""
     try:
         net = opencv_network(netdef, weights, workdir)
         net.setInput(image)
@@ -128,7 +128,7 @@ def opencv_outputs(netdef: NetDef, weights: Weights, workdir: Path, image: Array
 
 def opencv_network(netdef: NetDef, weights: Weights, workdir: Path) -> cv2.dnn.Net:
     """The network as OpenCV reads it from files in `workdir`, with Darknet's epsilon and with every score. Raises
-    cv2.error where it does not."""
+    cv2.error where it cannot read them."""
     cfg, binary = workdir / "opencv.cfg", workdir / "opencv.weights"
     write_weights(binary, _with_darknets_epsilon(weights), netdef)
     write_netdef(cfg, _with_all_scores(netdef))
@@ -136,7 +136,7 @@ def opencv_network(netdef: NetDef, weights: Weights, workdir: Path) -> cv2.dnn.N
 
 
 def deviations(netdef: NetDef) -> list[str]:
-    """What OpenCV 4.14 is known to read or compute otherwise than Darknet, of what this cfg holds."""
+    """How OpenCV 4.14 is known to read or compute parts of this cfg differently from Darknet."""
     found = dict.fromkeys(text for layer in netdef.layers for text in _deviations_of(layer))
     return list(found)
 
@@ -144,17 +144,17 @@ def deviations(netdef: NetDef) -> list[str]:
 def _deviations_of(layer: Layer) -> Iterator[str]:
     match layer:
         case GaussianYolo():
-            yield "OpenCV knows no [Gaussian_yolo]: its input alone is compared"
+            yield "OpenCV does not support [Gaussian_yolo]: only its input is compared"
         case Connected():
-            yield "OpenCV does not take [connected] behind a map"
+            yield "OpenCV does not read [connected] after a map"
         case Convolutional(share=int()) | Convolutional(stored=False) | Convolutional(flipped=True):
-            yield "OpenCV reads floats for every convolution and knows no share_index, dontload or flipped"
+            yield "OpenCV reads floats for every convolution and ignores share_index, dontload and flipped"
         case Convolutional() if layer.dilation > 1 or layer.stride_x != layer.stride_y:
             yield "OpenCV reads neither dilation nor stride_x and stride_y"
         case Shortcut() if layer.weights != "none":
-            yield "OpenCV reads no shortcut weights"
+            yield "OpenCV does not read shortcut weights"
         case Shortcut() if len(layer.inputs) > 2:
-            yield "OpenCV adds the first layer of from only"
+            yield "OpenCV only adds the first layer of from"
         case Upsample() if layer.scale != 1:
             yield "OpenCV ignores scale of [upsample]"
         case Maxpool() if layer.depth or layer.stride_x != layer.stride_y:
@@ -162,7 +162,7 @@ def _deviations_of(layer: Layer) -> Iterator[str]:
         case Reorg(reverse=True):
             yield "OpenCV ignores reverse of [reorg]"
         case Softmax():
-            yield "OpenCV takes the softmax over channels"
+            yield "OpenCV computes the softmax over channels"
 
 
 def _with_darknets_epsilon(weights: Weights) -> Weights:
@@ -176,7 +176,7 @@ def _with_darknets_epsilon(weights: Weights) -> Weights:
 
 
 def _with_all_scores(netdef: NetDef) -> NetDef:
-    """A copy in which OpenCV knows every head and drops no score of it."""
+    """A copy in which OpenCV supports every head and drops no scores."""
     sections = [netdef.net.section, *(layer.section for layer in netdef.layers)]
     return from_sections(netdef.document.preamble, tuple(map(_keeping_scores, sections)), netdef.path)
 

@@ -1,6 +1,6 @@
-"""Where the benchmarks find cfgs and data: those of this project, and the shared data where a checkout has it.
+"""Where the benchmarks find cfgs and data: those of this project, and the shared data if a checkout has it.
 
-`python -m benchmarks.places FILE …` ends with 2 and one line where one of them is missing; for shell scripts.
+`python -m benchmarks.places FILE …` exits with 2 and one line if one of them is missing; for shell scripts.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _NAMED = 3
 
 
 def require(*needed: Path, fix: str = "check the path") -> None:
-    """Leave with exit code 2 and one line that names the files and folders that are missing, if any are, and the `fix`;
-    that of shared data is its folder."""
+    """Exit with code 2 and one line that names the missing files and folders, if any, and the `fix`; for shared data
+    that is to set its folder."""
     missing = [path for path in needed if not path.exists()]
     if not missing:
         return
     if any(path.resolve().is_relative_to(SHARED.resolve()) for path in missing):
-        fix = f"the shared data was looked for in {SHARED}, set PRUNE_SHARED_DATA to its folder"
+        fix = f"the shared data was searched for in {SHARED}; set PRUNE_SHARED_DATA to its folder"
     named = ", ".join(map(str, missing[:_NAMED])) + (f" and {len(missing) - _NAMED} more" * (len(missing) > _NAMED))
     print(f"error: {named}: not found; {fix}", file=sys.stderr)
     raise SystemExit(2)
@@ -36,7 +36,7 @@ def default_places() -> list[Path]:
 
 
 def find_cfgs(places: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """Every cfg of some files and folders, with a name that says its folder but nothing of the machine."""
+    """Every cfg of some files and folders, with a name that contains its folder but no absolute path."""
     for place in places:
         for file in sorted(place.rglob("*.cfg")) if place.is_dir() else [place]:
             base = place.resolve().parent if place.is_dir() else file.resolve().parent.parent

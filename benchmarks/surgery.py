@@ -1,6 +1,6 @@
 """The whole of `prune_channel.py --percent 0.8` on the full yolov3, checks and files included, in seconds and MB.
 
-Reference: bare numpy slicing of all kernels to half of their outputs and inputs, with nothing around it,
+Reference: bare numpy slicing of all kernels to half of their outputs and inputs, and nothing else,
 repeated in this process. Weights are random (γ uniform in [0, 2)). Run: python benchmarks/surgery.py
 """
 
@@ -29,8 +29,8 @@ from prune.darknet.weights import random_weights, write_weights  # noqa: E402
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--cfg", type=Path, default=ROOT / "cfg" / "yolov3.cfg", help="the network")
-    parser.add_argument("--percent", type=float, default=0.8, help="the share to cut (default: 0.8)")
-    parser.add_argument("--runs", type=int, default=3, help="how often to run it (default: 3)")
+    parser.add_argument("--percent", type=float, default=0.8, help="the fraction to cut (default: 0.8)")
+    parser.add_argument("--runs", type=int, default=3, help="number of runs (default: 3)")
     args = parser.parse_args()
     require(args.cfg)
     with TemporaryDirectory() as folder:

@@ -1,6 +1,7 @@
-"""The table of what the library does with each Darknet cfg, in Markdown: every cell is measured as it is made.
+"""The table of the library's results for each Darknet cfg, in Markdown: every cell is measured when it is made.
 
-Weights are random but sane (γ 0.5 ± 0.2); inputs are two cells of the coarsest map a side, so that it takes minutes.
+Weights are random and well-scaled (γ 0.5 ± 0.2); inputs are two cells of the coarsest map per side, so that it takes
+minutes.
 Run: python -m benchmarks.zoo --out docs/zoo.md
 """
 
@@ -28,7 +29,7 @@ def main() -> int:
     parser.add_argument(
         "places", type=Path, nargs="*", metavar="CFG-OR-FOLDER", help="default: cfg/ and the shared zoo"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE.md", help="where the table goes (default: standard output)")
+    parser.add_argument("--out", type=Path, metavar="FILE.md", help="the file of the table (default: standard output)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the rows as JSON as well")
     args = parser.parse_args()
     require(*args.places)
@@ -51,7 +52,7 @@ def main() -> int:
 
 
 def check_all(cfgs: Sequence[tuple[Path, str]]) -> Iterator[Row]:
-    """One row for each cfg, each from a process of its own: what kills it costs one row."""
+    """One row for each cfg, each from a separate process: if that is killed, only its row is lost."""
     for file, name in cfgs:
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(1, mp_context=spawn, initializer=_quiet) as pool:
@@ -72,12 +73,12 @@ def _quiet() -> None:
     import torch
 
     logging.disable(logging.WARNING)
-    cv2.setNumThreads(1)  # maps this small gain nothing from more, and lose much beside other work
+    cv2.setNumThreads(1)  # maps this small gain nothing from more threads, and lose much beside other work
     torch.set_num_threads(1)
 
 
 def _command(places: Sequence[Path], out: Path | None) -> str:
-    """The command line, without the folders above what it was given."""
+    """The command line, without the parent folders of its arguments."""
     shown = [place.name for place in places]
     if out is not None:
         shown += ["--out", out.name if out.is_absolute() else out.as_posix()]

@@ -1,4 +1,4 @@
-"""What the zoo's table asks of each cfg: it fills a `Row`, and a fault becomes a line of it."""
+"""The checks of each cfg for the zoo's table: they fill a `Row`, and a fault becomes a line of it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _frozen(graph: ChannelGraph) -> dict[str, int]:
 
 
 def _shrunk(netdef: NetDef) -> NetDef:
-    """The same network on an input of `_CELLS` cells a side."""
+    """The same network on an input of `_CELLS` cells per side."""
     side = str(largest_stride(netdef) * _CELLS)
     return netdef.with_net_option("width", side).with_net_option("height", side)
 
@@ -93,16 +93,16 @@ def _cut(netdef: NetDef, weights: Weights, cut: Cut) -> Cut:
 def _blocks(netdef: NetDef, weights: Weights) -> Blocks:
     """All removable blocks at once."""
     found = find_blocks(netdef)
-    going = tuple(block.shortcut for block in found if block.reason is None)
+    removable = tuple(block.shortcut for block in found if block.reason is None)
     kept = Counter(re.sub(r"layer \d+", "layer N", block.reason) for block in found if block.reason is not None)
-    blocks = Blocks(len(found), len(going), kept=dict(kept))
+    blocks = Blocks(len(found), len(removable), kept=dict(kept))
 
     def run() -> None:
-        pruned = apply(netdef, weights, PrunePlan(digest(netdef, weights), (), going))
-        blocks.layers_gone = len(netdef.layers) - len(pruned.netdef.layers)
+        pruned = apply(netdef, weights, PrunePlan(digest(netdef, weights), (), removable))
+        blocks.layers_removed = len(netdef.layers) - len(pruned.netdef.layers)
         blocks.equivalence, blocks.reread = _examined(pruned)
 
-    blocks.fault = _fault(netdef.path, run) if going else ""
+    blocks.fault = _fault(netdef.path, run) if removable else ""
     return blocks
 
 
@@ -112,12 +112,12 @@ def _examined(pruned: Pruned) -> tuple[float, float]:
     check_absorption(pruned)
     deviation, opinion = check_equivalence(pruned), second_opinion(pruned.netdef, pruned.weights)
     if not opinion.deviation <= PARITY:
-        raise ValueError(f"of the pruned pair a second opinion computes something else: {opinion.deviation:.1e}")
+        raise ValueError(f"the second opinion on the pruned pair differs by {opinion.deviation:.1e}")
     return deviation, opinion.deviation
 
 
 def _fault(name: str, run: Callable[[], None]) -> str:
-    """Runs it; the error's line, or nothing. Any exception counts: a table must not end at one bad cfg."""
+    """Runs it; returns the error's line, or nothing. Any exception counts: one bad cfg must not end the table."""
     try:
         run()
     except PruneError as error:

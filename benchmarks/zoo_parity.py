@@ -18,8 +18,8 @@ from tests.torch import reference
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """max|a − b| / max|b| over the heads; `instead` says why the reference was asked and not OpenCV, or nothing.
-    `note`: what OpenCV is known to do otherwise, of what the cfg holds.
+    """max|a − b| / max|b| over the heads; `instead`: why the reference was used instead of OpenCV, or empty.
+    `note`: the known deviations of OpenCV for this cfg.
     """
 
     deviation: float
@@ -28,9 +28,9 @@ class Opinion:
 
 
 def second_opinion(netdef: NetDef, weights: Weights) -> Opinion:
-    """Head inputs, boxes and scores against OpenCV's from files of its own.
+    """Compares head inputs, boxes and scores with OpenCV's from its own files.
 
-    Head inputs against the reference where OpenCV takes no such cfg or is known to compute something else.
+    Compares head inputs with the reference where OpenCV does not read such a cfg or is known to deviate.
     """
     with TemporaryDirectory() as folder:
         try:

@@ -1,4 +1,4 @@
-"""One row of the zoo's table: what became of one cfg, as data."""
+"""One row of the zoo's table: the results for one cfg, as data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from prune.graph.scope import TieMode
 
 PARITY = 1e-4
-"""How far OpenCV's float32 outputs may be from ours, relative to the largest value of a head."""
+"""The largest allowed difference of OpenCV's float32 outputs from ours, relative to the largest value of a head."""
 
 
 @dataclass(slots=True)
@@ -29,11 +29,12 @@ class Cut:
 
 @dataclass(slots=True)
 class Blocks:
-    """Residual blocks: how many there are and may go; how many layers went when all of those went at once."""
+    """Residual blocks: how many there are, how many can be removed, and how many layers were removed with all of
+    those."""
 
     found: int = 0
     removable: int = 0
-    layers_gone: int = 0
+    layers_removed: int = 0
     equivalence: float = 0.0
     reread: float = 0.0
     fault: str = ""
@@ -42,12 +43,12 @@ class Blocks:
 
 @dataclass(slots=True)
 class Row:
-    """A cfg. `fault` holds the error line where it was not even read; `unread` why not OpenCV
-    but the tests' numpy reference was compared with, `note` how the comparison with OpenCV is limited.
+    """A cfg. `fault` is the error line where it could not be read; `unread` why the tests' numpy reference was compared
+    with instead of OpenCV, `note` how the comparison with OpenCV is limited.
 
-    prunable: the share of the channels with batch norm in groups that may be cut, by default; unprotected: with
-    --protect ''. frozen: reason (with --protect '') → channels. warnings: lines of the cfg that are ignored.
-    seconds are CPU time.
+    prunable: the share of the channels with batch norm in groups that can be pruned, by default; unprotected: with
+    --protect ''. frozen: reason (with --protect '') → channels. warnings: ignored lines of the cfg. seconds are CPU
+    time.
     """
 
     name: str
@@ -69,7 +70,7 @@ class Row:
 
     @property
     def faults(self) -> list[str]:
-        """The error lines of all that went wrong, each once."""
+        """The error lines of all faults, each once."""
         lines = [self.fault, self.blocks.fault, *(cut.fault for cut in self.cuts)]
         if self.layers and not self.round_trip:
             lines.append("its round trip changes bytes")
@@ -79,5 +80,5 @@ class Row:
 
     @property
     def green(self) -> bool:
-        """Whether everything that was tried came out right."""
+        """Whether no check has found a fault."""
         return not self.faults

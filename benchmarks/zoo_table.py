@@ -1,4 +1,4 @@
-"""The zoo's rows as Markdown: a table to look things up in, then what is behind its marks in words."""
+"""The zoo's rows as Markdown: a table, then its marks explained in words."""
 
 from __future__ import annotations
 
@@ -17,23 +17,22 @@ Made by this command in {minutes:.0f} minutes of CPU time; do not edit.
     {command}
 
 {count} cfgs, {green} of them green (✓), with Python {python}, {packages}.
-Weights are random but sane (|γ| = 0.5 ± 0.2), the input of the numeric columns is two cells of the coarsest map a side
-(64 × 64 pixels for a stride of 32).
+Random, well-scaled weights (|γ| = 0.5 ± 0.2); the input of the numeric columns is two cells of the coarsest map per
+side (64 × 64 pixels for a stride of 32).
 
-- **reads**: layers and parameters. **round trip**: parsed and written again, the cfg is the same byte for byte.
+- **reads**: layers and parameters. **round trip**: parsed and written, the cfg is the same byte for byte.
 - **parity**: max\\|a − b\\| / max\\|b\\| over the heads (inputs, boxes, scores), our float32 forward pass against that
   of OpenCV's Darknet reader, its batch-norm ε corrected; up to 1e-4 is green. *numpy*: against the plain numpy
-  reference of the tests (head inputs), where OpenCV takes no such cfg or is known to compute something else.
-- **prunable**: the share of the channels with batch norm that may be cut: by default (what feeds an upsample is
+  reference of the tests (head inputs), where OpenCV does not read such a cfg or is known to deviate.
+- **prunable**: the share of the channels with batch norm that can be pruned: by default (inputs of an upsample are
   protected) / with `--protect ''`.
-- **cut at 30, 60, 85 %**: the share of all channels with batch norm that is really gone under `--rule share` with
-  `--tie union` / `first` / `freeze`. Each of the nine cuts passed the equivalence check, and OpenCV (or numpy) computed
-  the same from the pruned pair; ✗ if not. Less than asked: the rest is frozen, or a layer's last channel.
-- **equivalence**, **re-read**: the largest deviation over all cuts and the removal of blocks: of the equivalence check
-  (float64, allowed 1e-9), and between us and OpenCV (or numpy) on the pruned pair, read from its files (float32,
-  allowed 1e-4).
-- **blocks**: residual blocks that may be removed / found, and how many layers went when all of the former were removed
-  at once (equivalence and re-read as above).
+- **cut at 30, 60, 85 %**: the share of all channels with batch norm that was removed under `--rule share` with
+  `--tie union` / `first` / `freeze`. Each of the nine cuts passed the equivalence check, and OpenCV (or numpy) computed the same
+  from the pruned pair; ✗ if not. Where it is less than requested, the rest is frozen, or a layer's last channel.
+- **equivalence**, **re-read**: the largest deviation over all cuts and the removal of blocks: of the equivalence check (float64, allowed
+  1e-9), and between us and OpenCV (or numpy) on the pruned pair, read from its files (float32, allowed 1e-4).
+- **blocks**: residual blocks that can be removed / found, and how many layers were removed with all of the former at
+  once (equivalence and re-read as above).
 """
 
 
@@ -50,7 +49,7 @@ def format_table(rows: Sequence[Row], command: str) -> str:
     titles = [title for title, _ in _COLUMNS]
     lines = [titles, ["---"] * len(titles), *([cell(row) for _, cell in _COLUMNS] for row in rows)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{head}\n{table}\n\n## Behind the marks\n\n" + "\n".join(_remarks(rows)) + "\n"
+    return f"{head}\n{table}\n\n## Explanation of the marks\n\n" + "\n".join(_remarks(rows)) + "\n"
 
 
 def _reads(row: Row) -> str:
@@ -103,7 +102,7 @@ def _reread(row: Row) -> str:
 def _blocks(row: Row) -> str:
     if not row.blocks.found:
         return "none"
-    gone = "✗" if row.blocks.fault else f"{row.blocks.layers_gone} layers"
+    gone = "✗" if row.blocks.fault else f"{row.blocks.layers_removed} layers"
     return f"{row.blocks.removable} / {row.blocks.found}" + (f", {gone}" if row.blocks.removable else "")
 
 
@@ -124,7 +123,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
 
 
 def _remarks(rows: Sequence[Row]) -> Iterator[str]:
-    """One item for each cfg with something to say, faults first."""
+    """One item for each cfg with remarks, faults first."""
     for row in sorted(rows, key=lambda row: row.green):
         words = list(dict.fromkeys(_words(row)))
         if words:
@@ -138,10 +137,10 @@ def _words(row: Row) -> Iterator[str]:
     if row.note:
         yield row.note
     for reason, channels in row.frozen.items():
-        yield f"{channels} channels stay: {reason}"
+        yield f"{channels} channels are kept: {reason}"
     for reason, count in row.blocks.kept.items():
-        yield f"{count} block{'s' * (count > 1)} must stay: {reason}"
+        yield f"{count} block{'s' * (count > 1)} must be kept: {reason}"
     if row.warnings:
         yield f"{row.warnings} line{'s' * (row.warnings > 1)} of the cfg ignored with a warning"
     if notes := max((cut.notes for cut in row.cuts), default=0):
-        yield f"cut, up to {notes} of its layers lose constants that nothing can absorb exactly (notes of the plan)"
+        yield f"cut, up to {notes} of its layers lose constants that cannot be absorbed exactly (notes of the plan)"

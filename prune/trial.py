@@ -13,7 +13,7 @@ from prune.graph.cost import Cost, network_cost
 from prune.metrics.result import Metrics
 from prune.model.files import network_of
 from prune.plan.types import PrunePlan
-from prune.samples.faults import Faults
+from prune.samples.issues import Issues
 from prune.samples.sample import SampleSet
 from prune.surgery.apply import apply
 
@@ -24,7 +24,7 @@ class Facts:
 
     cost: Cost
     metrics: Metrics | None = None
-    undecoded: Faults = field(default_factory=Faults)
+    undecoded: Issues = field(default_factory=Issues)
 
     def summary(self) -> dict[str, Any]:
         """The fields of `before` and `after` in summary.json."""

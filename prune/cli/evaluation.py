@@ -18,7 +18,7 @@ from prune.metrics.measure import check_objects, protocol_notes, with_findings, 
 from prune.metrics.result import Metrics
 from prune.report.plots import MISSING, PLOTS, available, save_plots
 from prune.report.tables import format_table
-from prune.samples.faults import Faults
+from prune.samples.issues import Issues
 from prune.samples.sample import SampleSet
 from prune.settings import option
 
@@ -59,7 +59,7 @@ class Evaluation:
 
     metrics: Metrics
     detected: Sequence[Detected]
-    faults: Faults
+    faults: Issues
 
 
 def refuse_making(settings: EvaluateSettings) -> None:

@@ -26,7 +26,7 @@ from prune.metrics.settings import Protocol
 from prune.plan.types import PrunePlan, read_plan, write_plan
 from prune.report.tables import format_before_after
 from prune.samples.channels import check_classes
-from prune.samples.faults import Faults
+from prune.samples.issues import Issues
 from prune.samples.read import read_samples
 from prune.samples.sample import NOTHING_COUNTS, SampleSet
 from prune.settings import option
@@ -62,7 +62,7 @@ class Pair:
     samples: SampleSet | None
     settings: EvaluateSettings
     device: str
-    faults: Faults = field(default_factory=Faults)
+    faults: Issues = field(default_factory=Issues)
 
     def trial(self) -> Trial:
         """The trial with which the network and its pruned versions are measured."""

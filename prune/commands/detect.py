@@ -8,9 +8,9 @@ from prune import cli
 from prune.darknet.netdef import read_netdef
 from prune.detect.predict_settings import DetectSettings, NamesArgs, check_names, class_count
 from prune.files.writing import refuse_overwriting
-from prune.report.kept import output_names
-from prune.samples.faults import Faults
+from prune.report.detection_files import output_names
 from prune.samples.frames import read_frames
+from prune.samples.issues import Issues
 from prune.samples.sources import find_sources
 
 EXAMPLE = "python detect.py --cfg net.cfg --weights net.weights --names data/coco.names --source photos --out runs/seen"
@@ -38,7 +38,7 @@ def main() -> int:
     pairs = [(network.cfg, network.weights), *([tuple(given.compare)] if given.compare else [])]
     files = [path for pair in pairs for path in pair]
 
-    sources = find_sources(given.source, faults := Faults(), leave_out=run.out)
+    sources = find_sources(given.source, faults := Issues(), leave_out=run.out)
     outputs = output_names(sources, settings)
     command = cli.open_command(
         given,
@@ -55,16 +55,16 @@ def main() -> int:
 
     from prune.detect.predict import predict  # torch is imported only after the arguments are parsed
     from prune.model.files import load_network
-    from prune.report.album import Album
+    from prune.report.detection_writer import DetectionWriter
     from prune.report.networks import network_title
 
     models = [load_network(n, weights, run.device) for n, (_, weights) in zip(netdefs, pairs, strict=True)]
     titles = [network_title(role, n) for role, n in zip(("original", "pruned"), netdefs, strict=False)]
-    with Album(command.begin_writing(), names, titles, settings) as album:
+    with DetectionWriter(command.begin_writing(), names, titles, settings) as writer:
         for seen in predict(models, read_frames(sources, faults, not run.quiet), settings):
-            album.add(seen)
+            writer.add(seen)
     faults.log()
-    command.written += album.written
-    command.finish(album.facts())
-    command.echo(album.table())
+    command.written += writer.written
+    command.finish(writer.facts())
+    command.echo(writer.table())
     return 0

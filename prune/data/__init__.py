@@ -1,1 +1,1 @@
-"""Data sets as a whole: converting one format into another, and checking what is in them. No torch."""
+"""Whole datasets: converting one format into another, and checking their contents. No torch."""

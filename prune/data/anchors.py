@@ -1,4 +1,4 @@
-"""Anchors for a data set: k-means over the sizes of its boxes, and how well anchors fit them."""
+"""Anchors for a dataset: k-means over the sizes of its boxes, and how well anchors fit them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class AnchorFit:
     recalls: tuple[float, ...]
 
     def text(self) -> str:
-        """As a cfg has them: `w,h, w,h, ...`."""
+        """In the format of a cfg: `w,h, w,h, ...`."""
         return ", ".join(f"{width:g},{height:g}" for width, height in self.anchors)
 
 
@@ -48,7 +48,7 @@ def network_sizes(
 
 
 def size_iou(sizes: Sizes, anchors: Sizes) -> Sizes:
-    """(n, k) IoU of boxes (n, 2) and anchors (k, 2) laid on the same centre."""
+    """(n, k) IoU of boxes (n, 2) and anchors (k, 2) with the same centre."""
     shared = np.minimum(sizes[:, None], anchors[None]).prod(axis=2)
     return np.asarray(shared / (sizes.prod(axis=1)[:, None] + anchors.prod(axis=1)[None] - shared))
 
@@ -62,11 +62,11 @@ def measure_anchors(sizes: Sizes, anchors: Sizes) -> AnchorFit:
 
 def find_anchors(sizes: Sizes, count: int, seed: int = 0, start: Sizes | None = None) -> AnchorFit:
     """`count` anchors by k-means with the distance 1 - IoU (Redmon and Farhadi 2017, "YOLO9000", section 2), from
-    small to large, rounded to a tenth of a pixel: the best of several starts (k-means++, and `start` where it is of
+    small to large, rounded to a tenth of a pixel: the best of several starts (k-means++, and `start` where it has
     `count` anchors) by mean IoU. Raises UsageError where there are fewer different sizes than anchors."""
     different = len(np.unique(sizes, axis=0))
     if different < count:
-        raise UsageError(f"--anchors {count}: the boxes have only {different} different sizes; ask for fewer")
+        raise UsageError(f"--anchors {count}: the boxes have only {different} different sizes; use a smaller number")
     random = np.random.default_rng(seed)
     some = sizes if len(sizes) <= _MOST_BOXES else sizes[random.choice(len(sizes), _MOST_BOXES, replace=False)]
     starts = [_spread_out(some, count, random) for _ in range(_RESTARTS)]
@@ -81,7 +81,8 @@ def _score(sizes: Sizes, anchors: Sizes) -> float:
 
 
 def _spread_out(sizes: Sizes, count: int, random: np.random.Generator) -> Sizes:
-    """k-means++ (Arthur and Vassilvitskii 2007): each start is drawn with a chance of its squared distance."""
+    """k-means++ (Arthur and Vassilvitskii 2007): each start is drawn with a probability proportional to its squared
+    distance."""
     chosen = [sizes[random.integers(len(sizes))]]
     for _ in range(count - 1):
         far = np.square(1 - size_iou(sizes, np.array(chosen)).max(axis=1)) + 1e-12
@@ -90,7 +91,8 @@ def _spread_out(sizes: Sizes, count: int, random: np.random.Generator) -> Sizes:
 
 
 def _cluster(sizes: Sizes, anchors: Sizes) -> Sizes:
-    """Lloyd's steps until nothing moves; the best anchors on the way (means do not always raise the mean IoU)."""
+    """Lloyd's steps until nothing changes; returns the best anchors of all steps (means do not always raise the mean
+    IoU)."""
     best, top, mine = anchors, _score(sizes, anchors), np.full(len(sizes), -1)
     for _ in range(_STEPS):
         closest = size_iou(sizes, anchors).argmax(axis=1)
@@ -108,10 +110,10 @@ def _mean(members: Sizes, otherwise: Sizes) -> Sizes:
 
 
 def cfg_anchors(netdef: NetDef) -> Sizes:
-    """(k, 2) the different anchors that the heads of a network use, in pixels of its input. (Those of `[region]` are
-    in cells of its map.) Raises UsageError for a network without a head."""
+    """(k, 2) the different anchors that the heads of a network use, in pixels of its input. (A `[region]` lists them in
+    cells of its map.) Raises UsageError for a network without a head."""
     if not netdef.heads:
-        raise UsageError(f"{netdef.path}: has no detection head, so no anchors; give the cfg of a detector")
+        raise UsageError(f"{netdef.path}: has no detection head, so no anchors; use the cfg of a detector")
     found: dict[tuple[float, float], None] = {}
     for head in netdef.heads:
         cell = _cell(netdef, head)
@@ -120,8 +122,8 @@ def cfg_anchors(netdef: NetDef) -> Sizes:
 
 
 def cfg_text(netdef: NetDef, fit: AnchorFit) -> str | None:
-    """`fit` as `prune.adapt --anchors` takes it for this cfg: one pair for each that its heads list, in their unit.
-    An anchor that no head uses repeats a neighbour. None where the heads' lists differ, or use another number."""
+    """`fit` as an argument of `prune.adapt --anchors` for this cfg: one pair for each that its heads list, in their
+    unit. An anchor that no head uses repeats a neighbour. None where the heads' lists differ, or use another number."""
     first = netdef.heads[0]
     used = sorted({place for head in netdef.heads for place in _used(head)})
     if len({head.anchors for head in netdef.heads}) > 1 or len(used) != len(fit.anchors):

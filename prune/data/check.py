@@ -1,4 +1,4 @@
-"""What is wrong with a data set, and what is in it."""
+"""Checks a dataset: its faults, and statistics of its contents."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from prune.data.anchors import (
     measure_anchors,
     network_sizes,
 )
+from prune.data.examples import Example, pick_examples
 from prune.data.leaks import shared_images
-from prune.data.pixels import Look, look_at_all
-from prune.data.shots import Shot, examples
+from prune.data.pixels import ImageProbe, probe_images
 from prune.data.split_check import check_split
 from prune.data.statistics import SplitStatistics, Wh, split_statistics
 from prune.errors import DataError
-from prune.samples.faults import Faults
+from prune.samples.issues import Issues
 from prune.samples.read import SPLITS, Split, read_samples
 from prune.samples.sample import Sample, SampleSet
 from prune.settings import Interval, check_options, option
@@ -36,7 +36,7 @@ NO_OBJECTS = "class without an object in {}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckSettings:
-    """What to look for. `anchors`: how many k-means finds; 0: none; None: as many as the cfg uses, or 9."""
+    """Settings of a check. `anchors`: how many k-means finds; 0: none; None: as many as the cfg uses, or 9."""
 
     anchors: int | None = option(
         None,
@@ -54,8 +54,8 @@ class CheckSettings:
 @dataclass(frozen=True, slots=True)
 class AnchorReport:
     """Anchors at a network input of `net_wh`: those that k-means found (`after`), those of the cfg (`before`), and the
-    former as `prune.adapt --anchors` takes them for the cfg (None where it cannot). `sizes` (n, 2): those of the boxes
-    they are for, in pixels of the input."""
+    former as an argument of `prune.adapt --anchors` (`text`; None where they do not fit the cfg). `sizes` (n, 2): those
+    of the boxes that they are for, in pixels of the input."""
 
     net_wh: tuple[int, int]
     letterbox: bool
@@ -73,62 +73,64 @@ class AnchorReport:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckReport:
-    """All that a check found. `faults` should be mended, `remarks` may be meant so. `shots`: pictures of faults and,
-    apart from them, a few of each split."""
+    """The result of a check. `faults` should be fixed, `remarks` may be intended. `faulty`: pictures of faults,
+    `examples`: a few of each split."""
 
     names: tuple[str, ...]
     splits: Mapping[Split, SplitStatistics]
-    faults: Faults
-    remarks: Faults
+    faults: Issues
+    remarks: Issues
     anchors: AnchorReport | None
-    faulty: tuple[Shot, ...]
-    examples: tuple[Shot, ...]
+    faulty: tuple[Example, ...]
+    examples: tuple[Example, ...]
 
     def facts(self) -> dict[str, Any]:
         """The fields of summary.json."""
         return {
             "names": self.names,
             "splits": {split: statistics.facts() for split, statistics in self.splits.items()},
-            "faults": _told(self.faults),
-            "remarks": _told(self.remarks),
+            "faults": _with_places(self.faults),
+            "remarks": _with_places(self.remarks),
             "anchors": self.anchors.facts() if self.anchors else None,
         }
 
 
-def _told(faults: Faults) -> dict[str, Any]:
-    return {kind: {"count": count, "places": faults.places(kind)} for kind, count in faults.counts.items()}
+def _with_places(issues: Issues) -> dict[str, Any]:
+    return {kind: {"count": count, "places": issues.places(kind)} for kind, count in issues.counts.items()}
 
 
 def check(
     datafile: DataFile, settings: CheckSettings, net_wh: Wh, letterbox: bool, netdef: NetDef | None = None
 ) -> CheckReport:
-    """Checks the splits that `datafile` names; anchors are for a network input of `net_wh` pixels, `netdef` being
-    the network whose anchors are compared. Raises DataError where a split cannot be read at all."""
+    """Checks the splits that `datafile` names; anchors are for a network input of `net_wh` pixels and are compared with
+    those of `netdef`. Raises DataError where a split cannot be read at all."""
     splits: list[Split] = [split for split in SPLITS if split in datafile.entries]
     if not splits:
-        raise DataError(datafile.path, None, "has no 'train' or 'valid' line, so there is nothing to check; add one")
-    faults, remarks, shots = Faults(), Faults(), list[Shot]()
+        raise DataError(
+            datafile.path, None, "has neither a 'train' nor a 'valid' line, so there is nothing to check; add one"
+        )
+    faults, remarks, faulty = Issues(), Issues(), list[Example]()
     sets = {split: read_samples(datafile, split) for split in splits}
-    looks = look_at_all((sample.image for found in sets.values() for sample in found.samples), settings.progress)
+    probes = probe_images((sample.image for found in sets.values() for sample in found.samples), settings.progress)
     for split, found in sets.items():
         faults.merge(found.faults)
         remarks.merge(found.remarks)
-        check_split(split, found, looks, faults, remarks, shots)
-    shared_images(sets, looks, faults, shots)
-    seen = {split: _seen(found, looks) for split, found in sets.items()}
-    statistics = {split: _statistics(pairs, datafile.classes) for split, pairs in seen.items()}
+        check_split(split, found, probes, faults, remarks, faulty)
+    shared_images(sets, probes, faults, faulty)
+    decoded = {split: _decoded(found, probes) for split, found in sets.items()}
+    statistics = {split: _statistics(pairs, datafile.classes) for split, pairs in decoded.items()}
     _missing_classes(datafile.names, statistics, faults, remarks)
-    boxes = seen["train"] if "train" in seen else seen["valid"]
+    boxes = decoded["train"] if "train" in decoded else decoded["valid"]
     anchors = _anchors(boxes, settings, net_wh, letterbox, netdef, remarks)
-    some = tuple(shot for split, pairs in seen.items() for shot in examples(split, pairs, settings.seed))
-    return CheckReport(datafile.names, statistics, faults, remarks, anchors, tuple(shots), some)
+    some = tuple(example for split, pairs in decoded.items() for example in pick_examples(split, pairs, settings.seed))
+    return CheckReport(datafile.names, statistics, faults, remarks, anchors, tuple(faulty), some)
 
 
-def _seen(found: SampleSet, looks: Mapping[Any, Look]) -> list[tuple[Sample, Wh]]:
-    """The samples whose image decodes, with the size that their boxes are in."""
+def _decoded(found: SampleSet, probes: Mapping[Any, ImageProbe]) -> list[tuple[Sample, Wh]]:
+    """The samples whose image can be decoded, with the size that their boxes are in."""
     pairs = []
     for sample in found.samples:
-        size = looks[sample.image].size_wh
+        size = probes[sample.image].size_wh
         if size is not None:
             pairs.append((sample, sample.size_wh or size))
     return pairs
@@ -139,10 +141,10 @@ def _statistics(pairs: list[tuple[Sample, Wh]], classes: int) -> SplitStatistics
 
 
 def _missing_classes(
-    names: tuple[str, ...], splits: Mapping[Split, SplitStatistics], faults: Faults, remarks: Faults
+    names: tuple[str, ...], splits: Mapping[Split, SplitStatistics], faults: Issues, remarks: Issues
 ) -> None:
-    """A class that cannot be learnt is a fault; one that is learnt but not measured may be meant so: small valid
-    splits often lack the rare ones."""
+    """A class that cannot be learnt is a fault; one that is learnt but not measured may be intended: small valid splits
+    often lack the rare ones."""
     learnt = splits["train"].class_objects if "train" in splits else (0,) * len(names)
     for split, statistics in splits.items():
         for name, count, trained in zip(names, statistics.class_objects, learnt, strict=True):
@@ -156,7 +158,7 @@ def _anchors(
     net_wh: Wh,
     letterbox: bool,
     netdef: NetDef | None,
-    remarks: Faults,
+    remarks: Issues,
 ) -> AnchorReport | None:
     sizes = network_sizes([sample for sample, _ in pairs], [size for _, size in pairs], net_wh, letterbox)
     if settings.anchors == 0 or not len(sizes):

@@ -17,16 +17,15 @@ from prune.samples.read import Split
 from prune.samples.sample import Sample, SampleSet
 
 Record = dict[str, Any]
-IDS_REPEAT = "annotation ids are missing, 0 or no numbers, or repeat; new ones given"
+IDS_REPEAT = "annotation ids are missing, 0, not numbers or not unique; new ones assigned"
 
 
 def write_coco(split: Split, items: Sequence[Item], found: SampleSet, target: Target) -> dict[str, str]:
     """Writes annotations/instances_SPLIT.json and SPLIT/IMAGE; returns the lines of the `.data` file.
 
-    Where the source is COCO too, ids, segments, licences and all else are kept, but for the names of the categories,
-    which are the classes'. Boxes are [left, top, width, height]
-    in pixels, edges counted from 0. `difficult` (VOC's flag) is a key of ours. Annotation ids count from 1:
-    pycocotools scores one of id 0 as absent.
+    Where the source is COCO too, ids, segments, licences and all else are kept, except the names of the categories,
+    which are the classes'. Boxes are [left, top, width, height] in pixels, edges counted from 0. `difficult` (VOC's
+    flag) is a key of this project. Annotation ids count from 1: pycocotools treats id 0 as absent.
     """
     for item in items:
         target.put_image(item.sample.image, f"{split}/{item.name}")
@@ -47,7 +46,7 @@ def instances(items: Sequence[Item], found: SampleSet, target: Target) -> Record
         own = {"id": image_id, "file_name": item.name, "width": width, "height": height}
         records.append(images.get(image_id, {}) | own)
         annotations += _annotations(item, image_id, category_ids, known)
-    if not _tell_apart(known):
+    if not _have_unique_ids(known):
         annotations = [record | {"id": number} for number, record in enumerate(annotations, start=1)]
         if known:
             target.notes.add(IDS_REPEAT, found.annotations)
@@ -56,14 +55,14 @@ def instances(items: Sequence[Item], found: SampleSet, target: Target) -> Record
     return base | original | {"images": records, "annotations": annotations, "categories": categories}
 
 
-def _tell_apart(annotations: Sequence[Record]) -> bool:
-    """Whether each has an id of its own, and none the 0 that pycocotools takes for no id."""
+def _have_unique_ids(annotations: Sequence[Record]) -> bool:
+    """Whether ids are unique, and none is the 0 that pycocotools treats as absent."""
     ids = {record["id"] for record in annotations if isinstance(record.get("id"), int) and record["id"] != 0}
     return 0 < len(ids) == len(annotations)
 
 
 def _image_ids(items: Sequence[Item]) -> list[int | str]:
-    """Ids that are numbers are kept; so are stems that are numbers (COCO's 000000000139 is 139); else from 1."""
+    """Ids that are numbers are kept, and so are stems that are numbers (COCO's 000000000139 is 139); else from 1."""
     ids = [item.sample.image_id for item in items]
     if ids and all(isinstance(image_id, int) for image_id in ids):
         return ids
@@ -98,7 +97,7 @@ def _annotations(item: Item, image_id: int | str, category_ids: Sequence[int], k
         old = known[int(sample.places[number])] if known and sample.places is not None else {}
         own = {"image_id": image_id, "category_id": category_ids[int(label)]}
         new = _new_annotation(sample, number, boxes[number])
-        box = {} if has_box(old) else {"bbox": new["bbox"]}  # null is no box, either
+        box = {} if has_box(old) else {"bbox": new["bbox"]}  # null is not a box
         records.append(new | old | box | own)
     return records
 

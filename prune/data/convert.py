@@ -1,4 +1,4 @@
-"""From one format of data sets to another."""
+"""Converts a dataset from one format to another."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prune.data.staging import staged_folder
 from prune.data.target import Handling, Item, Target, items_of
 from prune.data.voc_out import write_voc
 from prune.errors import DataError, UsageError
-from prune.samples.faults import Faults
+from prune.samples.issues import Issues
 from prune.samples.read import SPLITS, Split, read_samples
 from prune.samples.sample import SampleSet
 from prune.settings import option
@@ -26,23 +26,23 @@ Format = Literal["coco", "voc", "darknet"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvertSettings:
-    """What is converted, and into what."""
+    """What is converted, and to which format."""
 
     to: Format = field(metadata={"help": "the format to write: coco, voc or darknet"})
-    split: Literal["train", "valid", "both"] = option("both", "which splits (both: those that the .data file names)")
-    images: Handling = option("link", "link: the images appear as symbolic links; copy: as copies")
+    split: Literal["train", "valid", "both"] = option("both", "which splits (both: all that the .data file names)")
+    images: Handling = option("link", "link: make symbolic links to the images; copy: copy them")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conversion:
-    """What a conversion did: the `.data` file to use, the counts of each split, what was skipped as faulty while
-    reading (`faults`), what was left out or changed (`notes`), and all `files` that were written: by their names in the
-    folder the SHA-256, or where a link leads."""
+    """The result of a conversion: the `.data` file to use, the counts of each split, what was skipped as faulty while
+    reading (`faults`), what was left out or changed (`notes`), and all `files` that were written: the SHA-256, or the
+    target of a link, by their names in the folder."""
 
     data: Path
     counts: Mapping[Split, Mapping[str, int]]
-    faults: Faults
-    notes: Faults
+    faults: Issues
+    notes: Issues
     files: Mapping[str, str]
 
     def facts(self) -> dict[str, Any]:
@@ -67,19 +67,19 @@ def convert(
     overwrite: bool = False,
     seal: Seal = lambda done, folder: None,
 ) -> Conversion:
-    """Reads the splits of `datafile` and writes them, with a `.data` file of their own, into the folder `out`, which
-    appears whole or not at all; `overwrite`: in the place of an earlier conversion. `seal` may add its summary to the
-    folder before that. Paths in what is written are absolute: they mean the same in every working
-    directory, for Darknet too. The inputs are only read.
+    """Reads the splits of `datafile` and writes them, with a new `.data` file, into the folder `out`, which appears
+    whole or not at all; `overwrite`: it replaces an earlier conversion. `seal` may add a summary to the folder before
+    that. Paths in the files are absolute, so that they are valid in every working directory, for Darknet too. The
+    inputs are only read.
 
-    Raises DataError where a split cannot be read, UsageError for a class or a split that is not there, or where `out`
-    holds an input.
+    Raises DataError where a split cannot be read, UsageError for a class or a split that does not exist, or where `out`
+    contains an input.
     """
     out = out.absolute()
     if settings.to == "darknet" and not _IMAGE_FOLDERS.isdisjoint(out.parts):
-        told = "lies below a folder named images, whose label files are looked for below labels"
-        raise UsageError(f"--out {out}: {told}; choose another")
-    faults, notes = Faults(), Faults()
+        problem = "is inside a folder named images, whose label files are searched for in labels"
+        raise UsageError(f"--out {out}: {problem}; choose another")
+    faults, notes = Issues(), Issues()
     sets = {}
     for split in _splits(datafile, settings.split):
         found = read_samples(datafile, split)
@@ -106,7 +106,7 @@ def _splits(datafile: DataFile, wanted: str) -> list[Split]:
 def _refuse_inputs(out: Path, inputs: Sequence[Path]) -> None:
     for path in inputs:
         if path.resolve().is_relative_to(out.resolve()):
-            raise UsageError(f"{out}: holds {path}, an input of this command; choose another --out")
+            raise UsageError(f"{out}: contains {path}, an input of this command; choose another --out")
 
 
 def _write(
@@ -126,7 +126,7 @@ def _write(
 
 def _write_split(split: Split, items: Sequence[Item], found: SampleSet, to: Format, target: Target) -> dict[str, str]:
     if not items:
-        raise UsageError(f"{split}: no image is left; leave out less")
+        raise UsageError(f"{split}: no image is left; keep more classes or images")
     if to == "coco":
         return write_coco(split, items, found, target)
     if to == "voc":

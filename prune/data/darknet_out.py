@@ -1,7 +1,7 @@
 """Writing Darknet's own layout: lists of images, and a label file beside each image.
 
-Beside the image is where Darknet looks for a label that lies below none of its known folders, and where YOLO
-tools look below no folder `images` (`convert` writes below none).
+Darknet searches for the label beside the image unless that is in one of its known folders, and YOLO tools unless it is
+in a folder `images` (`convert` writes into none of these).
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from numpy.typing import NDArray
 
 from prune.data.target import Item, Target
 from prune.samples.boxes import Boxes, clip_edges, to_centres
-from prune.samples.faults import Faults
+from prune.samples.issues import Issues
 from prune.samples.read import Split
 
 SMALLEST = 2e-6
-"""The least side of a box, as a fraction of the image: readers take less for no box at all."""
+"""The least side of a box, as a fraction of the image: readers skip smaller boxes."""
 TURNED = (
-    "image left out: its boxes are those of the picture as its camera's orientation flag turns it, which labels "
-    "cannot say; store it upright"
+    "image left out: its boxes are those of the image as its camera's orientation flag rotates it, which labels "
+    "cannot express; store it upright"
 )
-CROWD = "crowd region kept as a difficult object: labels know no crowds"
+CROWD = "crowd region kept as a difficult object: labels have no crowds"
 
 
 def write_darknet(split: Split, items: Sequence[Item], target: Target) -> dict[str, str]:
     """Writes SPLIT.txt and SPLIT/IMAGE with SPLIT/LABEL.txt; returns the lines of the `.data` file.
 
-    Difficult objects and crowds go into labels of their own, below difficult/, as Darknet's `difficult=` has it:
-    they are neither trained on nor counted. (Darknet reads it for `valid`; `train_difficult` is ours.)
+    Difficult objects and crowds get separate labels in difficult/, which Darknet's `difficult=` names: they are neither
+    trained on nor counted. (Darknet reads that for `valid`; `train_difficult` is a key of this project.)
     """
     images, ignored = [], []
     for item in items:
@@ -51,7 +51,7 @@ def write_darknet(split: Split, items: Sequence[Item], target: Target) -> dict[s
     return lines
 
 
-def labelable(items: Sequence[Item], notes: Faults) -> list[Item]:
+def labelable(items: Sequence[Item], notes: Issues) -> list[Item]:
     """The items that label files can describe; the others are counted."""
     for item in items:
         if item.turned:
@@ -61,7 +61,7 @@ def labelable(items: Sequence[Item], notes: Faults) -> list[Item]:
 
 def label_text(item: Item, chosen: NDArray[np.bool_]) -> str:
     """The chosen objects as lines `class cx cy w h` in fractions of the image, with eight decimals (Darknet's own
-    six are a hundredth of a pixel off on large pictures)."""
+    six are a hundredth of a pixel off on large images)."""
     boxes = fractions(item)[chosen]
     rows = zip(item.sample.classes[chosen], boxes, strict=True)
     return "".join(f"{label} {' '.join(_number(value) for value in box)}\n" for label, box in rows)

@@ -1,4 +1,4 @@
-"""What a conversion has written, as its summary.json lists it, so that nothing else is ever replaced."""
+"""The files of a conversion, as its summary.json lists them, so that nothing else is ever replaced."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prune.files.reading import sha256
 SUMMARY = "summary.json"
 LINK = "-> "
 Manifest = Mapping[str, str]
-"""Names relative to the folder; the SHA-256 of a file, or where a link leads."""
+"""Names relative to the folder; the SHA-256 of a file, or the target of a link."""
 
 
 def link_entry(target: Path) -> str:
@@ -22,7 +22,7 @@ def link_entry(target: Path) -> str:
 
 
 def read_manifest(folder: Path, command: str | None = None) -> Manifest | None:
-    """The files that a summary in `folder` lists; None where there is none (or none of `command`)."""
+    """The files that a summary in `folder` lists; None without a summary (or one of `command`)."""
     with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         listed = summary["files"]
@@ -37,20 +37,20 @@ def foreign_entry(folder: Path, listed: Manifest) -> str | None:
     folders = {str(parent) for name in listed for parent in Path(name).parents}
     for name, is_folder in _entries(folder):
         if is_folder:
-            ours = name in folders
+            expected = name in folders
         else:
-            ours = name == SUMMARY or (name in listed and _is_as_listed(folder / name, listed[name]))
-        if not ours:
+            expected = name == SUMMARY or (name in listed and _is_as_listed(folder / name, listed[name]))
+        if not expected:
             return name
     return None
 
 
 def remove_listed(folder: Path, listed: Manifest) -> None:
-    """Remove the files listed, the summary last, then all folders that are empty, `folder` among them."""
+    """Remove the files listed, the summary last, then all empty folders, including `folder`."""
     for name in (*listed, *([SUMMARY] if listed else [])):
         (folder / name).unlink(missing_ok=True)
     for parent, _, _ in os.walk(folder, topdown=False):
-        with suppress(OSError):  # what is left in it stays
+        with suppress(OSError):  # it is not empty, and kept
             os.rmdir(parent)
 
 

@@ -1,4 +1,4 @@
-"""File names for images that come from many folders into one."""
+"""File names for images from many folders in one folder."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from prune.samples.images import image_suffix, is_image_name
 
 
 def unique_names(images: Sequence[Path]) -> list[str]:
-    """One file name per image, no two with the same stem (labels are told apart by stems, on some file systems
+    """One file name per image, no two with the same stem (labels are identified by stems, on some file systems
     without regard to case).
 
-    An image keeps its name where no earlier one has it. Otherwise its folders are put before it, as many as it
-    takes, then a number. Blanks become underscores: a VOC list ends an id at the first one. What lists and readers
-    would not know for an image (`.jfif`, no suffix) gets the suffix of what it holds, and bytes that are not UTF-8
-    become letters: XML and JSON have no others.
+    An image keeps its name where no earlier one has it. Otherwise its folders are put before it, as many as
+    necessary, then a number. Blanks become underscores: a VOC list ends an id at the first one. A file that lists and
+    readers would not recognise as an image (`.jfif`, no suffix) gets the suffix of its content, and bytes that are not
+    UTF-8 become letters, as XML and JSON require.
     """
     taken: set[str] = set()
     names = []
-    for image in map(_speakable, images):
+    for image in map(_encodable, images):
         name = next(name for name in _candidates(image) if _key(name) not in taken)
         taken.add(_key(name))
         names.append(name)
     return names
 
 
-def _speakable(image: Path) -> Path:
+def _encodable(image: Path) -> Path:
     path = Path(os.fsencode(image).decode("latin-1")) if not is_unicode(str(image)) else image
     return path if is_image_name(path.name) else path.with_name(f"{path.name}{image_suffix(image) or ''}")
 

@@ -1,4 +1,4 @@
-"""Boxes of one image that should not be there: the same one twice, and those that leave the image."""
+"""Suspect boxes of one image: duplicates, and those that reach beyond the image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from prune.samples.sample import Sample
 
 SAME = 0.1
-"""Two boxes are the same if none of their edges are farther apart, in pixels: what rounding leaves."""
+"""Two boxes are the same if their edges differ by at most this, in pixels: the error of rounding."""
 OVERHANG = 1.0
 """How far beyond the image a box may reach, in pixels: conventions differ by one."""
 
@@ -24,8 +24,8 @@ Pairs = NDArray[np.int64]
 def same_boxes(sample: Sample, size_wh: tuple[int, int]) -> tuple[Pairs, Pairs]:
     """Pairs (n, 2) of objects with the same box, the earlier first: of one class, and of two.
 
-    All pairs of an image, in the order of their left edges, as long as there are no more than `MOST_PAIRS`: k equal
-    boxes are k(k − 1)/2 of them. Beyond that an object is paired only with one that stands for all with its box.
+    All pairs of an image, in the order of their left edges, up to `MOST_PAIRS` of them: k equal boxes are k(k − 1)/2
+    pairs. Beyond that an object is paired with only one of those with its box.
     """
     edges = sample.pixel_edges(size_wh)
     order = np.argsort(edges[:, 0], kind="stable")
@@ -39,11 +39,11 @@ def same_boxes(sample: Sample, size_wh: tuple[int, int]) -> tuple[Pairs, Pairs]:
 
 def _equal_pairs(edges: NDArray[np.float64], one_for_all: bool = False) -> Iterator[tuple[int, int]]:
     """(earlier, later) places of equal boxes among edges (n, 4). `one_for_all`: a box that equals an earlier one is
-    paired with the first such, and not looked at for later ones.
+    paired with the first such, and later ones are not compared with it.
 
     Boxes are sorted into cells a little wider than twice `SAME`, so that in each of the four directions those equal to
     a box lie in one of two cells. A cell has room for no more than 3⁴ boxes that are all different, so `one_for_all`
-    takes a time that grows with the boxes alone.
+    takes time linear in the number of boxes.
     """
     cells: dict[tuple[int, ...], list[int]] = {}
     rows = edges.tolist()

@@ -21,11 +21,11 @@ TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 
 @contextmanager
 def staged_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
-    """An empty folder beside `target` that takes its name when the block ended without an error.
+    """An empty folder beside `target`, renamed to it when the block ends without an error.
 
-    `overwrite`: it takes the place of an earlier result (see `check_free`), of which only the listed files are removed.
-    After an error nothing of it is left, and an earlier result is as it was. What a killed run left is cleared away
-    first. Raises UsageError where another run is making the same folder, or where something has come to its place.
+    `overwrite`: it replaces an earlier result (see `check_free`), of which only the listed files are removed. After an
+    error nothing of it is left, and an earlier result is unchanged. Leftovers of a killed run are removed first. Raises
+    UsageError where another run is writing the same folder, or where something has appeared in its place.
     """
     target = Path(os.path.realpath(target))  # where `target` is a link, the folder that it leads to
     with _held(target) as staging:
@@ -36,17 +36,17 @@ def staged_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
 
 
 def check_free(target: Path, command: str, overwrite: bool) -> None:
-    """Raises UsageError unless `target` is absent or empty, or `overwrite` is asked for and it holds nothing but the
-    files that its summary.json lists, as `command` wrote them: anything else would be lost."""
+    """Raises UsageError unless `target` is absent or empty, or with `overwrite` contains nothing except the files that
+    its summary.json lists, as `command` wrote them: anything else would be lost."""
     real = Path(os.path.realpath(target))
     if _staging(real).is_dir():
-        with _held(real):  # brings an earlier result back that a killed run had moved away
+        with _held(real):  # restores an earlier result that a killed run had moved away
             pass
     if not os.path.lexists(target) or (target.is_dir() and not any(target.iterdir())):
         return
     listed = read_manifest(target, command)
     if not overwrite or listed is None:
-        hint = "" if overwrite else ", or pass --overwrite where it holds an earlier conversion"
+        hint = "" if overwrite else ", or pass --overwrite if it contains an earlier conversion"
         raise UsageError(f"{target}: exists already and is not empty; choose another --out{hint}")
     foreign = foreign_entry(target, listed)
     if foreign is not None:
@@ -54,7 +54,7 @@ def check_free(target: Path, command: str, overwrite: bool) -> None:
 
 
 def _put_in_place(plain: Path, target: Path, old: Path, overwrite: bool) -> None:
-    """Give `plain` its name; with `overwrite` an earlier result, checked once more, makes room for it."""
+    """Rename `plain` to `target`; with `overwrite` an earlier result, checked once more, is replaced."""
     if overwrite and os.path.lexists(target):
         target.rename(old)
     try:
@@ -75,11 +75,11 @@ def _rename(plain: Path, target: Path) -> None:
     except OSError as cause:
         if cause.errno not in TAKEN:
             raise
-        raise UsageError(f"{target}: appeared while this command ran, and is left as it is") from cause
+        raise UsageError(f"{target}: appeared while this command ran; choose another --out") from cause
 
 
 def _refuse_foreign(old: Path, target: Path) -> None:
-    """Raise UsageError for what has come into an earlier result since `check_free`."""
+    """Raise UsageError for anything that has appeared in an earlier result since `check_free`."""
     foreign = foreign_entry(old, read_manifest(old) or {})
     if foreign is not None:
         raise UsageError(f"{target / foreign}: has appeared or changed while this command ran; move it away")
@@ -88,7 +88,7 @@ def _refuse_foreign(old: Path, target: Path) -> None:
 def _remove_old(old: Path) -> None:
     remove_listed(old, read_manifest(old) or {})
     if old.is_dir():
-        raise UsageError(f"{old}: holds files of an earlier folder that this command has not written; move them away")
+        raise UsageError(f"{old}: contains files of an earlier folder that this command did not write; move them away")
 
 
 def _staging(target: Path) -> Path:
@@ -97,9 +97,9 @@ def _staging(target: Path) -> Path:
 
 @contextmanager
 def _held(target: Path) -> Iterator[Path]:
-    """The staging folder of `target`, empty, and locked by this process; what a killed run left in it is dealt with.
+    """The staging folder of `target`, empty, and locked by this process; leftovers of a killed run are removed.
 
-    Raises UsageError where another process holds it, or where it contains what no run of ours has put there.
+    Raises UsageError where another process holds it, or where it contains files that no run of this project wrote.
     """
     staging = _staging(target)
     try:
@@ -120,11 +120,11 @@ def _held(target: Path) -> Iterator[Path]:
 
 
 def _recover(staging: Path, target: Path) -> None:
-    """Clear away what a killed run left: an earlier result goes back to its place, or where its successor is there
-    already the listed files of it are removed."""
+    """Clean up after a killed run: an earlier result is moved back to its place, or, where its successor already
+    exists, its listed files are removed."""
     foreign = sorted({path.name for path in staging.iterdir()} - {NEW, OLD})
     if foreign:
-        raise UsageError(f"{staging / foreign[0]}: is in the way of the files that are being made; move it away")
+        raise UsageError(f"{staging / foreign[0]}: is in the way of the files to be written; move it away")
     old = staging / OLD
     if old.is_dir() and os.path.lexists(target):
         _remove_old(old)

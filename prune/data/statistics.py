@@ -1,4 +1,4 @@
-"""How many, of what, how large."""
+"""Statistics of a split: counts and sizes of images and objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a conversion writes to, and the images it puts there."""
+"""The folder that a conversion writes, and the images in it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from prune.data.naming import unique_names
 from prune.errors import UsageError
 from prune.files.writing import encode_text, naming
 from prune.samples.boxes import Boxes
-from prune.samples.faults import Faults
 from prune.samples.images import decode_fault, image_size
+from prune.samples.issues import Issues
 from prune.samples.read import Split
 from prune.samples.sample import Sample, SampleSet
 
@@ -28,9 +28,9 @@ Handling = Literal["link", "copy"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Item:
-    """A sample on its way: `name` is its image's file name in the target, `size_wh` the size its boxes were
+    """A sample to be written: `name` is its image's file name in the target, `size_wh` the size its boxes were
     annotated on, `stored_wh` that of the image file (a camera's orientation flag ignored); both in pixels.
-    `source`: "list", "coco" or "voc", where it comes from."""
+    `source`: "list", "coco" or "voc", its origin."""
 
     sample: Sample
     source: str
@@ -45,7 +45,7 @@ class Item:
 
     @property
     def turned(self) -> bool:
-        """Whether the annotator saw the image turned by its orientation flag."""
+        """Whether the annotation was made on the image rotated by its orientation flag."""
         return self.size_wh != self.stored_wh and self.size_wh == self.stored_wh[::-1]
 
     def edges(self, size_wh: tuple[int, int]) -> Boxes:
@@ -56,19 +56,19 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Files are written below `staging`, but speak of `final`, which it becomes. `notes` counts what the target's
-    format cannot hold; `files` lists what was written."""
+    """Files are written into `staging`, but refer to `final`, which it becomes. `notes` counts what the target's format
+    cannot express; `files` lists what was written."""
 
     staging: Path
     final: Path
     images: Handling
-    notes: Faults
+    notes: Issues
     files: dict[str, str] = field(default_factory=dict)
 
     def write(self, name: str, text: str) -> Path:
         """Writes `staging/name`; returns `final/name`."""
         content = encode_text(text)
-        with self._making(name) as path:
+        with self._writing(name) as path:
             path.write_bytes(content)
         self.files[name] = hashlib.sha256(content).hexdigest()
         return self.final / name
@@ -76,17 +76,17 @@ class Target:
     def put_image(self, image: Path, name: str) -> Path:
         """Links or copies `image` to `staging/name`; returns `final/name`."""
         if self.images == "link":
-            with self._making(name) as path:
+            with self._writing(name) as path:
                 _link(image.resolve(), path)
             self.files[name] = link_entry(image.resolve())
         else:
-            with image.open("rb") as source, self._making(name) as path:
+            with image.open("rb") as source, self._writing(name) as path:
                 self.files[name] = _copy(source, path)
         return self.final / name
 
     @contextmanager
-    def _making(self, name: str) -> Iterator[Path]:
-        """The path of a file to be made; an OSError (a full disk) names what it was to become."""
+    def _writing(self, name: str) -> Iterator[Path]:
+        """The path of a file to be written; an OSError (a full disk) names the final path."""
         path = self.staging / name
         with naming(self.final / name, unless_named=False):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,11 +109,11 @@ def _link(image: Path, path: Path) -> None:
     except OSError as cause:
         if cause.errno not in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP):
             raise
-        raise UsageError(f"{path.parent}: links cannot be made there; pass --images copy") from cause
+        raise UsageError(f"{path.parent}: symbolic links cannot be made there; pass --images copy") from cause
 
 
-def items_of(sets: Mapping[Split, SampleSet], together: bool, notes: Faults) -> dict[Split, list[Item]]:
-    """The samples of each split as items. `together`: the splits share a folder, so names are unique in all of
+def items_of(sets: Mapping[Split, SampleSet], together: bool, notes: Issues) -> dict[Split, list[Item]]:
+    """The samples of each split as items. `together`: the splits share a folder, so names are unique across
     them. Images that cannot be read are counted in `notes`."""
     groups = [list(sets)] if together else [[split] for split in sets]
     named: dict[Split, list[Item]] = {}
@@ -124,12 +124,12 @@ def items_of(sets: Mapping[Split, SampleSet], together: bool, notes: Faults) -> 
     return named
 
 
-def _items(found: SampleSet, names: Sequence[str], notes: Faults) -> list[Item]:
+def _items(found: SampleSet, names: Sequence[str], notes: Issues) -> list[Item]:
     items = []
     for sample, name in zip(found.samples, names, strict=True):
         stored = image_size(sample.image)
         if stored is None:
-            notes.add(decode_fault(sample.image, "image does not decode, left out"), sample.image)
+            notes.add(decode_fault(sample.image, "image cannot be decoded, left out"), sample.image)
         else:
             items.append(Item(sample, found.source, name, sample.size_wh or stored, stored))
     return items

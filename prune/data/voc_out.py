@@ -15,15 +15,15 @@ from prune.samples.voc_xml import parse_xml, xml_of
 
 SET_NAMES: dict[Split, str] = {"train": "train", "valid": "val"}
 NARROWEST = 1.001
-"""The least side of a box in pixels. A box of one pixel has xmin = xmax, which in hand-made XML is a slip of the
-mouse, and readers take it for one; a narrower one would be inside out."""
+"""The least side of a box in pixels. A box of one pixel has xmin = xmax, which in hand-made XML is an accidental click,
+and readers treat it as such; a narrower one would be inside out."""
 
 
 def write_voc(split: Split, items: Sequence[Item], names: Sequence[str], target: Target) -> dict[str, str]:
     """Writes the images, their XML and the image set of a split; returns the lines of the `.data` file.
 
-    Where the source is VOC too, its XML is kept but for the objects left out. Crowd regions become difficult
-    objects with a `<crowd>` of ours beside it.
+    Where the source is VOC too, its XML is kept, except the objects left out. Crowd regions become difficult objects
+    with an additional `<crowd>`, a tag of this project.
     """
     for item in items:
         target.put_image(item.sample.image, f"JPEGImages/{item.name}")
@@ -54,7 +54,7 @@ def annotation_text(item: Item, names: Sequence[str], folder: str) -> str:
 
 
 def voc_corners(edges: Boxes) -> Boxes:
-    """(n, 4) edges from 0 → xmin, ymin, xmax, ymax counted from 1 with both ends inside, as the devkit has them.
+    """(n, 4) edges from 0 → xmin, ymin, xmax, ymax counted from 1, both ends inclusive, as in the devkit.
     A side below `NARROWEST` is widened about its centre, by half a pixel at most on either side."""
     centres, sides = (edges[:, :2] + edges[:, 2:]) / 2, edges[:, 2:] - edges[:, :2]
     half = np.maximum(sides, NARROWEST) / 2
@@ -95,7 +95,7 @@ def _mark(node: ET.Element, difficult: bool, crowd: bool) -> None:
 
 
 def _set(tree: ET.Element, path: str, text: str) -> None:
-    """Sets the text of a child, made where it is missing; `a/b` is b in a."""
+    """Sets the text of a child, created where it is missing; `a/b` is b in a."""
     for tag in path.split("/"):
         child = tree.find(tag)
         tree = ET.SubElement(tree, tag) if child is None else child
@@ -103,5 +103,5 @@ def _set(tree: ET.Element, path: str, text: str) -> None:
 
 
 def _number(value: float) -> str:
-    """Whole pixels without decimals, as most readers of VOC want them; others with four."""
+    """Whole pixels without decimals, as most readers of VOC expect; others with four."""
     return f"{value:.4f}".rstrip("0").rstrip(".")

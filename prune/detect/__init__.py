@@ -1,1 +1,1 @@
-"""Detection: data sets, augmentation, boxes, loss, suppression and metrics."""
+"""Detection: boxes, assignment, loss, suppression, evaluation and prediction."""

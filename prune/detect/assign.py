@@ -1,4 +1,4 @@
-"""Which anchor in which cell of which head learns which object."""
+"""Assignment: which anchor in which cell of which head learns which object."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prune.detect.heads import anchors_in_pixels, head_rules
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What one head has to learn: P places, no two of them alike, and the object at each.
+    """The targets of one head: P different places, and the object at each.
 
     `image`, `anchor` (position in the head's mask), `row`, `column`, `classes`: (P,) int64, from 0.
     `boxes`: (P, 4) float32 cxcywh, fractions of the network input.
@@ -47,11 +47,11 @@ def assign(
     """Distribute objects over the heads by shape: one Assignment per head.
 
     targets (N, 6): image in the batch, class, cxcywh as fractions of the network input; grids: (rows,
-    columns) of each head. An object goes to the anchor of the likeliest shape of all heads together
-    (Redmon and Farhadi, "YOLOv3", 2018, section 2.1), and also to every anchor whose shape agrees with it
-    by an IoU above `match_iou` (AlexeyAB's Darknet, option `iou_thresh`, which None takes from each head):
-    that gives small data sets several times the positives. Where objects meet in one place, the one
-    whose shape fits best stays. Objects without area, and classes that a head does not know, are left out.
+    columns) of each head. An object is assigned to the anchor of the most similar shape of all heads together
+    (Redmon and Farhadi, "YOLOv3", 2018, section 2.1), and also to every anchor whose shape IoU with it is above
+    `match_iou` (AlexeyAB's Darknet, option `iou_thresh`, which None takes from each head): that gives small
+    datasets several times the positives. Where several objects have one place, it keeps the one whose shape
+    fits best. Objects without area, and classes that a head does not know, are left out.
     """
     shape_iou = _shape_iou(targets, heads, grids, net_size_wh)
     best = shape_iou.argmax(1, keepdim=True)
@@ -69,7 +69,7 @@ def assign(
 def _shape_iou(
     targets: Tensor, heads: Sequence[Head], grids: Sequence[tuple[int, int]], net_size_wh: tuple[int, int]
 ) -> Tensor:
-    """(N, K): how an object's shape agrees with each anchor of all heads; -1 where it may not go."""
+    """(N, K): shape IoU of each object with each anchor of all heads; -1 where it must not be assigned."""
     device = targets.device
     pixels = [a for h, grid in zip(heads, grids, strict=True) for a in anchors_in_pixels(h, grid, net_size_wh)]
     anchors = torch.tensor(pixels, dtype=torch.float32, device=device)

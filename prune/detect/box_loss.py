@@ -1,4 +1,4 @@
-"""Boxes at a head's positives, and what their coordinates cost."""
+"""Boxes at a head's positives, and the loss of their coordinates."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor
 from prune.detect.assign import Assignment
 from prune.detect.decode import HeadGeometry, decode_wh, decode_xy
 
-# Added to a standard deviation where it normalises: keeps the likelihood of a sure and right box finite.
+# Added to a standard deviation where it normalises: keeps the likelihood of a certain and correct box finite.
 # AlexeyAB's Darknet, gaussian_yolo_layer.c, `sigma_const`.
 _SIGMA_FLOOR = 0.3
 # Choi et al. 2019, equation 5: epsilon of the logarithm.
 _EPSILON = 1e-9
-# An uncertainty is no closer to 0 than this where it divides.
+# The least uncertainty that is divided by.
 _LEAST_SIGMA = 1e-3
 
 
@@ -46,8 +46,8 @@ def coordinate_loss(
     """(P,) negative log-likelihood of the objects' coordinates under the head's Gaussians, at least 0.
 
     at_places (P, ≥4): means, sigma (P, 4): standard deviations, of offsets in cells and of logarithms of sizes in
-    anchors. The mean over the four coordinates, so that `box_gain` weighs as for other heads, times (2 − w·h)/2:
-    small objects count more. Choi et al. 2019, "Gaussian YOLOv3", equations 5 and 6.
+    anchors. The mean over the four coordinates, so that `box_gain` has the weight it has for other heads, times (2 −
+    w·h)/2: small objects count more. Choi et al. 2019, "Gaussian YOLOv3", equations 5 and 6.
     """
     means = torch.cat((decode_xy(at_places[:, :2], geometry), at_places[:, 2:4]), 1)
     wanted = _coordinates(places, geometry, cells_wh, net_size_wh)
@@ -62,7 +62,7 @@ def coordinate_loss(
 def _coordinates(
     places: Assignment, geometry: HeadGeometry, cells_wh: tuple[int, int], net_size_wh: tuple[int, int]
 ) -> Tensor:
-    """(P, 4): what the means should be: the centre's offset in its cell, and log(size / anchor)."""
+    """(P, 4): the targets of the means: the centre's offset in its cell, and log(size / anchor)."""
     cells, net = (torch.tensor(size, device=places.boxes.device) for size in (cells_wh, net_size_wh))
     xy = places.boxes[:, :2] * cells - torch.stack((places.column, places.row), 1)
     sizes = places.boxes[:, 2:] * net / geometry.anchors[places.anchor]

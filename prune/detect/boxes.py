@@ -1,4 +1,4 @@
-"""Boxes: their two spellings and how far two of them agree.
+"""Boxes: their two formats, and how well two of them agree.
 
 `xyxy` is (left, top, right, bottom), `cxcywh` (centre x, centre y, width, height); the unit is the
 caller's (pixels or fractions of an image) as long as both boxes of a comparison share it.
@@ -30,7 +30,7 @@ def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
 
 
 def area(boxes: Tensor) -> Tensor:
-    """(…, 4) xyxy to (…): the area; a box that is inside out has none."""
+    """(…, 4) xyxy to (…): the area; 0 for a box that is inside out."""
     width, height = (boxes[..., 2:4] - boxes[..., :2]).clamp_min(0).unbind(-1)
     return width * height
 
@@ -45,7 +45,7 @@ def _intersection(a: Tensor, b: Tensor) -> Tensor:
 def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over union of each of `a` (…, N, 4) with each of `b` (…, M, 4): (…, N, M), xyxy.
 
-    Two boxes without area agree by 0.
+    0 for two boxes without area.
     """
     common = _intersection(a[..., :, None, :], b[..., None, :, :])
     union = area(a)[..., :, None] + area(b)[..., None, :] - common
@@ -61,7 +61,7 @@ def pairwise_diou(a: Tensor, b: Tensor, beta: float = 1.0) -> Tensor:
 
 
 def wh_iou(a: Tensor, b: Tensor) -> Tensor:
-    """IoU of sizes (N, 2) with sizes (M, 2), both laid corner on corner: (N, M). How alike two shapes are."""
+    """IoU of sizes (N, 2) with sizes (M, 2), both aligned at a corner: (N, M). How similar two shapes are."""
     common = torch.minimum(a[:, None, :], b[None, :, :]).prod(-1)
     union = a.prod(-1)[:, None] + b.prod(-1)[None, :] - common
     return common / union.clamp_min(_TINY)

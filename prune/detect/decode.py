@@ -1,4 +1,4 @@
-"""From the raw numbers at the input of detection heads to boxes, as Darknet reads them."""
+"""From the raw numbers at the input of detection heads to boxes, as Darknet decodes them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor
 from prune.darknet.layers import Head
 from prune.detect.heads import anchors_in_pixels, class_scores, head_rules, split_head, uncertainties
 
-# exp() of a size logit is cut here: 22,000 anchors wide is beyond any image, and stays finite.
+# Size logits are clamped here before exp(): 22,000 anchors wide is beyond any image, and still finite.
 MAX_SIZE_LOGIT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class HeadGeometry:
-    """What turns one head's numbers into boxes: anchors (A, 2) in pixels and how they are read."""
+    """How one head's numbers become boxes: anchors (A, 2) in pixels, and how they are applied."""
 
     anchors: Tensor
     scale_x_y: float
@@ -65,11 +65,11 @@ def decode_boxes(values: Tensor, geometry: HeadGeometry, net_size_wh: tuple[int,
 def decode_head(raw: Tensor, head: Head, net_size_wh: tuple[int, int]) -> Tensor:
     """One head's raw input (B, A·(entries + C), H, W) → (B, A·H·W, 5+C), anchor-major; columns as in `decode`."""
     raw, rules = raw.float(), head_rules(head)
-    values, doubt = split_head(raw, head), uncertainties(raw, head)
+    values, uncertainty = split_head(raw, head), uncertainties(raw, head)
     boxes = decode_boxes(values, head_geometry(head, values, net_size_wh), net_size_wh)
     objectness = values[:, :, 4:5] if rules.probable else values[:, :, 4:5].sigmoid()
-    if doubt is not None:
-        objectness = objectness * (1 - doubt.mean(2, keepdim=True))
+    if uncertainty is not None:
+        objectness = objectness * (1 - uncertainty.mean(2, keepdim=True))
     classes = class_scores(values[:, :, 5:], rules, dim=2)
     return torch.cat((boxes, objectness, classes), dim=2).permute(0, 1, 3, 4, 2).flatten(1, 3)
 
@@ -79,10 +79,10 @@ def decode(raw: Sequence[Tensor], heads: Sequence[Head], net_size_wh: tuple[int,
     scores (not multiplied by objectness).
 
     N runs head by head, in each head anchor by anchor, row by row. C is the largest class count of the
-    heads; classes that a head does not know have score 0. `net_size_wh` is the size in pixels of the images
-    that were fed. Objectness of `[Gaussian_yolo]` is multiplied by 1 − the mean uncertainty of its box.
+    heads; classes that a head does not know have score 0. `net_size_wh` is the size in pixels of the input
+    images. Objectness of `[Gaussian_yolo]` is multiplied by 1 − the mean uncertainty of its box.
     Sources: Redmon and Farhadi, "YOLOv3", 2018, section 2.1, and "YOLO9000", 2017, section 2; Choi et al.,
-    "Gaussian YOLOv3", 2019, section 3.3; what their options mean: AlexeyAB's Darknet (get_yolo_box,
+    "Gaussian YOLOv3", 2019, section 3.3; the meaning of their options: AlexeyAB's Darknet (get_yolo_box,
     get_region_boxes, get_gaussian_yolo_detections).
     """
     decoded = [decode_head(r, head, net_size_wh) for r, head in zip(raw, heads, strict=True)]

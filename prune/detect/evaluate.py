@@ -1,4 +1,4 @@
-"""A network over a set of images: its detections, and how good they are."""
+"""A network on a set of images: its detections and their metrics."""
 
 from __future__ import annotations
 
@@ -25,37 +25,36 @@ from prune.metrics.measure import measure
 from prune.metrics.result import Inference, Metrics
 from prune.model.build import DarknetModel
 from prune.samples.channels import check_classes
-from prune.samples.faults import Faults
 from prune.samples.fit import Fit
 from prune.samples.images import none_decodes
+from prune.samples.issues import Issues
 from prune.samples.sample import SampleSet
 
 
 def evaluate(model: DarknetModel, samples: SampleSet, settings: EvaluateSettings) -> Metrics:
     """Measure a network on a set of images; it is run in eval mode and left in the mode it was in.
 
-    Images that do not decode are left out and counted. Raises UsageError where the network and the data
-    have different classes, or the input size is none the network can take;
-    DataError where no image decodes.
+    Images that cannot be decoded are left out and counted. Raises UsageError where the network and the data
+    have different classes, or the network cannot take that input size; DataError where no image can be decoded.
     """
     return examine(model, samples, settings)[0]
 
 
 def examine(
     model: DarknetModel, samples: SampleSet, settings: EvaluateSettings
-) -> tuple[Metrics, list[Detected], Faults]:
-    """As `evaluate`; beside the metrics the detections and which images did not decode."""
+) -> tuple[Metrics, list[Detected], Issues]:
+    """As `evaluate`; besides the metrics the detections, and the images that could not be decoded."""
     return examine_loaded(model, samples, settings, make_loader(model, samples, settings))
 
 
 def examine_loaded(
     model: DarknetModel, samples: SampleSet, settings: EvaluateSettings, loader: EvalLoader
-) -> tuple[Metrics, list[Detected], Faults]:
+) -> tuple[Metrics, list[Detected], Issues]:
     """As `examine`, over the images of a `make_loader` that is kept for several evaluations."""
     settings = settings.for_source(samples.source)
     chosen = nms_settings(model, settings)
     runner = fused(model) if settings.fuse else model
-    # Darknet's own map does not clip boxes to the image, the other protocols' files hold none that leave it.
+    # Darknet's own map does not clip boxes to the image; the files of the other protocols contain only clipped ones.
     detected = detect(runner, loader, chosen, settings.progress, clip=settings.ap != "darknet")
     if not detected:
         raise DataError(samples.samples[0].image, None, none_decodes(samples.samples[0].image))
@@ -77,14 +76,15 @@ def nms_settings(model: DarknetModel, settings: EvaluateSettings) -> NmsSettings
 def make_loader(
     model: DarknetModel, samples: SampleSet, settings: EvaluateSettings, cache_images: bool = False
 ) -> EvalLoader:
-    """The images, fitted as the settings or else the network's cfg say. For several evaluations, keep it."""
+    """The images, fitted as the settings say, by default as the network's cfg says. For several evaluations, keep
+    it."""
     check_classes(model.netdef, samples)
     settings = settings.for_source(samples.source)
     net, stride = model.netdef.net, largest_stride(model.netdef)
     letterbox = net.letter_box if settings.letterbox is None else settings.letterbox
     size = network_size(model.netdef, settings.img_size)
     if settings.rect and not letterbox:
-        raise UsageError("--rect is a letterbox without border, but the cfg says to stretch: add --letterbox")
+        raise UsageError("--rect is a letterbox without border, but the cfg asks for stretching; add --letterbox")
     dataset = EvalDataset(
         samples,
         size,
@@ -105,8 +105,8 @@ def detect(
     progress: bool = False,
     clip: bool = True,
 ) -> list[Detected]:
-    """Run the network over batches of images; what was found is in the order of the set, and clipped to the images
-    unless that is declined. A progress bar goes to standard error if that is a terminal."""
+    """Run the network on batches of images; the detections are in the order of the set, and clipped to the images if
+    `clip`. The progress bar is written to standard error if that is a terminal."""
     training = model.training
     model.eval()
     found: list[tuple[int, Detected]] = []
@@ -130,8 +130,8 @@ def _detect_batch(model: DarknetModel, batch: EvalBatch, settings: NmsSettings, 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Many small steps gain nothing from threads, and on a busy machine each would wait for the slowest of them:
-    measured, selection took ten times as long."""
+    """Compute in one thread: many small steps gain nothing from more, and on a busy machine each would wait for the
+    slowest of them (selection took ten times as long)."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -146,9 +146,9 @@ def network_input(imgs: Tensor, device: torch.device) -> Tensor:
 
 
 def select(decoded: Tensor, batch: EvalBatch, settings: NmsSettings, clip: bool = True) -> list[Detected]:
-    """From the decoded boxes (B, N, 5+C) of a batch to what is detected in each image.
+    """The detections in each image from the decoded boxes (B, N, 5+C) of a batch.
 
-    Boxes compete as fractions of the image, like Darknet's: unlike the IoU, the DIoU depends on the unit.
+    Boxes compete as fractions of the image, as in Darknet: unlike the IoU, the DIoU depends on the unit.
     """
     decoded = torch.cat((_in_image(decoded[..., :4], batch.fits), decoded[..., 4:]), dim=2)
     kept = [found.cpu().numpy().astype(np.float64) for found in nms_batch(decoded, settings)]

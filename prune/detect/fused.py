@@ -12,7 +12,7 @@ from prune.model.build import ConvBlock, DarknetModel
 
 
 def fused(model: DarknetModel) -> DarknetModel:
-    """A copy, in eval mode, that computes the same (to about 1e-6) with no batch norm left; `model` stays as it is."""
+    """A copy, in eval mode, that computes the same (to about 1e-6) without batch norms; `model` is unchanged."""
     twin = copy.deepcopy(model, {id(model.netdef): model.netdef}).eval().requires_grad_(False)
     blocks = [block for block in twin.modules() if isinstance(block, ConvBlock)]
     # All are made before any is replaced: blocks may share a convolution and its batch norm.

@@ -1,4 +1,4 @@
-"""Detection heads of all kinds seen alike: one order of their numbers, and the rules they differ by."""
+"""A common view of detection heads of all kinds: one order of their numbers, and the rules in which they differ."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from prune.darknet.layers import GaussianYolo, Head, Region, Yolo
 
 ClassKind = Literal["logistic", "softmax", "linear"]
 UNCERTAINTIES = (1, 3, 5, 7)
-"""Where a `[Gaussian_yolo]` head's uncertainties of x, y, w, h stand among the numbers of a box."""
+"""Positions of a `[Gaussian_yolo]` head's uncertainties of x, y, w, h among the numbers of a box."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeadRules:
     """How a head's numbers are read and trained.
 
-    `probable`: objectness and classes are probabilities already (`new_coords`). `class_kind`: what makes class
-    scores: independent logistics, a softmax over the classes, or nothing (`[region]` without softmax: Darknet takes
-    the numbers as they are). `uncertain`: each coordinate has an uncertainty.
+    `probable`: objectness and classes are probabilities already (`new_coords`). `class_kind`: how class scores are
+    computed: by independent logistics, a softmax over the classes, or not at all (`[region]` without softmax:
+    Darknet takes the numbers as they are). `uncertain`: each coordinate has an uncertainty.
     """
 
     scale_x_y: float = 1.0

@@ -8,10 +8,10 @@ For each image, over all heads together:
           or of Σ of squared errors where the head takes class scores as they are
 
 and the loss is the mean of these sums over the images of the batch. Every mean is taken inside an image, so
-the loss of a batch is exactly the mean of the losses of its parts: accumulating gradients over small batches
-gives the large batch's. As in Darknet each cell weighs the same in `obj` whatever its head; a box that is no
-positive but overlaps an object by more than `ignore_thresh` counts 0 there. The class loss is taken for a
-single class as well: readers of the network multiply by its probability.
+the loss of a batch is exactly the mean of the losses of its parts: gradients accumulated over small batches
+equal those of the large batch. As in Darknet each cell has the same weight in `obj` whatever its head; a box
+that is not a positive but overlaps an object by more than `ignore_thresh` is ignored there. The class loss is
+computed for a single class as well, since decoding multiplies by its probability.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from prune.detect.decode import HeadGeometry, decode_boxes, head_geometry
 from prune.detect.heads import HeadRules, head_rules, split_head, uncertainties
 from prune.detect.settings import LossSettings
 
-# Outputs that are already logistic are turned back into logits at no closer than this to 0 and 1.
+# Probabilities are clamped to this distance from 0 and 1 before they are converted to logits.
 _PROBABILITY_MARGIN = 1e-6
-# Objects compared with all boxes at a time: bounds the memory of a mosaic full of small objects.
+# How many objects are compared with all boxes at a time: bounds the memory of a mosaic full of small objects.
 _CHUNK = 16
 
 
@@ -49,7 +49,7 @@ class LossParts:
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """What one head says: values (B, A, 5+C, H, W) as in `split_head`, sigma (B, A, 4, H, W) where it has any."""
+    """The output of one head: values (B, A, 5+C, H, W) as in `split_head`, sigma (B, A, 4, H, W) where it has any."""
 
     head: Head
     rules: HeadRules
@@ -63,7 +63,7 @@ class _Output:
         return int(self.values.shape[3]), int(self.values.shape[4])
 
     def box_loss(self, at_places: Tensor, iou: Tensor, places: Assignment) -> Tensor:
-        """(P,) what the boxes at the positives cost; `iou`: their agreement with the objects."""
+        """(P,) loss of the boxes at the positives; `iou`: their agreement with the objects."""
         if self.sigma is None:
             return 1 - iou
         sigma = self.sigma.permute(0, 1, 3, 4, 2)[places.place]
@@ -91,7 +91,7 @@ class YoloLoss:
         assigned = assign(targets, self.heads, [o.grid_hw for o in outputs], size, self.settings.match_iou)
         batch = len(outputs[0].values)
         image = torch.cat([a.image for a in assigned])
-        # What one positive weighs: the mean inside its image, then over images.
+        # The weight of one positive: the mean inside its image, then over images.
         weight = 1 / (image.bincount(minlength=batch).clamp_min(1) * batch)
         truths = padded_truths(targets, batch)
         box, cls, obj = outputs[0].values.new_zeros(3).unbind()
@@ -107,7 +107,7 @@ class YoloLoss:
         return LossParts(box + obj + cls, box, obj, cls)
 
     def _box_iou(self, output: _Output, at_places: Tensor, places: Assignment) -> Tensor:
-        """(P,) agreement of the boxes at the positives with their objects, taken in pixels."""
+        """(P,) agreement of the boxes at the positives with their objects, computed in pixels."""
         boxes = boxes_at(at_places, places, output.geometry, output.grid_hw[::-1], output.size_wh)
         truth = places.boxes * torch.tensor((*output.size_wh, *output.size_wh), device=boxes.device)
         return aligned_iou(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(truth), self.settings.box_loss)
@@ -140,7 +140,7 @@ def _output(raw: Tensor, head: Head, size_wh: tuple[int, int]) -> _Output:
 
 
 def class_loss(values: Tensor, truth: Tensor, rules: HeadRules, smooth: float) -> Tensor:
-    """(P,) what class numbers (P, C) cost against one-hot truths (P, C) smoothed by `smooth`."""
+    """(P,) loss of class outputs (P, C) against one-hot targets (P, C) smoothed by `smooth`."""
     if rules.class_kind == "softmax":
         shared = truth * (1 - smooth) + smooth / truth.shape[1]
         return -(shared * values.log_softmax(1)).sum(1)
@@ -152,12 +152,12 @@ def class_loss(values: Tensor, truth: Tensor, rules: HeadRules, smooth: float) -
 
 
 def as_logits(raw: Tensor, probable: bool) -> Tensor:
-    """Logits of objectness or classes; under `new_coords` (`probable`) the network gives probabilities instead."""
+    """Logits of objectness or classes; under `new_coords` (`probable`) the network outputs probabilities instead."""
     return raw.logit(_PROBABILITY_MARGIN) if probable else raw
 
 
 def padded_truths(targets: Tensor, batch: int) -> Tensor:
-    """targets (N, 6) → (B, M, 4) xyxy: the objects of each image, filled up with boxes without area."""
+    """targets (N, 6) → (B, M, 4) xyxy: the objects of each image, padded with boxes without area."""
     image = targets[:, 0].long()
     order = image.argsort(stable=True)
     counts = image.bincount(minlength=batch)

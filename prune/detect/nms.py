@@ -1,7 +1,7 @@
-"""Non-maximum suppression: from every box a network proposes to the few worth reporting.
+"""Non-maximum suppression: the selection of detections from all boxes that a network proposes.
 
-All images of a batch and all classes are worked on at once: what competes with each other, the candidates of one class
-of one image, is a group, and groups of like size are compared together.
+All images of a batch and all classes are processed at once: the candidates that compete with each other, those of one
+class in one image, are a group, and groups of similar size are compared together.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from prune.detect.settings import NmsSettings
 
 # Larger groups are compared in blocks of this many: 512² comparisons fit the processor's cache.
 _BLOCK = 512
-# So many comparisons at once, for the same reason.
+# The limit on comparisons at once, for the same reason.
 _COMPARISONS = 1 << 18
 
 
 def nms(decoded: Tensor, settings: NmsSettings) -> Tensor:
     """Select detections of one image.
 
-    decoded: (N, 5+C) as `decode` gives it. Returns (n, 6): xyxy in the unit of `decoded`, score, class
-    index (from 0), by falling score. Non-finite boxes never pass.
+    decoded: (N, 5+C) as `decode` returns it. Returns (n, 6): xyxy in the unit of `decoded`, score, class
+    index (from 0), by falling score. Non-finite boxes are never selected.
     """
     return nms_batch(decoded[None], settings)[0]
 
@@ -40,9 +40,9 @@ def nms_batch(decoded: Tensor, settings: NmsSettings) -> list[Tensor]:
 
 
 def _candidates(decoded: Tensor, settings: NmsSettings) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Image (n,), box (n, 4) xyxy, score (n,) and class (n,) of what is above the confidence: image by image, in each
-    by falling score, of equal ones in the order of the boxes."""
-    # A score cannot exceed its objectness, so most boxes go before the classes are looked at.
+    """Image (n,), box (n, 4) xyxy, score (n,) and class (n,) of the candidates above the confidence threshold: image by
+    image, in each by falling score, equal ones in the order of the boxes."""
+    # A score cannot exceed its objectness, so most boxes are discarded before their classes are read.
     images, rows = (decoded[..., 4] > settings.conf).nonzero(as_tuple=True)
     likely = decoded[images, rows]
     finite = likely.isfinite().all(1)
@@ -62,7 +62,7 @@ def _candidates(decoded: Tensor, settings: NmsSettings) -> tuple[Tensor, Tensor,
 
 
 def _by_image(images: Tensor, limit: int) -> Tensor:
-    """Indices that sort candidates by image and keep their order otherwise; at most `limit` of each (0: all)."""
+    """Indices that sort candidates by image and keep their order otherwise; at most `limit` of each (0: no limit)."""
     images, order = images.sort(stable=True)
     if not limit or len(order) <= limit:
         return order
@@ -80,7 +80,7 @@ def _suppress(boxes: Tensor, groups: Tensor, settings: NmsSettings) -> Tensor:
     sizes = sizes[sizes > 0]
     starts = sizes.cumsum(0) - sizes
     keep = torch.zeros(len(order), dtype=torch.bool, device=order.device)
-    for members in _alike(starts, sizes):
+    for members in _of_similar_size(starts, sizes):
         keep[members[_kept(boxes, order, members, settings)]] = True
     for start, size in zip(*(t[sizes > _BLOCK].tolist() for t in (starts, sizes)), strict=True):
         members = torch.arange(start, start + size, device=order.device)
@@ -88,8 +88,8 @@ def _suppress(boxes: Tensor, groups: Tensor, settings: NmsSettings) -> Tensor:
     return order[keep].sort().values
 
 
-def _alike(starts: Tensor, sizes: Tensor) -> Iterator[Tensor]:
-    """Groups of like size: positions (G, M) of their members, −1 where a group has fewer than M."""
+def _of_similar_size(starts: Tensor, sizes: Tensor) -> Iterator[Tensor]:
+    """Groups of similar size: positions (G, M) of their members, −1 where a group has fewer than M."""
     low, high = 0, 1
     while low < min(_BLOCK, int(sizes.max())):
         chosen, at_once = (sizes > low) & (sizes <= high), max(1, _COMPARISONS // high**2)
@@ -111,7 +111,7 @@ def _kept(boxes: Tensor, order: Tensor, members: Tensor, settings: NmsSettings) 
 
 
 def _kept_of_many(boxes: Tensor, settings: NmsSettings) -> Tensor:
-    """Indices kept of one large group (n, 4), block by block: what happens to a box depends on better ones alone."""
+    """Indices kept of one large group (n, 4), block by block: whether a box is kept depends on better ones alone."""
     kept = torch.zeros(0, dtype=torch.int64, device=boxes.device)
     for start in range(0, len(boxes), _BLOCK):
         block = torch.arange(start, min(start + _BLOCK, len(boxes)), device=boxes.device)
@@ -130,8 +130,8 @@ def _greedy(overlapping: Tensor) -> Tensor:
     """Which of n boxes in falling score are kept: (…, n) bool from the symmetric (…, n, n) overlaps.
 
     A box is kept if no kept better box overlaps it. Applied to all boxes at once until nothing changes:
-    round k settles every box whose chain of better overlapping boxes is shorter than k, so it ends, and
-    in the one answer that the sequential procedure gives.
+    round k settles every box whose chain of better overlapping boxes is shorter than k, so it terminates, with
+    the same result as the sequential procedure.
     """
     better = overlapping.triu(1).float()
     keep = torch.ones(better.shape[:-1], dtype=torch.bool, device=better.device)

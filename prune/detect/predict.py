@@ -1,4 +1,4 @@
-"""One or several networks over images and videos."""
+"""One or several networks on images and videos."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ from prune.samples.sample import Sample
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """A frame and what each network found in it: (n, 6) x0 y0 x1 y1 in its pixels, score, class; best first."""
+class FrameDetections:
+    """A frame and each network's detections in it: (n, 6) x0 y0 x1 y1 in its pixels, score, class; best first."""
 
     frame: Frame
     found: tuple[Boxes, ...]
 
 
-def predict(models: Sequence[DarknetModel], frames: Iterable[Frame], settings: DetectSettings) -> Iterator[Seen]:
-    """Run each network over the frames, in their order, `settings.batch_size` at a time.
+def predict(
+    models: Sequence[DarknetModel], frames: Iterable[Frame], settings: DetectSettings
+) -> Iterator[FrameDetections]:
+    """Run each network on the frames, in their order, `settings.batch_size` at a time.
 
     Raises UsageError for an input size that a network cannot take.
     """
@@ -39,7 +41,7 @@ def predict(models: Sequence[DarknetModel], frames: Iterable[Frame], settings: D
     while batch := list(islice(waiting, settings.batch_size)):
         found = [_found(model, batch, size, settings) for model, size in zip(models, sizes, strict=True)]
         for frame, *boxes in zip(batch, *found, strict=True):
-            yield Seen(frame, tuple(boxes))
+            yield FrameDetections(frame, tuple(boxes))
 
 
 def _found(
@@ -52,7 +54,7 @@ def _found(
     imgs = torch.from_numpy(np.ascontiguousarray(images))
     batch = EvalBatch(imgs, tuple(fits), tuple(_unlabelled(frame) for frame in frames))
     found = [detected.found for detected in detect(model, [batch], settings.nms)]
-    return [boxes[area(boxes[:, :4]) > 0] for boxes in found]  # what lies outside the image is nothing to show
+    return [boxes[area(boxes[:, :4]) > 0] for boxes in found]  # what lies outside the image cannot be shown
 
 
 def _unlabelled(frame: Frame) -> Sample:

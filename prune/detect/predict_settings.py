@@ -1,4 +1,4 @@
-"""Settings of detect.py: plain values, no torch, so that flags are cheap."""
+"""Settings of detect.py: plain values, no torch, so that parsing flags is fast."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from prune.settings import AT_LEAST_ONE, BELOW_ONE, FRACTION, check_options, opt
 class NamesArgs:
     """Where the classes' names come from; without either they are numbers."""
 
-    names: Path | None = option(None, "names of the classes, one a line", metavar="FILE")
+    names: Path | None = option(None, "names of the classes, one per line", metavar="FILE")
     data: Path | None = option(None, "or a .data file that has them", metavar="FILE")
 
     def __post_init__(self) -> None:
         if self.names and self.data:
-            raise UsageError("--names and --data both name the classes; give one of them")
+            raise UsageError("--names and --data both name the classes; pass one of them")
 
     def read(self, classes: int) -> tuple[str, ...]:
-        """The names; `classes` numbers where none were given."""
+        """The names; numbers, `classes` of them, where none were given."""
         if self.data:
             return read_datafile(self.data).names
         return read_names(self.names) if self.names else tuple(f"class {number}" for number in range(classes))
@@ -34,13 +34,11 @@ class NamesArgs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectSettings:
-    """What counts as a detection, and what is kept of it. `img_size`, `letterbox`: None leaves them to the cfg."""
+    """What counts as a detection, and which files are written. `img_size`, `letterbox`: None uses the cfg's."""
 
-    conf_thres: float = option(0.25, "lowest score that is shown", metavar="X", within=BELOW_ONE)
-    nms_thres: float = option(
-        0.45, "of two boxes of a class that overlap by more, one goes", metavar="X", within=FRACTION
-    )
-    save_txt: bool = option(False, "write labels/NAME.txt, a line `class cx cy w h score` per detection")
+    conf_thres: float = option(0.25, "lowest score of a detection", metavar="X", within=BELOW_ONE)
+    nms_thres: float = option(0.45, "IoU threshold of NMS", metavar="X", within=FRACTION)
+    save_txt: bool = option(False, "write labels/NAME.txt, one line `class cx cy w h score` per detection")
     save_json: bool = option(
         False, "write detections.json, COCO's results with file names (of --compare: the first network's)"
     )
@@ -54,7 +52,7 @@ class DetectSettings:
 
     @property
     def nms(self) -> NmsSettings:
-        """Each box under its likeliest class alone: a picture is read by people."""
+        """Each box only under its likeliest class, since people read the pictures."""
         return NmsSettings(conf=self.conf_thres, iou=self.nms_thres, multi_label=False)
 
 
@@ -63,10 +61,10 @@ def check_names(netdef: NetDef, names: Sequence[str]) -> None:
     check_channels(netdef)
     known = class_count(netdef)
     if known != len(names):
-        told = f"{netdef.path} has {known} classes, but there are {len(names)} names"
-        raise UsageError(f"{told}; give those that it was made for with --names or --data")
+        problem = f"{netdef.path} has {known} classes, but there are {len(names)} names"
+        raise UsageError(f"{problem}; pass those that it was trained for with --names or --data")
 
 
 def class_count(netdef: NetDef) -> int:
-    """How many classes the network tells apart."""
+    """How many classes the network has."""
     return max((head.classes for head in netdef.heads), default=0)

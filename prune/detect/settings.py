@@ -1,4 +1,4 @@
-"""Settings of the loss, of suppression and of evaluation: plain values, no torch, so that flags are cheap."""
+"""Settings of the loss, of suppression and of evaluation: plain values, no torch, so that parsing flags is fast."""
 
 from __future__ import annotations
 
@@ -16,33 +16,35 @@ NmsKind = Literal["greedy", "diou"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossSettings:
-    """How predictions are held against the targets; see `prune.detect.loss` for the formulas."""
+    """How predictions are compared with the targets; see `prune.detect.loss` for the formulas."""
 
-    box_loss: IouKind = option("ciou", "what a box is trained to maximise")
+    box_loss: IouKind = option("ciou", "IoU variant of the box loss")
     box_gain: float = option(3.5, "weight of the box loss", metavar="X", within=NOT_NEGATIVE)
     obj_gain: float = option(64.0, "weight of the objectness loss", metavar="X", within=NOT_NEGATIVE)
     cls_gain: float = option(1.0, "weight of the class loss", metavar="X", within=NOT_NEGATIVE)
     match_iou: float | None = option(
         0.213,
-        "anchors whose shape agrees by more with an object also learn it, beside the best one "
-        "(Darknet's iou_thresh; 1: the best one only)",
+        "also assign an object to anchors whose shape IoU exceeds this (Darknet's iou_thresh; 1: the best anchor only)",
         metavar="X",
         within=FRACTION,
     )
     ignore_iou: float | None = option(
         None,
-        "boxes that overlap an object by more are no background (default: ignore_thresh of the cfg)",
+        "unassigned boxes above this IoU are ignored in the objectness loss (default: ignore_thresh of the cfg)",
         metavar="X",
         within=FRACTION,
     )
     iou_objectness: float = option(
         0.0,
-        "share of the box's IoU in its objectness target: 0 is Darknet's (the target is 1)",
+        "weight of the box's IoU in its objectness target (0, as in Darknet: the target is 1)",
         metavar="X",
         within=FRACTION,
     )
     label_smoothing: float | None = option(
-        None, "of the class targets (default: label_smooth_eps of the cfg)", metavar="X", within=FRACTION
+        None,
+        "label smoothing of the class targets (default: label_smooth_eps of the cfg)",
+        metavar="X",
+        within=FRACTION,
     )
 
     def __post_init__(self) -> None:
@@ -54,12 +56,12 @@ class NmsSettings:
     """How detections are selected.
 
     conf: a detection needs objectness · class probability above it. iou: of two boxes of one class that
-    overlap by more, the lower-scored goes. multi_label: one box may be reported under several classes
-    (COCO's habit; else only its likeliest). max_detections: the best so many per image, 0 = all.
-    kind: what overlap means: the IoU, or for `diou` the IoU less `(d²/c²)^beta`, d being the distance of the
+    overlap by more, the lower-scored is removed. multi_label: one box may be reported under several classes
+    (usual for COCO; else only its likeliest). max_detections: at most this many per image, the best, 0 = no limit.
+    kind: how overlap is measured: by the IoU, or for `diou` the IoU less `(d²/c²)^beta`, d being the distance of the
     centres and c the diagonal of the box around both (Zheng et al. 2020, section 3.4, where beta is 1; Darknet's
-    `greedynms` has 0.6, its `diounms` the cfg's `beta_nms`). max_candidates: no more pairs of box and class than
-    this, the best ones, enter at all, 0 = all.
+    `greedynms` has 0.6, its `diounms` the cfg's `beta_nms`). max_candidates: at most this many pairs of box and
+    class per image are considered, the best, 0 = no limit.
     """
 
     conf: float = option(0.001, "lowest score", within=BELOW_ONE, label="the confidence threshold")
@@ -76,8 +78,8 @@ class NmsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateSettings(ScoreSettings):
-    """How a network is measured: how its detections are made, and how they are scored. The thresholds, the resize and
-    the kind of NMS that are None follow the protocol; `img_size` and `letterbox` the network's cfg.
+    """How a network is evaluated: how its detections are made, and how they are scored. Thresholds, resize and kind of
+    NMS follow the protocol where they are None, `img_size` and `letterbox` the network's cfg.
 
     `img_size`: (width, height) of the network's input in pixels. `rect`: letterbox without the border, as far as
     the stride allows. `fuse`: fold batch norms into their convolutions first (the same numbers to about 1e-6).
@@ -88,20 +90,23 @@ class EvaluateSettings(ScoreSettings):
     )
     nms_thres: float | None = option(
         None,
-        "of two boxes of a class that overlap by more, one goes (default: 0.6; darknet: 0.45)",
+        "IoU threshold of NMS (default: 0.6; darknet: 0.45)",
         metavar="X",
         within=FRACTION,
     )
     nms_kind: NmsKind | None = option(
-        None, "what overlap means: IoU, or DIoU (default: greedy; darknet: nms_kind of the cfg)"
+        None, "measure of overlap: IoU (greedy) or DIoU (default: greedy; darknet: nms_kind of the cfg)"
     )
     max_detections: int = option(
-        0, "the best so many of an image, 0: all (COCO counts 100 of each class)", metavar="N", within=NOT_NEGATIVE
+        0,
+        "keep at most N detections per image (0: no limit; COCO counts 100 of each class)",
+        metavar="N",
+        within=NOT_NEGATIVE,
     )
     resize: Resize | None = option(
         None, "how images are scaled (default: half-pixel, as OpenCV; darknet: align-corners)"
     )
-    rect: bool = option(False, "letterbox with no more border than the stride needs: faster, other numbers")
+    rect: bool = option(False, "letterbox with no more border than the stride needs: faster, but the metrics differ")
     fuse: bool = option(True, "fold batch norms into their convolutions")
     img_size: tuple[int, int] | None = None
     letterbox: bool | None = None
@@ -112,11 +117,11 @@ class EvaluateSettings(ScoreSettings):
     def __post_init__(self) -> None:
         ScoreSettings.__post_init__(self)
         if self.rect and self.letterbox is False:
-            raise UsageError("--rect is a letterbox without border: it does not go with --stretch")
+            raise UsageError("--rect is a letterbox without border and cannot be combined with --stretch")
 
     def for_source(self, source: str) -> EvaluateSettings:
-        """With the protocol and what follows from it settled, for a data set's `SampleSet.source`. Raises UsageError
-        where a setting of Darknet's protocol meets another one."""
+        """With the protocol and what depends on it chosen, for a dataset's `SampleSet.source`. Raises UsageError where
+        a setting of Darknet's protocol is combined with another protocol."""
         settings = ScoreSettings.for_source(self, source)
         darknet, conf, iou = settings.ap == "darknet", self.nms.conf, self.nms.iou
         if darknet:
@@ -138,7 +143,7 @@ class EvaluateSettings(ScoreSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeepSettings:
-    """What an evaluation shows and keeps beside its summary."""
+    """What an evaluation shows and writes besides its summary."""
 
     per_class: bool = option(False, "show each class")
     save_json: bool = option(False, "write detections.json, a COCO results file")

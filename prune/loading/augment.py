@@ -1,4 +1,4 @@
-"""Random changes of a training image, and of its boxes with it.
+"""Random augmentation of a training image and its boxes.
 
 All geometry is in edges: the first pixel reaches from 0 to 1. A transform is a 3 × 3 matrix on (x, y, 1).
 """
@@ -22,18 +22,18 @@ Matrix = NDArray[np.float64]
 
 
 def _change(default: float, text: str, within: Interval = FRACTION) -> float:
-    """A field whose flag says what it does."""
+    """A field with a flag."""
     return option(default, text, metavar="X", within=within)
 
 
 @dataclass(frozen=True, slots=True)
 class AugmentSettings:
-    """How far a training image may change.
+    """How much a training image may change.
 
     `hue`, `saturation`, `value`: largest relative change of each, in [0, 1]. `flip_lr`, `flip_ud`, `mosaic`:
     probabilities. `degrees`, `shear`: largest angles in degrees. `translate`: largest shift as a fraction of
     the network input. `scale`: the size is multiplied by 1 ± this, in [0, 1). `min_visible`: a box is
-    dropped where less than this fraction of its area stays within the input; `min_pixels`: or where a side
+    dropped where less than this fraction of its area remains in the input; `min_pixels`: or where a side
     gets shorter. Raises UsageError for a value out of range.
     """
 
@@ -43,21 +43,21 @@ class AugmentSettings:
     flip_lr: float = _change(0.5, "probability of a flip left to right")
     flip_ud: float = _change(0.0, "probability of a flip upside down")
     degrees: float = _change(0.0, "largest rotation in degrees", Interval(0, 180))
-    translate: float = _change(0.1, "largest shift, as a share of the input")
+    translate: float = _change(0.1, "largest shift, as a fraction of the input")
     scale: float = _change(0.5, "the size is multiplied by 1 ± this, in [0, 1)", Interval(0, 0.99))
     shear: float = _change(0.0, "largest shear in degrees", Interval(0, 60))
     mosaic: float = _change(1.0, "probability of a mosaic of four images")
-    min_visible: float = _change(0.1, "a box goes where less than this share of its area stays")
-    min_pixels: float = _change(2.0, "a box goes where a side gets shorter, in pixels", NOT_NEGATIVE)
+    min_visible: float = _change(0.1, "drop a box if less than this fraction of its area remains")
+    min_pixels: float = _change(2.0, "drop a box if a side gets shorter than this, in pixels", NOT_NEGATIVE)
 
     def __post_init__(self) -> None:
         check_options(self)
 
     @classmethod
     def none(cls) -> AugmentSettings:
-        """No change at all: images are fitted as in evaluation."""
-        still = {entry.name: 0.0 for entry in fields(cls) if not entry.name.startswith("min_")}
-        return cls(**still)
+        """No change: images are fitted as in evaluation."""
+        unchanged = {entry.name: 0.0 for entry in fields(cls) if not entry.name.startswith("min_")}
+        return cls(**unchanged)
 
 
 def translation(x: float, y: float) -> Matrix:
@@ -73,7 +73,7 @@ def scaling(x: float, y: float) -> Matrix:
 def random_affine(rng: Generator, settings: AugmentSettings, net_wh: tuple[int, int]) -> Matrix:
     """A random scaling, rotation and shear about the origin, flips, then a shift; the identity for no change.
 
-    The caller moves the point that should stay (the centre) to the origin first, and back after.
+    The caller moves the fixed point (the centre) to the origin before, and back after.
     """
     angle = math.radians(rng.uniform(-settings.degrees, settings.degrees))
     size = 1 + rng.uniform(-settings.scale, settings.scale)
@@ -97,7 +97,7 @@ def only_flips(matrix: Matrix) -> bool:
 
 
 def keeps_axes(matrix: Matrix) -> bool:
-    """True where horizontal stays horizontal: no rotation, no shear."""
+    """True where horizontal lines remain horizontal: no rotation, no shear."""
     return bool(matrix[0, 1] == 0 and matrix[1, 0] == 0)
 
 
@@ -109,8 +109,8 @@ def flip(image: Image, matrix: Matrix) -> Image:
 
 
 def centre_matrix(matrix: Matrix) -> Matrix:
-    """The same transform for OpenCV, which places the centre of the first pixel at 0 instead of 0.5: (2,
-    3)."""
+    """The same transform for OpenCV, where the centre of the first pixel is at 0 instead of 0.5:
+    (2, 3)."""
     shifted: Matrix = translation(-0.5, -0.5) @ matrix @ translation(0.5, 0.5)
     return shifted[:2]
 
@@ -134,8 +134,8 @@ def transform_edges(xyxy: Boxes, matrix: Matrix) -> Boxes:
 def clip_and_choose(
     xyxy: Boxes, size_wh: tuple[int, int], settings: AugmentSettings
 ) -> tuple[Boxes, NDArray[np.bool_]]:
-    """Clips boxes in pixels to the network input: (n, 4), and (n,) which of them still show enough to
-    keep."""
+    """Clips boxes in pixels to the network input: (n, 4), and (n,) which of them are still visible
+    enough to keep."""
     clipped = clip_edges(xyxy, size_wh)
     sides = clipped[:, 2:] - clipped[:, :2]
     visible = area(clipped) >= settings.min_visible * area(xyxy)
@@ -144,19 +144,19 @@ def clip_and_choose(
 
 
 def jitter_colours(rng: Generator, image: Image, settings: AugmentSettings) -> Image:
-    """Random hue, saturation and brightness of a (H, W, 3) RGB image; of a (H, W) grayscale one brightness alone.
+    """Random hue, saturation and brightness of a (H, W, 3) RGB image; of a (H, W) grayscale one only brightness.
 
-    Each channel is multiplied by 1 + u·setting with u uniform in [-1, 1]; hue wraps around, the others
-    saturate. What is drawn from `rng` does not depend on the image: a grey RGB image and its grayscale change alike.
+    Each channel is multiplied by 1 + u·setting with u uniform in [-1, 1]; hue wraps around, the others saturate. What
+    is drawn from `rng` does not depend on the image: a grey RGB image and its grayscale change in the same way.
     """
     gains = 1 + rng.uniform(-1, 1, 3) * (settings.hue, settings.saturation, settings.value)
     if np.array_equal(gains, np.ones(3)):
         return image
     levels = np.arange(256, dtype=np.float64)
-    # OpenCV keeps hue in half degrees, 0 … 179.
+    # OpenCV stores hue in half degrees, 0 … 179.
     hue = (np.rint(levels * gains[0]) % 180).astype(np.uint8)
     others = np.rint(np.clip(levels * gains[1:, None], 0, 255)).astype(np.uint8)
-    if image.ndim == 2:  # as AlexeyAB's Darknet: the factor of brightness, nothing else
+    if image.ndim == 2:  # as AlexeyAB's Darknet: only the factor of brightness
         return np.asarray(cv2.LUT(np.ascontiguousarray(image), others[1]), np.uint8)
     table = np.stack((hue, *others), axis=1)[None]
     hsv = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2HSV)

@@ -1,4 +1,4 @@
-"""Images and targets as the network takes them: for training (augmented) and for evaluation (only fitted)."""
+"""Images and targets as inputs of the network: for training (augmented) and for evaluation (only fitted)."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from prune.loading.augment import AugmentSettings, Matrix
 from prune.loading.image_cache import DecodedImages, Samples, Wh
 from prune.loading.mosaic import compose, mosaic_corners
 from prune.samples.boxes import Boxes, to_centres, to_edges
-from prune.samples.faults import Faults
 from prune.samples.fit import Fit, Pixels, Resize, fit_as_darknet, fit_for, fit_image, planes, rect_for, size_of
 from prune.samples.images import Image, image_size, none_decodes
+from prune.samples.issues import Issues
 from prune.samples.sample import Sample
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What one training item depends on. It travels with the index, so that it holds in worker processes
+    """All that one training item depends on. It is passed with the index, so that it is valid in worker processes,
     too."""
 
     index: int
@@ -39,9 +39,9 @@ class TrainDataset(Dataset[tuple[Tensor, Tensor]]):
     """Augmented training images.
 
     An item is (img uint8 (3, H, W) RGB or with `channels=1` (1, H, W) grayscale, targets float32 (n, 5): class, cx,
-    cy, w, h as fractions of the network input). It depends on `seed`, epoch, index and settings alone, whatever the
-    workers. Crowd and difficult objects are no targets (`voc_label.py` drops the latter, too). An image that does not
-    decode is replaced by the next one that does, and counted in `faults`.
+    cy, w, h as fractions of the network input). It only depends on `seed`, epoch, index and settings, whatever the
+    workers. Crowd and difficult objects are not targets (`voc_label.py` drops the latter, too). An image that cannot be
+    decoded is replaced by the next one that can, and counted in `faults`.
     """
 
     def __init__(
@@ -63,16 +63,16 @@ class TrainDataset(Dataset[tuple[Tensor, Tensor]]):
         return len(self._targets)
 
     def set_epoch(self, epoch: int) -> None:
-        """The epoch (from 0) that plain indices mean."""
+        """The epoch (from 0) for plain indices."""
         self.epoch = epoch
 
     def set_img_size(self, img_size_wh: Wh) -> None:
-        """The network size (w, h) that plain indices mean."""
+        """The network size (w, h) for plain indices."""
         self.img_size_wh = img_size_wh
 
     @property
-    def faults(self) -> Faults:
-        """Images that did not decode so far."""
+    def faults(self) -> Issues:
+        """Images that could not be decoded so far."""
         return self.images.faults
 
     def __getitem__(self, key: int | Draw) -> tuple[Tensor, Tensor]:
@@ -84,8 +84,7 @@ class TrainDataset(Dataset[tuple[Tensor, Tensor]]):
         return _to_tensor(image), _to_targets(edges, classes, key.net_wh)
 
     def _augmented(self, rng: Generator, draw: Draw) -> tuple[Image, Boxes, NDArray[np.int64]]:
-        """The image, and what is left of its boxes: edges (n, 4) in pixels of the network input, classes
-        (n,)."""
+        """The image and its remaining boxes: edges (n, 4) in pixels of the network input, classes (n,)."""
         mosaic = bool(rng.random() < draw.settings.mosaic)
         partners = rng.integers(len(self), size=3).tolist() if mosaic else []
         loaded = [self._load(index) for index in (draw.index, *partners)]
@@ -110,11 +109,11 @@ class TrainDataset(Dataset[tuple[Tensor, Tensor]]):
         return augment.transform_edges(pixels, matrix)
 
     def check_decodes(self) -> None:
-        """Raise DataError where no image decodes: here, since an error of ours does not leave a worker whole."""
+        """Raise DataError where no image can be decoded: here, since such an error does not leave a worker intact."""
         self._load(0)
 
     def _load(self, index: int) -> tuple[Image, int]:
-        """The pixels of image `index`, or of the next one that decodes, and that one's index."""
+        """The pixels of image `index`, or of the next one that can be decoded, and its index."""
         for step in range(len(self)):
             candidate = (index + step) % len(self)
             image = self.images[candidate]
@@ -126,7 +125,7 @@ class TrainDataset(Dataset[tuple[Tensor, Tensor]]):
 @dataclass(frozen=True, slots=True)
 class EvalItem:
     """One image fitted for evaluation: img (3, H, W) RGB or (1, H, W) grayscale of 0 … 255, uint8 or with Darknet's
-    resize float32; None where it does not decode."""
+    resize float32; None where it cannot be decoded."""
 
     index: int
     img: Tensor | None
@@ -134,9 +133,9 @@ class EvalItem:
 
 
 class EvalDataset(Dataset[EvalItem]):
-    """Images fitted into the network input, in their order. What does not decode is counted in `faults`.
+    """Images fitted into the network input, in their order. Those that cannot be decoded are counted in `faults`.
 
-    With `cache_images` each is kept in memory once it was fitted. With `rect_stride` (letterbox only) the border is
+    With `cache_images` each is kept in memory once it is fitted. With `rect_stride` (letterbox only) the border is
     left out as far as that stride allows: inputs then differ in size, see `input_wh`. `channels`: of the network,
     3 (RGB) or 1 (grayscale).
     """
@@ -163,8 +162,8 @@ class EvalDataset(Dataset[EvalItem]):
         return len(self.images.samples)
 
     @property
-    def faults(self) -> Faults:
-        """Images that did not decode so far."""
+    def faults(self) -> Issues:
+        """Images that could not be decoded so far."""
         return self.images.faults
 
     def input_wh(self, index: int) -> Wh:
@@ -194,14 +193,14 @@ class EvalDataset(Dataset[EvalItem]):
         return EvalItem(index, _to_tensor(fitted), replace(fit, image_wh=annotated, half_border=darknet))
 
     def sample(self, index: int, fit: Fit) -> Sample:
-        """The sample of an item, its size filled in where the source does not know it."""
+        """The sample of an item, with its size where the source does not state it."""
         sample = self.images.samples[index]
         return sample if sample.size_wh else replace(sample, size_wh=fit.image_wh)
 
 
 def _matrices(rng: Generator, fits: Sequence[Fit], affine: Matrix) -> list[Matrix]:
     """From pixels of each image to pixels of the network input: fitted and centred, or as a mosaic, then
-    moved."""
+    transformed."""
     net_w, net_h = fits[0].net_wh
     back = augment.translation(net_w / 2, net_h / 2) @ affine
     if len(fits) == 1:

@@ -1,4 +1,4 @@
-"""The decoded images of a data set."""
+"""The decoded images of a dataset."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 from prune.errors import DataError
-from prune.samples.faults import Faults
 from prune.samples.fit import fit_for, resize, size_of
 from prune.samples.images import Image, decode_fault, read_image
+from prune.samples.issues import Issues
 from prune.samples.sample import Sample, SampleSet
 
 Wh = tuple[int, int]
@@ -19,7 +19,7 @@ Samples = SampleSet | Sequence[Sample]
 
 
 class DecodedImages:
-    """The pixels of a list of images, remembering which do not decode (also across worker processes).
+    """The pixels of a list of images; it records which cannot be decoded (also across worker processes).
 
     With `cache_wh` each image is kept in memory, already fitted (`letterbox` or not) into that network size.
     `channels`: of the network, 3 (RGB) or 1 (grayscale).
@@ -29,31 +29,31 @@ class DecodedImages:
         listed = samples.samples if isinstance(samples, SampleSet) else samples
         self.samples: tuple[Sample, ...] = tuple(listed)
         if not self.samples:
-            raise DataError("<samples>", None, "no image in the data set; check its image list")
+            raise DataError("<samples>", None, "no image in the dataset; check its image list")
         self._letterbox, self._cache_wh, self._channels = letterbox, cache_wh, channels
         self._cache: list[Image | None] | None = None
         self._bad = torch.zeros(len(self.samples), dtype=torch.uint8)
         self._bad.share_memory_()  # type: ignore[no-untyped-call]
 
     def __getitem__(self, index: int) -> Image | None:
-        """(H, W, 3) uint8 RGB or (H, W) grayscale; None, and remembered, where it does not decode."""
+        """(H, W, 3) uint8 RGB or (H, W) grayscale; None, and recorded, where it cannot be decoded."""
         image = self._filled()[index] if self._cache_wh else self._decode(index)
         if image is None:
             self._bad[index] = 1
         return image
 
     @property
-    def faults(self) -> Faults:
-        """The images tried so far that do not decode."""
-        faults = Faults()
+    def faults(self) -> Issues:
+        """The images tried so far that cannot be decoded."""
+        faults = Issues()
         for index in self._bad.nonzero().flatten().tolist():
             image = self.samples[index].image
             faults.add(decode_fault(image), image)
         return faults
 
     def fill(self) -> None:
-        """Decodes all images into the cache, where there is to be one; before workers start, so they share
-        it."""
+        """Decodes all images into the cache, if there is one; before workers start, so that they
+        share it."""
         if self._cache_wh:
             self._filled()
 

@@ -1,4 +1,4 @@
-"""Batches: the same for every number of workers, and none lost silently."""
+"""Batches: the same for every number of workers, and no image lost silently."""
 
 from __future__ import annotations
 
@@ -54,15 +54,16 @@ class BatchPlan(Sampler[list[Draw]]):
         self.every = 1
 
     def __len__(self) -> int:
-        """Batches an epoch. A last one of a single image is dropped (its batch statistics are poor), unless
-        it is the only one or single images are what was asked for."""
+        """Batches per epoch. A last one of a single image is dropped (its batch statistics are poor), unless it is the
+        only one or the batch size is 1."""
         share = -(-self.images // self.shard.world)
         full, rest = divmod(share, self.batch_size)
         return max(1, full + (rest >= 2))
 
     def __iter__(self) -> Iterator[list[Draw]]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.images)
-        # Every process gets equally many, or they would wait for each other for ever: the first serve twice.
+        # Every process gets the same number, or they would wait for each other for ever: the first images are used
+        # twice.
         share = -(-self.images // self.shard.world)
         order = np.resize(order, share * self.shard.world)[self.shard.rank :: self.shard.world]
         for number in range(len(self)):
@@ -78,9 +79,9 @@ class BatchPlan(Sampler[list[Draw]]):
 
 
 class TrainLoader:
-    """Shuffled, augmented batches (imgs uint8 (B, C, H, W), targets float32 (N, 6)), one pass an epoch.
+    """Shuffled, augmented batches (imgs uint8 (B, C, H, W), targets float32 (N, 6)), one pass per epoch.
 
-    What is set between epochs reaches the workers with the next pass.
+    Settings changed between epochs reach the workers with the next pass.
     """
 
     def __init__(self, dataset: TrainDataset, plan: BatchPlan, workers: int, pin_memory: bool) -> None:
@@ -105,18 +106,18 @@ class TrainLoader:
         return iter(self._loader)
 
     def set_epoch(self, epoch: int) -> None:
-        """The epoch (from 0) of the next pass: decides order and augmentation."""
+        """The epoch (from 0) of the next pass: determines order and augmentation."""
         self._plan.epoch = epoch
 
     def set_img_size(self, *sizes_wh: Wh, every: int = 10) -> None:
-        """The network size (w, h) of the next passes; of several, one is drawn for each run of `every`
+        """The network size (w, h) of the next passes; of several, one is drawn for every `every`
         batches."""
         if not sizes_wh:
             raise UsageError("multi-scale training needs at least one network size")
         self._plan.sizes, self._plan.every = sizes_wh, every
 
     def set_augment(self, settings: AugmentSettings) -> None:
-        """The augmentation of the next passes (without mosaic for the last epochs, say)."""
+        """The augmentation of the next passes (e.g. without mosaic for the last epochs)."""
         self._plan.settings = settings
 
 
@@ -135,8 +136,8 @@ def train_loader(
 
 
 class EvalBatch(NamedTuple):
-    """imgs (B, C, H, W), RGB or grayscale of 0 … 255, uint8 or float32, and for each image how it was fitted, what it
-    shows, and its place in the set (from 0; empty: they come in order)."""
+    """imgs (B, C, H, W), RGB or grayscale of 0 … 255, uint8 or float32, and for each image its fit, its sample and its
+    position in the set (from 0; empty: they are in order)."""
 
     imgs: Tensor
     fits: tuple[Fit, ...]
@@ -145,10 +146,10 @@ class EvalBatch(NamedTuple):
 
 
 class EvalLoader:
-    """All images that decode, the last partial batch included. The rest: `dataset.faults`.
+    """All images that can be decoded, including the last partial batch. The others are in `dataset.faults`.
 
-    They come in their order, but where inputs differ in size, those of one size together. Without workers a thread
-    of this process loads them, so that the network need not wait.
+    They are in their order, except that where inputs differ in size, those of one size come together. Without workers a
+    thread of this process loads them, so that the network need not wait.
     """
 
     def __init__(self, dataset: EvalDataset, batch_size: int, workers: int, pin_memory: bool) -> None:
@@ -165,7 +166,7 @@ class EvalLoader:
         )
 
     def __len__(self) -> int:
-        """Batches, counting those in which nothing may decode."""
+        """Batches, including those in which no image can be decoded."""
         return len(self._batches)
 
     def __iter__(self) -> Iterator[EvalBatch]:
@@ -177,7 +178,7 @@ class EvalLoader:
 
 
 def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
-    """The items, made by a thread of its own, at most `depth` before they are asked for. Errors arrive in their
+    """The items, made by a separate thread, at most `depth` before they are requested. Errors are raised at their
     place."""
     source, end = iter(items), object()
     with ThreadPoolExecutor(1, "loader") as worker:
@@ -208,7 +209,7 @@ def _collate_eval(items: Sequence[EvalItem]) -> tuple[list[int], Tensor, list[Fi
 
 
 def _single_threaded(_worker: int) -> None:
-    """Workers are the parallelism; threads inside them would only fight for the cores."""
+    """The workers run in parallel; threads inside them would only compete for the cores."""
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 

@@ -17,10 +17,10 @@ Wh = tuple[int, int]
 
 
 def mosaic_corners(rng: Generator, sizes_wh: Sequence[Wh], net_wh: Wh) -> list[Matrix]:
-    """Where four images of `sizes_wh` go: each touches a common random point with one of its corners.
+    """The positions of four images of `sizes_wh`: each touches a common random point with one of its corners.
 
-    The point lies within half a network input around the origin; the images stand left above, right above,
-    left below and right below of it, so they never overlap.
+    The point lies within half a network input around the origin; the images lie above left, above right, below
+    left and below right of it, so that they never overlap.
     """
     x, y = rng.uniform(-0.5, 0.5, 2) * net_wh
     places = []
@@ -32,8 +32,8 @@ def mosaic_corners(rng: Generator, sizes_wh: Sequence[Wh], net_wh: Wh) -> list[M
 
 
 def compose(images: Sequence[Image], matrices: Sequence[Matrix], net_wh: Wh) -> Image:
-    """All images under their matrices (to pixels of the network input) on one grey canvas, (h, w, 3) or (h, w) as
-    they are."""
+    """All images under their matrices (to pixels of the network input) on one grey canvas, (h, w, 3) or (h, w) like
+    them."""
     canvas = grey(net_wh, images[0])
     for image, matrix in zip(images, matrices, strict=True):
         _paste(canvas, image, matrix)
@@ -51,12 +51,12 @@ def _paste(canvas: Image, image: Image, matrix: Matrix) -> None:
     if right <= left or bottom <= top:
         return
     part = canvas[top:bottom, left:right]
-    # Upright pieces fill whole pixels up to their neighbours; turned ones leave alone what they do not cover.
+    # Upright pieces fill whole pixels up to their neighbours; rotated ones do not change what they do not cover.
     border = cv2.BORDER_REPLICATE if upright else cv2.BORDER_TRANSPARENT
     placed = centre_matrix(translation(-left, -top) @ matrix)
     size = (right - left, bottom - top)
     warped = cv2.warpAffine(image, placed, size, dst=part, flags=cv2.INTER_LINEAR, borderMode=border)
-    if not np.shares_memory(warped, canvas):  # OpenCV may decline a view as its destination
+    if not np.shares_memory(warped, canvas):  # OpenCV may not accept a view as its destination
         part[...] = warped
 
 

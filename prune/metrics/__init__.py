@@ -1,1 +1,1 @@
-"""What detections are worth: every protocol's average precision, and what else is counted. No torch here."""
+"""Evaluation metrics: the average precision of every protocol, and other counts. No torch here."""

@@ -1,4 +1,4 @@
-"""What two networks found in one image: in common, lost, new."""
+"""The detections of two networks in one image: in common, lost, new."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from prune.samples.boxes import Boxes, pairwise_iou
 
 SAME_IOU = 0.5
-"""Boxes of one class that overlap at least so far mean the same object."""
+"""Boxes of one class that overlap by at least this mean the same object."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,8 +24,8 @@ class Changes:
 
 
 def find_changes(before: Boxes, after: Boxes, iou: float = SAME_IOU) -> Changes:
-    """Pair detections (n, 6) and (m, 6) of one image (x0 y0 x1 y1, score, class) one to one: the pairs of one class
-    that overlap most come first, and only those that overlap by at least `iou` are pairs."""
+    """Match detections (n, 6) and (m, 6) of one image (x0 y0 x1 y1, score, class) one to one within a class, the
+    largest overlap first; overlaps below `iou` do not match."""
     overlap = pairwise_iou(before[:, :4], after[:, :4])
     overlap[before[:, 5][:, None] != after[:, 5][None, :]] = 0.0
     partner: dict[int, int] = {}

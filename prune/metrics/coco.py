@@ -1,8 +1,8 @@
 """COCO's average precision and recall: twelve numbers over all classes, and the same for each class.
 
 pycocotools computes them, or, where it is installed, hotcoco, which is many times faster. Both only fill the tables of
-precision and recall; the means are taken from these here. Truths are handed over with ids counted from 1, since
-pycocotools scores an annotation of id 0 as absent.
+precision and recall; the means over these are taken here. Objects are passed with ids counted from 1, since
+pycocotools treats an annotation with id 0 as absent.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class CocoTruth:
 @dataclass(frozen=True, slots=True)
 class CocoResult:
     """`numbers`: COCO's twelve by name, without those for which no object counts: ap (IoU 0.50:0.95), ap50, ap75,
-    ap_small, ap_medium, ap_large; ar1, ar10, ar100 (average recall with so many detections per image and class),
-    ar_small, ar_medium, ar_large. `classes`: the same for each class. `backend`: which library it was."""
+    ap_small, ap_medium, ap_large; ar1, ar10, ar100 (average recall with 1, 10, 100 detections per image and class),
+    ar_small, ar_medium, ar_large. `classes`: the same for each class. `backend`: the library that computed them."""
 
     numbers: Mapping[str, float]
     classes: tuple[Mapping[str, float], ...]

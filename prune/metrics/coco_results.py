@@ -17,9 +17,9 @@ from prune.files.reading import read_json
 from prune.files.writing import atomic_write
 from prune.metrics.detections import Detected
 from prune.samples.coco_boxes import finite, finite_list
-from prune.samples.faults import Faults
 from prune.samples.ids import Ids, number_id
 from prune.samples.images import decode_fault, image_size, none_decodes
+from prune.samples.issues import Issues
 from prune.samples.sample import SampleSet, in_fractions
 
 Floats = NDArray[np.float64]
@@ -60,13 +60,13 @@ def write_results(path: Path | str, entries: Sequence[dict[str, Any]]) -> None:
     atomic_write(path, json.dumps(list(entries)))
 
 
-def read_results(path: Path, samples: SampleSet) -> tuple[list[Detected], Faults]:
+def read_results(path: Path, samples: SampleSet) -> tuple[list[Detected], Issues]:
     """The detections of a COCO results file in the images of a set, in its order, each image's by falling score; and
     the images that cannot be read, which are left out. Images without an entry have no detections.
 
     Ids are compared by their number (`ids.Ids`): where a set names images by their files, `000012` is also known as
-    12, the habit of tools that want numbers. Categories have the ids of `results_categories`. Raises DataError where
-    the file is none, or an entry has a fault or belongs to an image or a category that the set does not have.
+    12, as tools that want numbers write it. Categories have the ids of `results_categories`. Raises DataError where
+    the file is not one, or an entry has a fault or belongs to an image or a category that the set does not have.
     """
     entries = _load(path)
     ids = Ids((sample.image_id, place) for place, sample in enumerate(samples.samples))
@@ -83,9 +83,9 @@ def read_results(path: Path, samples: SampleSet) -> tuple[list[Detected], Faults
 def _load(path: Path) -> list[Mapping[str, Any]]:
     data = read_json(path)
     if isinstance(data, dict) and "annotations" in data:
-        raise DataError(path, None, f"is an annotation file; {_WANTED}: give what the network found")
+        raise DataError(path, None, f"is an annotation file; {_WANTED}: give the network's detections")
     if not isinstance(data, list) or not all(isinstance(entry, dict) for entry in data):
-        raise DataError(path, None, f"is no list of objects; {_WANTED}")
+        raise DataError(path, None, f"is not a list of objects; {_WANTED}")
     return data
 
 
@@ -109,8 +109,10 @@ def _without_strangers(
         own = samples.samples[place].image.name
         named = Path(spellings(str(entry.get("file_name", own)))[-1]).name
         if named != own:
-            told = f"image_id {_short(entry['image_id'])} is {own} in the set, but the entry names {named}"
-            raise DataError(path, None, f"entry {number}: {told}; evaluate on the data that the results were made from")
+            problem = f"image_id {_short(entry['image_id'])} is {own} in the set, but the entry names {named}"
+            raise DataError(
+                path, None, f"entry {number}: {problem}; evaluate on the data that the results were made from"
+            )
     return known
 
 
@@ -119,7 +121,7 @@ def _short(value: object) -> str:
 
 
 def _skipped(samples: SampleSet) -> str:
-    """What was left out of the set, which may be why."""
+    """What was left out of the set, a possible reason."""
     return "".join(f"; {line}" for line in samples.faults.lines())
 
 
@@ -128,22 +130,22 @@ def _row(path: Path, number: int, entry: Mapping[str, Any], classes: Mapping[int
     box, score, category = entry.get("bbox"), entry.get("score"), number_id(entry.get("category_id"))
     sides = finite_list(box)
     if sides is None or len(sides) != 4 or min(sides[2:]) < 0:
-        told = f"bbox must be x, y, width and height in pixels, but is {str(box)[:80]}"
-        raise DataError(path, None, f"entry {number}: {told}; correct the file")
+        problem = f"bbox must be x, y, width and height in pixels, but is {str(box)[:80]}"
+        raise DataError(path, None, f"entry {number}: {problem}; correct the file")
     if (confidence := finite(score)) is None:
-        told = f"score must be a number, but is {str(score)[:80]}"
-        raise DataError(path, None, f"entry {number}: {told}; correct the file")
+        problem = f"score must be a number, but is {str(score)[:80]}"
+        raise DataError(path, None, f"entry {number}: {problem}; correct the file")
     label = None if category is None else classes.get(category)
     if label is None:
         known = ", ".join(map(str, list(classes)[:5])) + (", …" if len(classes) > 5 else "")
-        told = f"entry {number}: category_id {_short(entry.get('category_id'))} is none of the set's ({known})"
-        raise DataError(path, None, f"{told}; evaluate on the data that the results were made from")
+        problem = f"entry {number}: category_id {_short(entry.get('category_id'))} is not one of the set's ({known})"
+        raise DataError(path, None, f"{problem}; evaluate on the data that the results were made from")
     x, y, width, height = sides
     return [x, y, x + width, y + height, confidence, label]
 
 
-def _in_images(path: Path, samples: SampleSet, parts: Sequence[Floats]) -> tuple[list[Detected], Faults]:
-    detected, faults = [], Faults()
+def _in_images(path: Path, samples: SampleSet, parts: Sequence[Floats]) -> tuple[list[Detected], Issues]:
+    detected, faults = [], Issues()
     for sample, found in zip(samples.samples, parts, strict=True):
         size = sample.size_wh or image_size(sample.image)
         if size is None:

@@ -1,4 +1,4 @@
-"""Which class is taken for which."""
+"""The confusion matrix: which class is detected as which."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ BACKGROUND = "background"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Confusion:
-    """counts[true, detected] (C+1, C+1): objects of class `true` that were reported as `detected`. The last row are
-    detections where there is no object, the last column objects that were not found. `conf`: detections with at least
-    this score, `iou`: which overlap an object by at least this much."""
+    """counts[true, detected] (C+1, C+1): objects of class `true` that were reported as `detected`. The last row counts
+    detections where there is no object, the last column objects that were not found. `conf`: the lowest score of the
+    detections, `iou`: their least overlap with an object."""
 
     names: tuple[str, ...]
     counts: NDArray[np.int64]
@@ -43,8 +43,8 @@ class Confusion:
 
 
 def confusion_matrix(detected: Sequence[Detected], names: Sequence[str], conf: float, iou: float = 0.5) -> Confusion:
-    """Pair detections and objects one to one whatever their class, those that overlap most first (of equal overlaps
-    the highest score), and count. Ignored objects are left out, with the detections that only overlap them."""
+    """Match detections and objects one to one whatever their class, the largest overlap first (of equal overlaps the
+    highest score), and count. Ignored objects are left out, with the detections that only overlap them."""
     counts = np.zeros((len(names) + 1, len(names) + 1), np.int64)
     for image in detected:
         _count_image(counts, image, conf, iou)
@@ -55,7 +55,7 @@ def _count_image(counts: NDArray[np.int64], image: Detected, conf: float, iou: f
     found, ignored = image.found[image.found[:, 4] >= conf], image.ignored
     overlap = coco_overlap(found, image.boxes, image.sample.crowd)
     background = len(counts) - 1
-    pairs = _pair(overlap[:, ~ignored], found[:, 4], iou)
+    pairs = _match(overlap[:, ~ignored], found[:, 4], iou)
     labels, truths = found[:, 5].astype(np.int64), image.sample.classes[~ignored]
     false = np.ones(len(found), np.bool_)
     missed = np.ones(len(truths), np.bool_)
@@ -67,7 +67,7 @@ def _count_image(counts: NDArray[np.int64], image: Detected, conf: float, iou: f
     counts[:, background] += np.bincount(truths[missed], minlength=len(counts))
 
 
-def _pair(overlap: NDArray[np.float64], scores: NDArray[np.float64], iou: float) -> list[tuple[int, int]]:
+def _match(overlap: NDArray[np.float64], scores: NDArray[np.float64], iou: float) -> list[tuple[int, int]]:
     """(detection, object) pairs, each at most once, by falling overlap, then score."""
     rows, columns = (overlap >= iou).nonzero()
     order = np.lexsort((-scores[rows], -overlap[rows, columns]))

@@ -12,7 +12,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def csv_text(rows: Iterable[Sequence[object]]) -> str:
     """The rows as CSV with `\\n` at line ends; None is an empty cell.
 
-    Text that a spreadsheet would compute (it begins with `=`, `+`, `-` or `@`) gets an apostrophe before it (OWASP,
+    Text that a spreadsheet would evaluate (it begins with `=`, `+`, `-` or `@`) gets an apostrophe before it (OWASP,
     "CSV injection"); numbers stay numbers, also those written as text.
     """
     text = io.StringIO()

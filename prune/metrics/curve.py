@@ -1,4 +1,4 @@
-"""Precision over recall, from detections of which it is known what they found."""
+"""Precision over recall, from detections matched to objects."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from prune.metrics.matching import IGNORED, MISS
+from prune.metrics.matching import IGNORED, UNMATCHED
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -16,9 +16,9 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class MatchedDetections:
     """The detections of one image: scores (n,), classes (n,), and matches (n,): the index of the object that each
-    found, MISS or IGNORED (see `pairing`)."""
+    found, UNMATCHED or IGNORED (see `matching`)."""
 
     scores: Floats
     classes: Floats
@@ -28,36 +28,37 @@ class Judged:
 @dataclass(frozen=True, slots=True, eq=False)
 class Curve:
     """What was measured for one class: AP (NaN where it has no object that counts), how many such objects there are,
-    and after each detection that counts, by falling score: recall, precision, its score, and whether it hit (n,)."""
+    and after each detection that counts, by falling score: recall, precision, its score, and whether it is a true
+    positive, `tp` (n,)."""
 
     ap: float
     objects: int
     recall: Floats
     precision: Floats
     scores: Floats
-    hits: Bools
+    tp: Bools
 
 
 def class_curves(
-    judged: Sequence[Judged], objects: Sequence[int], average: Callable[[Floats, Floats], float]
+    matched: Sequence[MatchedDetections], objects: Sequence[int], average: Callable[[Floats, Floats], float]
 ) -> list[Curve]:
     """The curve of each class. `objects[c]`: how many of class c count; `average`: AP from recall and precision."""
     empty = np.zeros(0)
-    scores = np.concatenate([empty, *(image.scores for image in judged)])
-    classes = np.concatenate([empty, *(image.classes for image in judged)])
-    matches = np.concatenate([empty, *(image.matches for image in judged)])
+    scores = np.concatenate([empty, *(image.scores for image in matched)])
+    classes = np.concatenate([empty, *(image.classes for image in matched)])
+    matches = np.concatenate([empty, *(image.matches for image in matched)])
     order = np.argsort(-scores, kind="stable")
     order = order[matches[order] != IGNORED]
-    scores, classes, hits = scores[order], classes[order], matches[order] != MISS
+    scores, classes, tp = scores[order], classes[order], matches[order] != UNMATCHED
     mine = [classes == label for label in range(len(objects))]
-    return [_curve(scores[m], hits[m], count, average) for m, count in zip(mine, objects, strict=True)]
+    return [_curve(scores[m], tp[m], count, average) for m, count in zip(mine, objects, strict=True)]
 
 
-def _curve(scores: Floats, hits: Bools, objects: int, average: Callable[[Floats, Floats], float]) -> Curve:
-    found = hits.cumsum().astype(np.float64)
-    precision = found / np.arange(1, len(hits) + 1)
-    recall = found / objects if objects else np.full(len(hits), np.nan)
-    return Curve(average(recall, precision) if objects else float("nan"), objects, recall, precision, scores, hits)
+def _curve(scores: Floats, tp: Bools, objects: int, average: Callable[[Floats, Floats], float]) -> Curve:
+    found = tp.cumsum().astype(np.float64)
+    precision = found / np.arange(1, len(tp) + 1)
+    recall = found / objects if objects else np.full(len(tp), np.nan)
+    return Curve(average(recall, precision) if objects else float("nan"), objects, recall, precision, scores, tp)
 
 
 def average_precision(recall: Floats, precision: Floats, points: int = 0) -> float:

@@ -1,4 +1,4 @@
-"""What a network found in one image, and what it should have found, in the terms of each protocol."""
+"""The detections in one image, and its objects, in the terms of each protocol."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detected:
-    """What was found in one image: (n, 6) x0 y0 x1 y1 in pixels of the image (edges from 0; clipped to it, but for
+    """The detections in one image: (n, 6) x0 y0 x1 y1 in pixels of the image (edges from 0; clipped to it, except under
     Darknet's protocol), score, class from 0; by falling score. `size_wh`: the image's size in pixels."""
 
     sample: Sample
@@ -32,8 +32,8 @@ class Detected:
 
     @property
     def ignored(self) -> NDArray[np.bool_]:
-        """(m,) objects that are neither hits nor misses where a protocol knows such: difficult ones, and crowd
-        regions, which outside COCO's protocol are taken as difficult."""
+        """(m,) objects that count neither as found nor as missed where a protocol has such: difficult ones, and crowd
+        regions, which count as difficult outside COCO's protocol."""
         return self.sample.difficult | self.sample.crowd
 
     @property
@@ -43,7 +43,7 @@ class Detected:
         return boxes if areas is None else np.where(areas > 0, areas, boxes)
 
     def coco_truth(self) -> CocoTruth:
-        """COCO's protocol knows crowd regions, but no difficult objects: these count."""
+        """COCO's protocol knows crowd regions, but not difficult objects: these count."""
         return CocoTruth(self.boxes, self.sample.classes, self.sample.crowd, self.areas)
 
     def voc_truth(self) -> VocTruth:
@@ -55,7 +55,7 @@ class Detected:
         return np.concatenate((devkit_boxes(self.found[:, :4]), self.found[:, 4:]), axis=1)
 
     def darknet_truth(self) -> DarknetTruth:
-        """Of a list source, `difficult` are the objects of the `difficult=` list, and boxes are not clipped: nor does
+        """Of a list source, `difficult` are the objects of the `difficult=` list. Boxes are not clipped, as in
         Darknet."""
         return DarknetTruth(self.sample.unclipped_edges(self.size_wh), self.sample.classes, self.ignored)
 

@@ -1,7 +1,7 @@
 """Which detection of an image found which of its objects: COCO's, VOC's and Darknet's rules.
 
-A detection ends as the index of its object, as MISS (a false alarm), or as IGNORED (it counts as neither). An object
-is found at most once, by the detection with the highest score of those that may.
+A detection gets the index of its object, UNMATCHED (a false positive), or IGNORED (it counts as neither). An object is
+matched at most once, by the detection with the highest score of those that may.
 """
 
 from __future__ import annotations
@@ -15,45 +15,46 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-MISS, IGNORED = -1, -2
+UNMATCHED, IGNORED = -1, -2
 
 
-def pair_voc(overlap: Floats, scores: Floats, ignored: Bools, iou: float = 0.5) -> Ints:
+def match_voc(overlap: Floats, scores: Floats, ignored: Bools, iou: float = 0.5) -> Ints:
     """The devkit's rule (VOCevaldet.m): a detection belongs to the object that it overlaps best, by `iou` or more. If
-    that object was taken by a better one it is a false alarm; if it is ignored (difficult), so is the detection.
+    a better detection has taken that object, it is a false positive; if the object is ignored (difficult), so is the
+    detection.
 
     overlap (n, m): of each detection with each object of its class, negative where the classes differ; scores (n,).
     Returns (n,).
     """
     if not overlap.size:
-        return np.full(len(overlap), MISS)
-    best = np.where(overlap.max(1) >= iou, overlap.argmax(1), MISS)
-    hidden = (best != MISS) & ignored[best]
-    return np.where(hidden, IGNORED, first_of_each(np.where(hidden, MISS, best), scores))
+        return np.full(len(overlap), UNMATCHED)
+    best = np.where(overlap.max(1) >= iou, overlap.argmax(1), UNMATCHED)
+    hidden = (best != UNMATCHED) & ignored[best]
+    return np.where(hidden, IGNORED, first_of_each(np.where(hidden, UNMATCHED, best), scores))
 
 
 def best_darknet(overlap: Floats, ignored: Bools, iou: float = 0.5) -> Ints:
     """Darknet's object for each detection (validate_detector_map): the one that counts and is overlapped best, by more
-    than `iou`; else IGNORED where an ignored (difficult) one is overlapped so, MISS where none is. Taken objects are
-    not told apart yet. Arguments as for `pair_voc`."""
+    than `iou`; else IGNORED where it overlaps an ignored (difficult) one so, UNMATCHED where it overlaps none. Several
+    detections may have the same object here. Arguments as for `match_voc`."""
     if not overlap.size:
-        return np.full(len(overlap), MISS)
+        return np.full(len(overlap), UNMATCHED)
     counted = np.where(ignored, -1.0, overlap)
     near_ignored = (np.where(ignored, overlap, -1.0) > iou).any(1)
-    return np.where(counted.max(1) > iou, counted.argmax(1), np.where(near_ignored, IGNORED, MISS))
+    return np.where(counted.max(1) > iou, counted.argmax(1), np.where(near_ignored, IGNORED, UNMATCHED))
 
 
-def pair_darknet(overlap: Floats, scores: Floats, ignored: Bools, iou: float = 0.5) -> Ints:
-    """`best_darknet`, where all but the best-scored detection of an object are false alarms."""
+def match_darknet(overlap: Floats, scores: Floats, ignored: Bools, iou: float = 0.5) -> Ints:
+    """`best_darknet`, where all detections of an object except the best-scored one are false positives."""
     best = best_darknet(overlap, ignored, iou)
     return np.where(best == IGNORED, IGNORED, first_of_each(best, scores))
 
 
-def pair_coco(overlap: Floats, scores: Floats, crowd: Bools, iou: float = 0.5) -> Ints:
+def match_coco(overlap: Floats, scores: Floats, crowd: Bools, iou: float = 0.5) -> Ints:
     """COCO's rule at one threshold (pycocotools, `COCOeval.evaluateImg`): by falling score each detection takes the
-    free object that it overlaps best, by `iou` or more; if there is none but a crowd region is, it is ignored.
-    Arguments as for `pair_voc`; the overlap with a crowd region is the share of the detection within it."""
-    matches = np.full(len(overlap), MISS)
+    free object that it overlaps best, by `iou` or more; without one, it is ignored if it overlaps a crowd region so.
+    Arguments as for `match_voc`; the overlap with a crowd region is the share of the detection within it."""
+    matches = np.full(len(overlap), UNMATCHED)
     free = ~crowd
     for row in np.argsort(-scores, kind="stable"):
         reached = overlap[row] >= iou
@@ -68,12 +69,13 @@ def pair_coco(overlap: Floats, scores: Floats, crowd: Bools, iou: float = 0.5) -
 
 
 def first_of_each(best: Ints, scores: Floats) -> Ints:
-    """(n,) objects (or MISS) where only the best-scored detection of each object keeps it; of equal ones the first."""
+    """(n,) objects (or UNMATCHED) where only the best-scored detection of each object keeps it; of equal ones the
+    first."""
     order = np.argsort(-scores, kind="stable")
     ranked = best[order]
     objects, first = np.unique(ranked, return_index=True)
-    matches = np.full(len(best), MISS)
-    matches[order[first[objects != MISS]]] = objects[objects != MISS]
+    matches = np.full(len(best), UNMATCHED)
+    matches[order[first[objects != UNMATCHED]]] = objects[objects != UNMATCHED]
     return matches
 
 

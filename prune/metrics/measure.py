@@ -1,4 +1,4 @@
-"""From detections to metrics, by the protocol that was asked for."""
+"""From detections to metrics, by the requested protocol."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _POINTS: dict[str, Points] = {"voc07": "11", "voc10": "area"}
 def measure(
     detected: Sequence[Detected], samples: SampleSet, settings: ScoreSettings, origin: Inference | ResultsFile
 ) -> Metrics:
-    """The metrics of the detections in those images of a set that could be read; `origin` tells how they were made."""
+    """The metrics of the detections in those images of a set that could be read; `origin`: how they were made."""
     settings = settings.for_source(samples.source)
     base = Metrics(
         protocol=str(settings.ap),
@@ -47,20 +47,20 @@ def check_objects(samples: SampleSet, metrics: Metrics) -> None:
     if not metrics.per_class:
         place = samples.annotations or samples.samples[0].image
         why = "; ".join(samples.faults.lines())
-        told = f"check its labels ({why})" if why else "check its labels"
-        raise DataError(place, None, f"no image of the valid set has an object that counts; {told}")
+        fix = f"check its labels ({why})" if why else "check its labels"
+        raise DataError(place, None, f"no image of the valid set has an object that counts; {fix}")
 
 
 def protocol_notes(samples: SampleSet, metrics: Metrics) -> list[str]:
-    """What Darknet counts at one score, and what a protocol does with objects or classes that it has no rule for."""
+    """Darknet's counts at one score, and how a protocol treats objects or classes that it has no rule for."""
     crowd = sum(int(sample.crowd.sum()) for sample in samples.samples)
     difficult = sum(int(sample.difficult.sum()) for sample in samples.samples)
     empty = [name for name in samples.names if name not in metrics.per_class]
     notes = [_darknet_line(metrics.details["at_thresh"])] if "at_thresh" in metrics.details else []
     if difficult and metrics.protocol == "coco":
-        notes.append(f"{difficult} difficult objects count: COCO's protocol has no such thing (voc07, voc10 do)")
+        notes.append(f"{difficult} difficult objects count: COCO's protocol does not know them (voc07, voc10 do)")
     if crowd and metrics.protocol != "coco":
-        notes.append(f"{crowd} crowd regions are taken as difficult objects: only COCO's protocol knows them")
+        notes.append(f"{crowd} crowd regions count as difficult objects: only COCO's protocol knows crowds")
     if empty:
         effect = "count as AP 0" if metrics.protocol == "darknet" else "are not in the mean"
         more = ", …" if len(empty) > 5 else ""
@@ -78,7 +78,8 @@ def _darknet_line(counts: Mapping[str, float]) -> str:
 
 
 def with_findings(metrics: Metrics, found: Findings) -> Metrics:
-    """The metrics with the best confidence over all classes and of each, the recall by size, and the confusion."""
+    """The metrics with the best confidence over all classes and of each, the recall by size, and the confusion
+    matrix."""
     details = dict(metrics.details) | {"confusion": found.confusion.summary()}
     if found.overall:
         details |= {"best": found.overall.summary() | {"recall_by_size": dict(found.sizes)}}
@@ -124,16 +125,16 @@ def _by_darknet(base: Metrics, detected: Sequence[Detected], samples: SampleSet,
 
 def _counts(result: DarknetResult, thresh: float) -> dict[str, object]:
     """The line "for conf_thresh" that Darknet prints."""
-    hits, false, missed = result.hits, result.false, result.objects - result.hits
+    tp, fp, fn = result.tp, result.fp, result.objects - result.tp
     return {
         "at_thresh": {
             "thresh": thresh,
-            "tp": hits,
-            "fp": false,
-            "fn": missed,
-            "precision": hits / max(hits + false, 1),
-            "recall": hits / max(result.objects, 1),
-            "f1": 2 * hits / max(2 * hits + false + missed, 1),
+            "tp": tp,
+            "fp": fp,
+            "fn": fn,
+            "precision": tp / max(tp + fp, 1),
+            "recall": tp / max(result.objects, 1),
+            "f1": 2 * tp / max(2 * tp + fp + fn, 1),
             "average_iou": result.average_iou,
         }
     }

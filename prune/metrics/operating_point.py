@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,45 +15,46 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Operating:
-    """What comes of reporting detections with a score of at least `threshold`: so many hits, false alarms (`false`)
-    and missed objects."""
+class OperatingPoint:
+    """The counts when detections with a score of at least `threshold` are reported: true positives, false positives and
+    objects that are not found."""
 
     threshold: float
-    hits: int
-    false: int
-    missed: int
+    tp: int
+    fp: int
+    fn: int
 
     @property
     def precision(self) -> float:
-        """Hits of all detections."""
-        return self.hits / max(self.hits + self.false, 1)
+        """True positives of all detections."""
+        return self.tp / max(self.tp + self.fp, 1)
 
     @property
     def recall(self) -> float:
-        """Hits of all objects."""
-        return self.hits / max(self.hits + self.missed, 1)
+        """True positives of all objects."""
+        return self.tp / max(self.tp + self.fn, 1)
 
     @property
     def f1(self) -> float:
         """The harmonic mean of precision and recall."""
-        return 2 * self.hits / max(2 * self.hits + self.false + self.missed, 1)
+        return 2 * self.tp / max(2 * self.tp + self.fp + self.fn, 1)
 
     def summary(self) -> dict[str, float]:
-        """Everything by name."""
-        return asdict(self) | {"precision": self.precision, "recall": self.recall, "f1": self.f1}
+        """The fields of summary.json, where the counts are called hits, false and missed."""
+        counts = {"threshold": self.threshold, "hits": self.tp, "false": self.fp, "missed": self.fn}
+        return counts | {"precision": self.precision, "recall": self.recall, "f1": self.f1}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassCurve:
     """One class by name: `ap` by the protocol (None where no object counts), and at IoU 0.5 (Darknet's protocol: its
-    threshold) the best point to operate at (None where nothing is hit) and the curve: recall, precision and score (n,)
+    threshold) the best operating point (None where nothing is found) and the curve: recall, precision and score (n,)
     after each detection, by falling score."""
 
     name: str
     objects: int
     ap: float | None
-    best: Operating | None
+    best: OperatingPoint | None
     recall: Floats
     precision: Floats
     scores: Floats
@@ -61,27 +62,28 @@ class ClassCurve:
 
 def class_curve(name: str, curve: Curve, ap: float | None) -> ClassCurve:
     """A class's curve with its best operating point."""
-    best = best_operating(curve.scores, curve.hits, curve.objects)
+    best = best_operating_point(curve.scores, curve.tp, curve.objects)
     return ClassCurve(name, curve.objects, ap, best, curve.recall, curve.precision, curve.scores)
 
 
-def best_over_all(curves: Sequence[Curve]) -> Operating | None:
-    """The best operating point with one threshold for all classes that have objects or not: every detection counts."""
+def best_over_all(curves: Sequence[Curve]) -> OperatingPoint | None:
+    """The best operating point with one threshold for all classes, also those without objects: every detection
+    counts."""
     scores = np.concatenate([np.zeros(0), *(curve.scores for curve in curves)])
-    hits = np.concatenate([np.zeros(0, np.bool_), *(curve.hits for curve in curves)])
+    tp = np.concatenate([np.zeros(0, np.bool_), *(curve.tp for curve in curves)])
     order = np.argsort(-scores, kind="stable")
-    return best_operating(scores[order], hits[order], sum(curve.objects for curve in curves))
+    return best_operating_point(scores[order], tp[order], sum(curve.objects for curve in curves))
 
 
-def best_operating(scores: Floats, hits: Bools, objects: int) -> Operating | None:
-    """The point of highest F1, of equal ones that with the highest threshold; None where nothing is hit.
+def best_operating_point(scores: Floats, tp: Bools, objects: int) -> OperatingPoint | None:
+    """The point of highest F1, of equal ones that with the highest threshold; None where nothing is found.
 
-    scores, hits (n,): of each detection, by falling score.
+    scores, tp (n,): of each detection, by falling score.
     """
-    if not objects or not hits.any():
+    if not objects or not tp.any():
         return None
-    found, count = hits.cumsum(), np.arange(1, len(hits) + 1)
-    # Detections of one score stand or fall together.
+    found, count = tp.cumsum(), np.arange(1, len(tp) + 1)
+    # Detections of one score are reported together or not at all.
     last = np.append(scores[1:] != scores[:-1], True)
     at = int(np.where(last, 2 * found / (count + objects), -1.0).argmax())
-    return Operating(float(scores[at]), int(found[at]), int(count[at] - found[at]), int(objects - found[at]))
+    return OperatingPoint(float(scores[at]), int(found[at]), int(count[at] - found[at]), int(objects - found[at]))

@@ -1,4 +1,4 @@
-"""What an evaluation found."""
+"""The result of an evaluation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Fitting = Literal["stretch", "letterbox"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inference:
     """How a network made detections. `img_size`: (width, height) of its input in pixels. `fit`, `resize`, `rect`: how
-    images got that size. `conf`, `nms`, `nms_kind`, `max_detections` (of an image, 0: all): how detections were
+    images got that size. `conf`, `nms`, `nms_kind`, `max_detections` (per image, 0: no limit): how detections were
     chosen."""
 
     img_size: tuple[int, int]
@@ -32,7 +32,7 @@ class Inference:
         size, fit = "x".join(map(str, self.img_size)), f"{self.fit}{' rect' * self.rect}"
         resize = "" if self.resize == "half-pixel" else f" {self.resize}"
         kind = "" if self.nms_kind == "greedy" else f" {self.nms_kind}"
-        most = f", at most {self.max_detections} an image" if self.max_detections else ""
+        most = f", at most {self.max_detections} per image" if self.max_detections else ""
         return f"{size} {fit}{resize}, conf {self.conf:g}, nms {self.nms:g}{kind}{most}"
 
     def summary(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class Inference:
 
 @dataclass(frozen=True, slots=True)
 class ResultsFile:
-    """Detections that were read from a COCO results file: how they were made is not known here."""
+    """Detections read from a COCO results file: how they were made is unknown."""
 
     path: Path
     detections: int
@@ -71,7 +71,7 @@ class Metrics:
     `protocol`: coco, voc07, voc10 or darknet. `numbers`: its means over the classes, by name: `ap` (COCO's mean over
     IoU 0.50:0.95), `ap50`, `ap75` (at one IoU), and COCO's others. `per_class`: for each class that has objects, `ap`
     under COCO and AP at one IoU else. `classes`: more numbers of each class. `origin`: where the detections come from.
-    `iou`: the overlap of hits, where there is only one. `details`: what else belongs to the protocol. `skipped`:
+    `iou`: the overlap of a true positive, where there is only one. `details`: other values of the protocol. `skipped`:
     images that could not be read.
     """
 
@@ -111,12 +111,12 @@ class Metrics:
 
     @property
     def title(self) -> str:
-        """How it was measured, in a line."""
+        """How it was measured, in one line."""
         points = f" ({self.details['points']} points)" if "points" in self.details else ""
         return f"{self.protocol}{points}, {self.images} images, {self.origin}"
 
     def rows(self, classes: bool = False) -> list[tuple[str, float]]:
-        """What was computed: (name, value), the classes behind the rest if asked for."""
+        """What was computed: (name, value), followed by the classes if asked for."""
         return [*self.numbers.items(), *(self.per_class.items() if classes else ())]
 
     def class_table(self) -> tuple[list[str], list[list[object]]]:

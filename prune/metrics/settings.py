@@ -13,7 +13,7 @@ RecallPoints = Literal[0, 11, 101]
 
 
 def default_protocol(source: str) -> Protocol:
-    """The protocol of a data set's source (`SampleSet.source`): COCO's for COCO data, else VOC's of 2010."""
+    """The protocol of a dataset's source (`SampleSet.source`): COCO's for COCO data, else VOC's of 2010."""
     return "coco" if source == "coco" else "voc10"
 
 
@@ -29,15 +29,17 @@ class ScoreSettings:
     points: RecallPoints = option(
         0, "darknet: recall points of the AP, 0: area under the curve", parse=int, choices=get_args(RecallPoints)
     )
-    iou_thres: float = option(0.5, "darknet: a hit overlaps by more", metavar="X", within=BELOW_ONE)
-    thresh: float = option(0.25, "darknet: hits and misses are counted above this score", metavar="X", within=BELOW_ONE)
+    iou_thres: float = option(
+        0.5, "darknet: IoU above which a detection is a true positive", metavar="X", within=BELOW_ONE
+    )
+    thresh: float = option(0.25, "darknet: count TP, FP and FN above this score", metavar="X", within=BELOW_ONE)
 
     def __post_init__(self) -> None:
         check_options(self)
 
     def for_source(self, source: str) -> Self:
-        """With the protocol settled, for a data set's `SampleSet.source`. Raises UsageError where a setting of
-        Darknet's protocol meets another one."""
+        """With the protocol chosen, for a dataset's `SampleSet.source`. Raises UsageError where a setting of
+        Darknet's protocol is combined with another protocol."""
         protocol = self.ap or default_protocol(source)
         if protocol != "darknet" and (self.points, self.iou_thres, self.thresh) != _DARKNETS_OWN:
             raise UsageError(f"--points, --iou-thres and --thresh belong to --ap darknet, but this is {protocol}")

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from prune.metrics.curve import Curve, Judged, average_precision, class_curves, count_objects
-from prune.metrics.matching import inclusive_iou, pair_voc, same_class
+from prune.metrics.curve import Curve, MatchedDetections, average_precision, class_curves, count_objects
+from prune.metrics.matching import inclusive_iou, match_voc, same_class
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -38,18 +38,18 @@ def voc_ap(
     detections: per image (n, 6): box as in `VocTruth`, score, class. points: "11" averages the precision at
     recall 0, 0.1 … 1 (VOC 2007); "area" takes the area under the curve (VOC 2010 on).
 
-    A detection belongs to the object of its class and image that it overlaps best. If that is by less than
-    `iou`, or the object was taken by a better-scored detection, it is a false positive; if the object is
+    A detection belongs to the object of its class and image that it overlaps best. If the overlap is less than
+    `iou`, or a better-scored detection has taken the object, it is a false positive; if the object is
     difficult, the detection does not count at all.
     """
-    judged = [_judge(found, truth, iou) for found, truth in zip(detections, truths, strict=True)]
+    matched = [_matched(found, truth, iou) for found, truth in zip(detections, truths, strict=True)]
     objects = count_objects([truth.classes for truth in truths], [truth.difficult for truth in truths], classes)
-    return class_curves(judged, objects, partial(average_precision, points=_POINTS[points]))
+    return class_curves(matched, objects, partial(average_precision, points=_POINTS[points]))
 
 
-def _judge(found: Floats, truth: VocTruth, iou: float) -> Judged:
+def _matched(found: Floats, truth: VocTruth, iou: float) -> MatchedDetections:
     overlap = same_class(inclusive_iou(found[:, :4], truth.boxes), found[:, 5], truth.classes)
-    return Judged(found[:, 4], found[:, 5], pair_voc(overlap, found[:, 4], truth.difficult, iou))
+    return MatchedDetections(found[:, 4], found[:, 5], match_voc(overlap, found[:, 4], truth.difficult, iou))
 
 
 def mean_ap(results: Sequence[Curve]) -> float:

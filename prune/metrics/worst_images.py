@@ -1,4 +1,4 @@
-"""The images that a network did worst on, and in words why."""
+"""The images with the most mistakes, and the reason in words."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WorstImage:
-    """An image, what was reported in it, `found` (n, 6) as in `Detected`, of which `right` (n,) are hits, and the
-    objects that count: `boxes` (m, 4) edges in pixels, `classes` (m,), of which `missed` (m,) were not found."""
+    """An image, the detections reported in it, `found` (n, 6) as in `Detected`, of which `right` (n,) are true
+    positives, and the objects that count: `boxes` (m, 4) edges in pixels, `classes` (m,), of which `missed` (m,) were
+    not found."""
 
     image: Path
     image_id: int | str
@@ -34,7 +35,7 @@ class WorstImage:
 
     @property
     def mistakes(self) -> int:
-        """Missed objects and false alarms together."""
+        """Missed objects and false positives together."""
         return int(self.missed.sum()) + int((~self.right).sum())
 
 
@@ -43,14 +44,14 @@ def worst_images(
 ) -> list[WorstImage]:
     """The images with most mistakes at a confidence, worst first; those without any are left out.
 
-    matches: for each image the object of each detection (`pairing`); ignored: its objects that do not count.
+    matches: for each image the object of each detection (`matching`); ignored: its objects that do not count.
     """
-    judged = [_judge(*image, conf) for image in zip(detected, matches, ignored, strict=True)]
-    ranked = sorted((image for image in judged if image.mistakes), key=lambda image: -image.mistakes)
+    compared = [_compared(*image, conf) for image in zip(detected, matches, ignored, strict=True)]
+    ranked = sorted((image for image in compared if image.mistakes), key=lambda image: -image.mistakes)
     return ranked[:limit]
 
 
-def _judge(image: Detected, matches: Ints, ignored: Bools, conf: float) -> WorstImage:
+def _compared(image: Detected, matches: Ints, ignored: Bools, conf: float) -> WorstImage:
     reported = (image.found[:, 4] >= conf) & (matches != IGNORED)
     matches = matches[reported]
     missed = ~ignored
@@ -75,5 +76,5 @@ def _reason(missed: int, objects: int, false: int) -> str:
     if missed:
         said.append(f"{missed} of {objects} object{'s' * (objects != 1)} missed")
     if false:
-        said.append(f"{false} false alarm{'s' * (false != 1)}")
+        said.append(f"{false} false positive{'s' * (false != 1)}")
     return ", ".join(said)

@@ -1,1 +1,1 @@
-"""`NetDef` → `torch.nn.Module`, and the way back."""
+"""`NetDef` → `torch.nn.Module`, and back."""

@@ -78,4 +78,4 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "normalize_channels_softmax": _normalize_channels_softmax,
     "normalize_channels_softmax_maxval": lambda x: _normalize_channels_softmax(x - x.amax(1, keepdim=True)),
 }
-"""Name in the cfg → function, elementwise but for those that normalize over the channels (dimension 1)."""
+"""Name in the cfg → function, elementwise except those that normalize over the channels (dimension 1)."""

@@ -21,7 +21,7 @@ from prune.model.tensors import BATCH_NORM_EPSILON, TensorDomain
 class ConvBlock(nn.Module):
     """A convolution or connected layer, its batch norm where it has one (`bn`), and its activation.
 
-    A connected layer is a convolution whose kernel covers its input: it takes maps of that size only. With an
+    A connected layer is a convolution whose kernel covers its input: it only accepts maps of that size. With an
     `owner` the kernel, the bias and the batch norm are the owner's (`share_index`), all else is this layer's.
     """
 
@@ -45,7 +45,7 @@ class ConvBlock(nn.Module):
             self.conv.weight, self.conv.bias, self.bn = owner.conv.weight, owner.conv.bias, owner.bn
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in, H, W) → (B, out, H', W'). Raises UsageError where a connected layer gets another map."""
+        """(B, in, H, W) → (B, out, H', W'). Raises UsageError where a connected layer gets a map of another size."""
         if self.fixed_hw is not None and x.shape[2:] != self.fixed_hw:
             found, wanted = (f"{hw[1]}x{hw[0]}" for hw in (x.shape[2:], self.fixed_hw))
             raise UsageError(f"[connected] reads a map of {wanted}, not {found}: its network takes one image size")
@@ -54,7 +54,7 @@ class ConvBlock(nn.Module):
 
 
 class ShortcutWeights(nn.Module):
-    """The parameter of a weighted shortcut: `weights` (n,) or (n, C), of its n inputs; fresh, they are 1."""
+    """The parameter of a weighted shortcut: `weights` (n,) or (n, C), of its n inputs, initially 1."""
 
     def __init__(self, layer: Shortcut, channels: int) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class ShortcutWeights(nn.Module):
 
 
 class DarknetModel(nn.Module):
-    """The network of a NetDef, with fresh weights. `heads` are its detection heads in the order of the cfg.
+    """The network of a NetDef, newly initialised. `heads` are its detection heads in the order of the cfg.
 
     Raises CfgError where its layers do not fit each other.
     """
@@ -77,7 +77,7 @@ class DarknetModel(nn.Module):
         self.frozen = 0
 
     def freeze(self, layers: int) -> None:
-        """Keep the floats of the first `layers` layers as they are: they get no gradient, and their batch norms use
+        """Keep the parameters of the first `layers` layers unchanged: they get no gradient, and their batch norms use
         and keep the stored mean and variance in training, too. All others are trained.
         """
         self.frozen = layers
@@ -86,7 +86,7 @@ class DarknetModel(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> DarknetModel:
-        """As of nn.Module, but the frozen layers stay in evaluation."""
+        """As in nn.Module, except that frozen layers remain in evaluation mode."""
         super().train(mode)
         for index, module in self._owners():
             if index < self.frozen:
@@ -94,7 +94,7 @@ class DarknetModel(nn.Module):
         return self
 
     def _owners(self) -> Iterator[tuple[int, nn.Module]]:
-        """(layer index, module) of all layers with floats of their own."""
+        """(layer index, module) of all layers with their own parameters."""
         yield from self.convolutions()
         yield from ((int(key), module) for key, module in self.shortcuts.items())
 
@@ -104,7 +104,7 @@ class DarknetModel(nn.Module):
         return [value for layer, value in steps(self.netdef, domain) if isinstance(layer, Head)]
 
     def features(self, imgs: Tensor, layers: Sequence[int]) -> list[Tensor]:
-        """imgs as `forward` takes them → the outputs (B, C, H', W') of `layers`, in their order; a head's is its input.
+        """imgs as for `forward` → the outputs (B, C, H', W') of `layers`, in their order; of a head, its input.
 
         Layers count from 0, without [net]. Raises PlanError for a layer that the network does not have.
         """
@@ -120,7 +120,7 @@ class DarknetModel(nn.Module):
         return [wanted[index] for index in layers]
 
     def block(self, layer_index: int) -> ConvBlock:
-        """The convolution or connected layer at an index. Raises PlanError where another kind stands there."""
+        """The convolution or connected layer at an index. Raises PlanError where the layer is of another kind."""
         self.netdef.convolution(layer_index)
         return cast(ConvBlock, self.blocks[str(layer_index)])
 
@@ -132,13 +132,13 @@ class DarknetModel(nn.Module):
         return bn
 
     def convolutions(self) -> Iterator[tuple[int, ConvBlock]]:
-        """(layer index, block) of every convolution with floats of its own, in the order of the cfg."""
+        """(layer index, block) of every convolution with its own parameters, in the order of the cfg."""
         return ((layer.index, self.block(layer.index)) for layer in self.netdef.owners)
 
     def shortcut_weights(self, layer_index: int) -> nn.Parameter:
         """The weights of the weighted shortcut at an index. Raises PlanError where there is none."""
         if str(layer_index) not in self.shortcuts:
-            raise PlanError(f"{self.netdef.path}: layer {layer_index} is no weighted shortcut")
+            raise PlanError(f"{self.netdef.path}: layer {layer_index} is not a weighted shortcut")
         return cast(ShortcutWeights, self.shortcuts[str(layer_index)]).weights
 
 

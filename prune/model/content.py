@@ -1,4 +1,4 @@
-"""The content of a `.pt` file of ours: brought to one form, so that equal runs write equal bytes, with its checksum."""
+"""The content of a `.pt` file of this project, in a canonical form: equal runs write equal bytes; and its checksum."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ CHECKSUM = "checksum"
 
 
 def as_stored(value: Any) -> Any:
-    """The same content in plain containers of its own, with tensors on the CPU.
+    """A copy of the content in plain containers, with tensors on the CPU.
 
-    Pickle writes an object that it has met before as a reference: whether two equal strings or tuples are one object
-    would show in the bytes, and differs between a run and one that was resumed.
+    Pickle writes an object that occurred before as a reference: whether two equal strings or tuples are one object
+    would change the bytes, and differs between a run and a resumed one.
     """
     if isinstance(value, Tensor):
         return value.detach().cpu()
@@ -34,14 +34,14 @@ def as_stored(value: Any) -> Any:
 
 
 def checksum(content: Mapping[str, Any]) -> str:
-    """Hex SHA-256 of everything in `content` but its own checksum: keys, types, shapes and values."""
+    """Hex SHA-256 of everything in `content` except its checksum: keys, types, shapes and values."""
     digest = hashlib.sha256()
     _feed(digest, {key: value for key, value in content.items() if key != CHECKSUM})
     return digest.hexdigest()
 
 
 def check_sum(path: Path, content: Mapping[str, Any]) -> None:
-    """Raise WeightsError where the content is not the one that its checksum was made of; files without one pass."""
+    """Raise WeightsError where the content does not match its checksum; files without one are accepted."""
     if CHECKSUM in content and not _matches(content):
         message = "is damaged: its content does not match its checksum; use another checkpoint or an earlier copy"
         raise WeightsError(path, message)

@@ -1,4 +1,4 @@
-"""Where tensors live, and the seed of everything random."""
+"""The device of tensors, and the random seed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from prune.errors import UsageError
 
 
 def select_device(name: str) -> torch.device:
-    """`auto` (cuda where there is one), `cpu`, `cuda` or `cuda:N`.
+    """`auto` (cuda where available), `cpu`, `cuda` or `cuda:N`.
 
-    Raises UsageError for anything else or absent.
+    Raises UsageError for anything else and for a device that does not exist.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

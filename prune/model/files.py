@@ -1,6 +1,6 @@
-"""Weights from files of every kind, as records or as a network ready to use: the one place where a network is opened.
+"""Weights from files of every kind, as records or as a network ready to use: the only place where a network is opened.
 
-A `.pt` holds plain types and tensors only, so that `torch.load(weights_only=True)` reads it anywhere.
+A `.pt` contains plain types and tensors only, so that `torch.load(weights_only=True)` reads it anywhere.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from prune.model.states import misfit
 State = dict[str, Tensor]
 FORMAT = 1
 CHECKPOINT_SUFFIXES = (".pt", ".pth")
-# Peers keep a numpy scalar (their best fitness) in last.pt; these few names let it be read without unpickling
-# code.
+# Other programs store a numpy scalar (their best fitness) in last.pt; these few names let it be read without
+# unpickling code.
 NUMPY_SCALARS: list[Any] = [
     np.float64(0).__reduce__()[0],
     np.dtype,
@@ -103,7 +103,7 @@ def load_plain(path: Path) -> dict[str, Any]:
         message = "is not a readable .pt file of plain tensors: truncated, of another kind, or with code in it"
         raise WeightsError(path, message) from cause
     if not isinstance(content, Mapping):
-        raise WeightsError(path, f"holds a {type(content).__name__}, not a dict of weights")
+        raise WeightsError(path, f"contains a {type(content).__name__}, not a dict of weights")
     if is_ours_in_full(content):
         check_sum(path, content)
     return dict(content)
@@ -119,10 +119,10 @@ def read_state(path: Path) -> State:
 
 
 def pick_state(path: Path, content: Mapping[Any, Any]) -> State:
-    """The state in a .pt's content: ours (the averaged weights), a peer's (`ema`, `model`, `state_dict`) or a
-    bare one.
+    """The state in a .pt's content: ours (the averaged weights), another program's (`ema`, `model`,
+    `state_dict`) or a bare one.
 
-    `module.` in front of names (DataParallel, DDP) is taken off. Raises WeightsError where there is none.
+    `module.` in front of names (DataParallel, DDP) is removed. Raises WeightsError where there is none.
     """
     for key in ("ema", "model", "state_dict"):
         if isinstance(content.get(key), Mapping):
@@ -131,7 +131,7 @@ def pick_state(path: Path, content: Mapping[Any, Any]) -> State:
     named = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
     state = {strip_module(name): value for name, value in named.items()}
     if not state:
-        raise WeightsError(path, "holds no weights: expected a dict of tensors, alone or under 'ema' or 'model'")
+        raise WeightsError(path, "contains no weights: expected a dict of tensors, alone or under 'ema' or 'model'")
     return state
 
 

@@ -1,8 +1,8 @@
-"""Checkpoints of other programs: their tensors, found by layer number or by order, as the floats of a cfg's layers.
+"""Checkpoints of other programs: their tensors, found by layer number or by order, as the parameters of a cfg's layers.
 
-Names are never trusted to mean anything but a layer's number. What a module is follows from its tensors: four
-dimensions are a kernel, a running mean is batch norm. A checkpoint is read only where every convolution of the cfg is
-found exactly, with fitting shapes and nothing left over.
+Of a name only the layer number is used. What a module is follows from its tensors: four dimensions are a kernel, a
+running mean is batch norm. A checkpoint is accepted only if every convolution of the cfg is found exactly, with
+matching shapes and nothing left over.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ _NORM = ("bias", "weight", "running_mean", "running_var")
 
 PROGRAMS = (
     (r"module_list\.\d+\.(Conv2d|BatchNorm2d)\.", "the PyTorch YOLOv3 of Ultralytics and its descendants"),
-    (r"module_list\.\d+\.(conv|batch_norm)_\d+\.", "PyTorch-YOLOv3 (eriklindernoren's) and its relatives"),
-    (r"models\.\d+\.", "pytorch-YOLOv4 and its relatives"),
+    (r"module_list\.\d+\.(conv|batch_norm)_\d+\.", "PyTorch-YOLOv3 (eriklindernoren's) and its descendants"),
+    (r"models\.\d+\.", "pytorch-YOLOv4 and its descendants"),
     (r"model\.(model\.)?\d+\.", "Ultralytics' YOLOv5 or a later one"),
-    (r"(backbone|neck|bbox_head)\.", "MMDetection or a relative"),
+    (r"(backbone|neck|bbox_head)\.", "MMDetection or a descendant"),
 )
-"""How the names of popular programs begin, and which they are."""
+"""How the parameter names of popular programs begin, and their programs."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A kernel and what belongs to it: bias (C,) or batch norm's beta, gamma, mean and variance."""
+    """A kernel and the vectors that belong to it: bias (C,) or batch norm's beta, gamma, mean and variance."""
 
     name: str
     weight: Tensor
     vectors: tuple[Tensor, ...]
 
     def obstacle(self, slot: Slot) -> str:
-        """Why it is not the layer of a slot; empty where it is."""
+        """Why it does not fit the layer of a slot; empty where it does."""
         shape, wanted = tuple(self.weight.shape), slot.shape
         if shape != wanted:
             return f"layer {slot.layer.index} needs a kernel {_text(wanted)}, {self.name} has {_text(shape)}"
@@ -69,7 +69,7 @@ def is_ours(state: Mapping[str, Tensor]) -> bool:
 def peer_weights(path: Path, state: Mapping[str, Tensor], netdef: NetDef) -> Weights:
     """The weights of `netdef` from the tensors of another program.
 
-    Raises WeightsError, which names the program and what did not fit.
+    Raises WeightsError, which names the program and what does not fit.
     """
     wanted, modules = slots(netdef), _modules(state)
     obstacles = [_unreadable(wanted)]
@@ -87,7 +87,7 @@ def peer_weights(path: Path, state: Mapping[str, Tensor], netdef: NetDef) -> Wei
             return _weights(wanted, ordered)
     obstacle, example = next(filter(None, obstacles)), next(iter(state))[:60]
     message = f"has parameter names of {_program(state)} ({example}) and does not fit {netdef.path}: {obstacle}"
-    raise WeightsError(path, f"{message}; export it as .weights there and pass that file")
+    raise WeightsError(path, f"{message}; export it as .weights with that program and pass that file")
 
 
 def _modules(state: Mapping[str, Tensor]) -> dict[str, Module]:
@@ -100,7 +100,7 @@ def _modules(state: Mapping[str, Tensor]) -> dict[str, Module]:
 
 
 def _in_order(modules: Mapping[str, Module]) -> list[_Found]:
-    """The kernels in their order, each with the bias beside it or the batch norm after it."""
+    """The kernels in their order, each with its bias or the batch norm after it."""
     groups = list[dict[str, Module]]()
     for name, tensors in modules.items():
         if _is_kernel(tensors):
@@ -111,7 +111,7 @@ def _in_order(modules: Mapping[str, Module]) -> list[_Found]:
 
 
 def _by_number(modules: Mapping[str, Module]) -> dict[int, _Found | None] | None:
-    """Layer number → its kernel, None where it has batch norm alone.
+    """Layer number → its kernel, None where it has only batch norm.
 
     None for all where names have no number, several roots or several kernels per number.
     """
@@ -129,7 +129,7 @@ def _by_number(modules: Mapping[str, Module]) -> dict[int, _Found | None] | None
 
 
 def _of_one_layer(members: Mapping[str, Module]) -> list[_Found]:
-    """The kernels among the modules of one layer, each with its bias and the vectors of all batch norms there."""
+    """The kernels among the modules of one layer, each with its bias and the vectors of all batch norms."""
     norms = [tensors for tensors in members.values() if not _is_kernel(tensors)]
     vectors = [tensors[leaf] for tensors in norms for leaf in _NORM if leaf in tensors]
     kernels = {name: tensors for name, tensors in members.items() if _is_kernel(tensors)}
@@ -151,7 +151,7 @@ def _unreadable(wanted: Sequence[Slot]) -> str:
 
 
 def _compared(wanted: Sequence[Slot], found: Sequence[_Found | None], total: int) -> str:
-    """The first thing in which what was found is not what is wanted; empty where all of it is."""
+    """The first difference between what was found and what is needed; empty where there is none."""
     for slot, kernel in zip(wanted, found, strict=False):
         if kernel is None:
             return f"it has no convolution {slot.layer.index}"

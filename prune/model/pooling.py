@@ -47,11 +47,11 @@ def _padded(layer: Pool, x: Tensor, value: float) -> Tensor:
 
 
 def _padding(layer: Pool, x: Tensor) -> tuple[int, int, int]:
-    """Pixels of padding before the map, below and to the right of it; negative where some stay unread."""
-    after_y, after_x = _behind(x.shape[2], layer, layer.stride_y), _behind(x.shape[3], layer, layer.stride_x)
+    """Pixels of padding before the map, below and to the right of it; negative where some are not read."""
+    after_y, after_x = _after(x.shape[2], layer, layer.stride_y), _after(x.shape[3], layer, layer.stride_x)
     return layer.padding // 2, after_y, after_x
 
 
-def _behind(length: int, layer: Pool, stride: int) -> int:
+def _after(length: int, layer: Pool, stride: int) -> int:
     outputs = (length + layer.padding - layer.size) // stride + 1
     return (outputs - 1) * stride + layer.size - length - layer.padding // 2

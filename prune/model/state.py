@@ -12,7 +12,7 @@ from prune.model.build import ConvBlock, DarknetModel
 
 
 def load_weights(model: DarknetModel, weights: Weights) -> None:
-    """Copies every record of `weights` into the module; layers without a record stay as they are.
+    """Copies every record of `weights` into the module; layers without a record are unchanged.
 
     Raises WeightsError where a record's shape is not its layer's.
     """
@@ -26,7 +26,7 @@ def load_weights(model: DarknetModel, weights: Weights) -> None:
 
 
 def to_weights(model: DarknetModel, header: Header | None = None) -> Weights:
-    """The module's floats as records, in the order of the cfg; the arrays are copies on the CPU."""
+    """The module's parameters as records, in the order of the cfg; the arrays are copies on the CPU."""
     records: dict[int, Record] = {index: _record(block) for index, block in model.convolutions()}
     for key in model.shortcuts:
         records[int(key)] = ShortcutParams(_array(model.shortcut_weights(int(key))))

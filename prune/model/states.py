@@ -1,4 +1,4 @@
-"""A network's state dict held against a cfg: what does not fit, in the words of the cfg."""
+"""Compares a network's state dict with a cfg: what does not fit, in the terms of the cfg."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from prune.model.build import DarknetModel
 
 
 def misfit(model: DarknetModel, state: Mapping[str, Tensor]) -> str:
-    """The first thing in which a state of this project is another network's than `model`; empty where it fits.
+    """The first difference between a state of this project and `model`; empty where it fits.
 
-    Where nothing but the number of classes differs, both numbers.
+    Both numbers of classes, where nothing else differs.
     """
     wanted = model.state_dict()
     if missing := [name for name in wanted if name not in state]:
         return f"it has no {missing[0]}"
     if more := [name for name in state if name not in wanted]:
-        return f"it has {more[0]}, which the cfg has not"
+        return f"it has {more[0]}, which the cfg does not have"
     differing = [name for name in wanted if wanted[name].shape != state[name].shape]
     if not differing:
         return ""
@@ -30,7 +30,7 @@ def misfit(model: DarknetModel, state: Mapping[str, Tensor]) -> str:
 
 
 def _other_classes(model: DarknetModel, state: Mapping[str, Tensor], differing: list[str]) -> int | None:
-    """The classes of a state that differs in the convolutions before the heads alone; None where more differs."""
+    """The classes of a state that differs only in the convolutions before the heads; None where more differs."""
     heads = {head.inputs[0]: head for head in model.heads}
     classes = set[float]()
     for name in differing:

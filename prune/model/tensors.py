@@ -1,4 +1,4 @@
-"""What every layer does to tensors (B, C, H, W), exactly as Darknet computes it."""
+"""The operation of every layer on tensors (B, C, H, W), exactly as in Darknet."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BATCH_NORM_EPSILON = 1e-5
 
 
 class TensorDomain(Domain[Tensor]):
-    """A forward pass; subclasses say where the floats of convolutions and of weighted shortcuts come from."""
+    """A forward pass; subclasses supply the parameters of convolutions and of weighted shortcuts."""
 
     def __init__(self, imgs: Tensor, training: bool = False) -> None:
         self.imgs, self.training = imgs, training
@@ -53,7 +53,7 @@ class TensorDomain(Domain[Tensor]):
         return ACTIVATIONS[layer.activation](total)
 
     def route(self, layer: Route, inputs: Sequence[Tensor]) -> Tensor:
-        # no chunk of one part: it would stand in exported and traced graphs as a split
+        # no chunk into one part: it would appear in exported and traced graphs as a split
         parts = list(inputs) if layer.groups == 1 else [x.chunk(layer.groups, dim=1)[layer.group_id] for x in inputs]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
@@ -80,7 +80,7 @@ class TensorDomain(Domain[Tensor]):
 
 
 def shortcut_factors(weights: Tensor, normalization: str) -> Tensor:
-    """What the inputs of a weighted shortcut are multiplied by: of the shape of its weights, (n,) or (n, C).
+    """The factors of the inputs of a weighted shortcut, with the shape of its weights: (n,) or (n, C).
 
     Normalized to a sum over the inputs of (almost) one by `relu` or `softmax`; AlexeyAB's Darknet, blas.c,
     shortcut_multilayer_cpu.
@@ -108,7 +108,7 @@ def reorg(layer: Reorg, x: Tensor) -> Tensor:
 
 
 def softmax(layer: Softmax, x: Tensor) -> Tensor:
-    """Over all numbers of each of the layer's equal parts of (C, H, W)."""
+    """Softmax over all numbers of each of the layer's equal parts of (C, H, W)."""
     parts = x.reshape(x.shape[0], layer.groups, -1) / layer.temperature
     return parts.softmax(2).reshape(x.shape)
 
@@ -122,7 +122,7 @@ def _weighted(x: Tensor, factor: Tensor) -> Tensor:
 
 
 def _add_common(total: Tensor, other: Tensor) -> Tensor:
-    """Adds the first channels both have; the result is as wide as `total`."""
+    """Adds the first channels that both have; the result is as wide as `total`."""
     width, extra = total.shape[1], total.shape[1] - other.shape[1]
     if extra > 0:
         other = F.pad(other, (0, 0, 0, 0, 0, extra))

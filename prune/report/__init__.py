@@ -1,1 +1,1 @@
-"""What a run leaves behind for people: summaries and tables."""
+"""The output of a run for people: summaries, tables, pictures and pages."""

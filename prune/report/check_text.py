@@ -1,4 +1,4 @@
-"""The result of `prune.check` for a terminal."""
+"""The result of `prune.check` as text for a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prune.data.check import AnchorReport, CheckReport
 from prune.data.statistics import SplitStatistics
 from prune.report.tables import format_table
 from prune.report.visible import visible
-from prune.samples.faults import Faults
+from prune.samples.issues import Issues
 
 MEASURES = (
     "images",
@@ -29,7 +29,7 @@ MEASURES = (
 
 
 def measures(split: SplitStatistics) -> list[str]:
-    """The values of `MEASURES`; of the last three least, median and greatest."""
+    """The values of `MEASURES`; of the last three minimum, median and maximum."""
     counts = (
         split.images,
         split.empty,
@@ -48,7 +48,7 @@ def _spread(values: tuple[int, int, int]) -> str:
 
 
 def fit_row(name: str, fit: AnchorFit) -> list[str]:
-    """One set of anchors: name, how many, mean IoU, recalls."""
+    """One set of anchors: name, number, mean IoU, recalls."""
     shares = (fit.mean_iou, *fit.recalls)
     return [name, str(len(fit.anchors)), *(f"{share:.4f}" for share in shares)]
 
@@ -57,7 +57,7 @@ FIT_HEADER = ("anchors", "number", "mean IoU", *(f"recall at IoU {recall:g}" for
 
 
 def check_text(report: CheckReport) -> str:
-    """All that the command shows, but for the verdict."""
+    """All that the command shows, except the verdict."""
     splits = list(report.splits)
     values = [measures(report.splits[split]) for split in splits]
     overview = format_table(("", *splits), list(zip(MEASURES, *values, strict=True)))
@@ -88,7 +88,7 @@ def _anchor_parts(anchors: AnchorReport | None) -> list[str]:
 
 
 def anchor_title(anchors: AnchorReport) -> str:
-    """What the anchors are for."""
+    """The boxes and the input that the anchors are for."""
     how = "letterboxed" if anchors.letterbox else "stretched"
     return f"{len(anchors.sizes):,} boxes at {anchors.net_wh[0]} x {anchors.net_wh[1]}, {how}"
 
@@ -99,19 +99,17 @@ def _adapt_lines(anchors: AnchorReport) -> list[str]:
 
 
 def other_number(anchors: AnchorReport) -> str:
-    """Why anchors that were found cannot go into the cfg as they are; empty where they can."""
+    """Why the anchors that were found cannot be written into the cfg; empty where they can."""
     used = len(anchors.before.anchors) if anchors.before else 0
     if used in (0, len(anchors.after.anchors)):
         return ""
     different = len(np.unique(anchors.sizes, axis=0))
     if different < used:
-        return (
-            f"the heads of the cfg use {used} anchors, but the boxes have {different} different sizes: too few for it"
-        )
-    return f"the heads of the cfg use {used} anchors: --anchors {used} finds as many, ready for prune.adapt"
+        return f"the heads of the cfg use {used} anchors, but the boxes have only {different} different sizes"
+    return f"the heads of the cfg use {used} anchors: --anchors {used} finds as many, for prune.adapt"
 
 
-def _found(title: str, faults: Faults) -> Sequence[str]:
+def _found(title: str, faults: Issues) -> Sequence[str]:
     return ["\n".join([f"{title}:", *map(visible, faults.lines())])] if faults else []
 
 

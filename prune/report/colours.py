@@ -1,4 +1,4 @@
-"""One colour per class: the same in every picture and every run, as far from the others as can be."""
+"""One colour per class: the same in every picture and every run, as different from the others as possible."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHROMA = 0.07
 
 
 def class_colour(index: int) -> Colour:
-    """The colour of class `index` (from 0). It depends on nothing else; after some 200 classes they repeat."""
+    """The colour of class `index` (from 0). It only depends on `index`; after some 200 classes colours repeat."""
     known = 16
     while known <= index and known < len(_candidates()):
         known *= 2
@@ -29,15 +29,15 @@ def class_colour(index: int) -> Colour:
 
 
 def ink_on(colour: Colour) -> Colour:
-    """Black or white, whichever stands out more on `colour` (contrast ratio of WCAG 2.1)."""
+    """Black or white, whichever has more contrast with `colour` (contrast ratio of WCAG 2.1)."""
     luminance = float(_linear(np.array(colour, np.float64)) @ (0.2126, 0.7152, 0.0722))
     return BLACK if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else WHITE
 
 
 @lru_cache(maxsize=8)
 def _palette(count: int) -> tuple[Colour, ...]:
-    """The first `count` colours: each is the candidate farthest from all before it, so a longer palette begins
-    like a shorter one."""
+    """The first `count` colours: each is the candidate farthest from all before it, so that a longer palette
+    begins like a shorter one."""
     candidates = _candidates()
     places = _oklab(candidates)
     chosen = [int(np.abs(candidates - np.array(_FIRST)).sum(axis=1).argmin())]
@@ -50,7 +50,7 @@ def _palette(count: int) -> tuple[Colour, ...]:
 
 @lru_cache(maxsize=1)
 def _candidates() -> NDArray[np.float64]:
-    """(n, 3) colours that are neither so dark, so light nor so grey that they would drown in a photo."""
+    """(n, 3) colours that are neither too dark, too light nor too grey to be visible in a photo."""
     grid = np.stack(np.meshgrid(_LEVELS, _LEVELS, _LEVELS, indexing="ij"), axis=-1).reshape(-1, 3).astype(np.float64)
     lab = _oklab(grid)
     light = (lab[:, 0] >= _LIGHTNESS[0]) & (lab[:, 0] <= _LIGHTNESS[1])
@@ -64,7 +64,7 @@ def _linear(colours: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _oklab(colours: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, 3) sRGB 0 … 255 → OKLab, in which distances are about as the eye sees them (Ottosson 2020, "A
+    """(n, 3) sRGB 0 … 255 → OKLab, in which distances are about as perceived (Ottosson 2020, "A
     perceptual color space for image processing")."""
     to_lms = np.array(
         [

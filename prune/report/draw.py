@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from prune.report.colours import BLACK, Colour, ink_on
-from prune.report.places import Edges, find_place
+from prune.report.label_placement import Edges, find_place
 from prune.report.text import Mask, fitting_mask
 from prune.samples.images import Image
 
@@ -20,15 +20,15 @@ _WIDTHS: dict[Line, float] = {"plain": 0.3, "thin": 0.16, "dashed": 0.36, "bold"
 """Line widths as shares of the height of capitals."""
 _SHRINK = (1.0, 0.85, 0.7)
 LONG_SIDE = 600
-"""A picture whose longer side is below this is enlarged, or no label could be read on it."""
+"""A picture whose longer side is shorter is enlarged, so that labels are readable."""
 _CAPITAL_SHARE = 0.017
 GROUND: Colour = (38, 38, 38)
-"""What surrounds pictures."""
+"""The background around pictures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A word before a label, on a colour of its own."""
+    """A word before a label, on its own colour."""
 
     text: str
     colour: Colour
@@ -47,7 +47,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A picture with its marks: RGB uint8; `left_out` labels found no room, `labels` are where the others lie."""
+    """A picture with its marks: RGB uint8; `left_out` labels had no room, `labels` are the places of the others."""
 
     image: Image
     labels: tuple[Edges, ...]
@@ -55,21 +55,21 @@ class Drawn:
 
 
 def capital_height(size_wh: tuple[int, int]) -> int:
-    """Pixels of a capital letter in a picture: it grows with the picture, so that it can be read on a screen that
-    shows all of it."""
+    """Pixels of a capital letter in a picture: in proportion to the picture, so that it is readable on a screen that
+    shows the whole."""
     return max(9, round(_CAPITAL_SHARE * max(size_wh)))
 
 
 def enlargement(size_wh: tuple[int, int]) -> int:
-    """How many times a picture is enlarged before it is drawn on: 1, unless it is too small to hold labels."""
+    """How many times a picture is enlarged before it is drawn on: 1, unless it is too small for labels."""
     return max(1, -(-LONG_SIDE // max(size_wh)))
 
 
 def draw_marks(image: Image, marks: Sequence[Mark], capital: int | None = None) -> Drawn:
     """A copy of an RGB picture, enlarged where it is small, with marks; the first are labelled first.
 
-    `capital`: height of capitals in pixels of the result. A label shrinks where room is short and is left out
-    where there is none, rather than to hide another.
+    `capital`: height of capitals in pixels of the result. A label shrinks where there is little room, and is left
+    out where there is none, rather than covering another.
     """
     factor = enlargement((image.shape[1], image.shape[0]))
     canvas = image.copy() if factor == 1 else _enlarged(image, factor)
@@ -88,7 +88,7 @@ def draw_marks(image: Image, marks: Sequence[Mark], capital: int | None = None) 
 
 @lru_cache(maxsize=4096)
 def label_image(text: str, colour: Colour, tag: Tag | None, capital: int, width: int) -> Image:
-    """(h, w, 3) a label by itself, at most about `width` pixels wide. It is shared: not to be drawn on."""
+    """(h, w, 3) a label by itself, at most about `width` pixels wide. It is cached and must not be drawn on."""
     tag_mask = fitting_mask(tag.text, capital, width // 2) if tag else None
     pieces = [] if tag is None or tag_mask is None else [chip(tag_mask, tag.colour, capital)]
     if text:
@@ -102,7 +102,7 @@ def label_image(text: str, colour: Colour, tag: Tag | None, capital: int, width:
 
 
 def chip(mask: Mask, colour: Colour, capital: int) -> Image:
-    """(h, w, 3) text on a plain ground of `colour`."""
+    """(h, w, 3) text on a plain background of `colour`."""
     pad = _pad(capital)
     canvas = np.full((mask.shape[0] + pad, mask.shape[1] + 2 * pad, 3), colour, np.uint8)
     top = pad - pad // 3
@@ -111,13 +111,13 @@ def chip(mask: Mask, colour: Colour, capital: int) -> Image:
 
 
 def draw_frame(canvas: Image, box: Edges, colour: Colour, line: Line, capital: int) -> None:
-    """Draw the outline of a box, dark at its rim, so that it shows on any ground."""
+    """Draw the outline of a box with a dark rim, so that it is visible on any background."""
     _draw_box(canvas, box, colour, line, capital)
 
 
 def _draw_box(canvas: Image, box: Edges, colour: Colour, line: Line, capital: int) -> None:
     side = min(box[2] - box[0], box[3] - box[1])
-    width = max(1, min(round(_WIDTHS[line] * capital), side // 4))  # a tiny box must not vanish under its line
+    width = max(1, min(round(_WIDTHS[line] * capital), side // 4))  # a tiny box must not disappear under its line
     rim = width + 2 * max(1, round(width / 4))
     strokes = list(_dashes(box, 3 * width)) if line == "dashed" else [(box[:2], box[2:])]
     for thickness, ink in ((rim, BLACK), (width, colour)):
@@ -129,7 +129,7 @@ def _draw_box(canvas: Image, box: Edges, colour: Colour, line: Line, capital: in
 
 
 def _dashes(box: Edges, length: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Strokes of about `length` pixels along the outline, one at each corner, gaps as long between them."""
+    """Strokes of about `length` pixels along the outline, one at each corner, with gaps as long."""
     x0, y0, x1, y1 = box
     found = []
     for a, b in (((x0, y0), (x1, y0)), ((x0, y1), (x1, y1)), ((x0, y0), (x0, y1)), ((x1, y0), (x1, y1))):
@@ -141,7 +141,7 @@ def _dashes(box: Edges, length: int) -> list[tuple[tuple[int, int], tuple[int, i
 
 
 def _draw_label(canvas: Image, mark: Mark, box: Edges, capital: int, taken: list[Edges]) -> None:
-    """Put the label on a free place, which becomes taken; nothing where there is none."""
+    """Draw the label at a free place, which is added to `taken`; it is left out where there is none."""
     size_wh = canvas.shape[1], canvas.shape[0]
     for share in _SHRINK:
         label = label_image(mark.text, mark.colour, mark.tag, max(8, round(share * capital)), size_wh[0])
@@ -164,7 +164,7 @@ def _enlarged(image: Image, factor: int) -> Image:
 
 
 def _roomy(image: Image, capital: int) -> Image:
-    """The image, on dark ground where it is too low or too narrow to hold a few labels."""
+    """The image, extended by dark background where it is too low or too narrow for a few labels."""
     below, beside = max(0, 8 * capital - image.shape[0]), max(0, 12 * capital - image.shape[1])
     if not (below or beside):
         return image

@@ -1,4 +1,4 @@
-"""A network ready to look at pictures, with a title to put above them."""
+"""The title of a network above its pictures."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from prune.metrics.confusion import Confusion
 from prune.metrics.findings import Findings
 from prune.metrics.operating_point import ClassCurve
 from prune.report.colours import class_colour
-from prune.report.sheets import write_picture
+from prune.report.montage import write_picture
 from prune.report.tables import format_cell
 from prune.report.text import drawable_names, font_with
 from prune.report.worst import worst_sheet
@@ -28,11 +28,11 @@ from prune.report.worst import worst_sheet
 PLOTS = ("pr_curves.png", "confusion.png", "worst.png")
 MISSING = "plots need matplotlib, which is not installed: pip install matplotlib"
 NAMED_CURVES = 12
-"""With more classes than this only those with most objects are named."""
+"""With more classes than this, only those with most objects are named."""
 _DASHES = ("-", (0, (6, 1)), (0, (5, 1, 1, 1)))
-"""In turn, for the eye to hold apart classes of similar colours."""
+"""Used in turn, to distinguish classes of similar colours."""
 MATRIX_CLASSES = 16
-"""With more classes than this the rest is summed up, or no cell could be read."""
+"""With more classes than this, the rest is summed up, so that cells are readable."""
 _DPI = 150
 
 
@@ -42,7 +42,7 @@ def available() -> bool:
 
 
 def save_plots(findings: Findings, out: Path) -> list[Path]:
-    """Write PLOTS into `out` and return their paths; the sheet of the worst images only where there are any.
+    """Write PLOTS into `out` and return their paths; the picture of the worst images only where there are any.
 
     Raises UsageError (MISSING) without matplotlib.
     """
@@ -104,13 +104,13 @@ def _named(shown: Sequence[tuple[int, ClassCurve]]) -> set[int]:
 
 
 def _curve(axes: Any, number: int, curve: ClassCurve, dashes: Any | None) -> Any:
-    """One class's curve, grey where it has no `dashes` of its own; a dot marks its best F1."""
+    """One class's curve, grey where it has no `dashes`; a dot marks its best F1."""
     from matplotlib.patheffects import Normal, Stroke
 
     if dashes is None:
         return axes.plot(curve.recall, curve.precision, color="0.8", linewidth=0.8, zorder=1)[0]
     colour = tuple(value / 255 for value in class_colour(number))
-    rim = [Stroke(linewidth=3.2, foreground="0.25"), Normal()]  # light colours would drown on white
+    rim = [Stroke(linewidth=3.2, foreground="0.25"), Normal()]  # light colours are hardly visible on white
     (line,) = axes.plot(curve.recall, curve.precision, color=colour, linewidth=2.2, path_effects=rim, zorder=2)
     line.set(linestyle=dashes, dash_capstyle="butt")
     if curve.best is not None:
@@ -120,7 +120,7 @@ def _curve(axes: Any, number: int, curve: ClassCurve, dashes: Any | None) -> Any
 
 
 def _mean_curve(axes: Any, curves: Sequence[ClassCurve]) -> Any:
-    """Mean over the classes of the best precision at each recall or beyond it: what AP is the area of."""
+    """Mean over the classes of the best precision at each recall or beyond it: the curve whose area is AP."""
     grid = np.linspace(0, 1, 101)
     best = [[curve.precision[curve.recall >= at].max(initial=0.0) for at in grid] for curve in curves]
     return axes.plot(grid, np.mean(best, axis=0), "--", color="black", linewidth=2.2, zorder=2.5)[0]
@@ -130,7 +130,7 @@ def _legend_title(protocol: str, shown: int, named: int) -> str:
     which = (
         f"AP ({protocol}) per class"
         if named == shown
-        else f"AP ({protocol}) of the {named} commonest of {shown} classes (others grey)"
+        else f"AP ({protocol}) of the {named} most frequent of {shown} classes (others grey)"
     )
     return f"{which}; dot: best F1"
 
@@ -151,9 +151,9 @@ def _legend(figure: Any, lines: Sequence[tuple[Any, str]], title: str) -> None:
 def _working_point(findings: Findings) -> str:
     best = findings.overall
     if best is None:
-        return "no detection hits"
-    told = f"best F1 {best.f1:.3f} at score {best.threshold:.3f}"
-    return f"{told}: precision {best.precision:.3f}, recall {best.recall:.3f}"
+        return "no detection matches an object"
+    point = f"best F1 {best.f1:.3f} at score {best.threshold:.3f}"
+    return f"{point}: precision {best.precision:.3f}, recall {best.recall:.3f}"
 
 
 def _confusion_figure(findings: Findings, names: Sequence[str]) -> Any:
@@ -167,7 +167,7 @@ def _confusion_figure(findings: Findings, names: Sequence[str]) -> Any:
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(size), ["missed" if i == size - 1 else name for i, name in enumerate(labels)], rotation=90)
-    axes.set_yticks(range(size), ["false alarm" if i == size - 1 else name for i, name in enumerate(labels)])
+    axes.set_yticks(range(size), ["false positive" if i == size - 1 else name for i, name in enumerate(labels)])
     axes.tick_params(labelsize=font, length=0)
     axes.set_xlabel("detected as", fontsize=font)
     axes.set_ylabel("true class", fontsize=font)
@@ -186,13 +186,13 @@ def _confusion_figure(findings: Findings, names: Sequence[str]) -> Any:
 
 
 def _cell_font(counts: NDArray[np.int64]) -> float:
-    """Points, so that the longest number fits a cell, which is about 36 wide; a digit is about 0.64 of that wide."""
+    """Font size in points at which the longest number fits a cell of about 36 points; a digit is about 0.64 em wide."""
     return min(15.0, 34.0 / 0.64 / len(str(int(counts.max(initial=0)))))
 
 
 def _largest(confusion: Confusion, names: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
-    """The matrix and its labels, at most MATRIX_CLASSES classes of their own: those with most objects and detections;
-    the rest is summed up as `others`, before the background."""
+    """The matrix and its labels, at most MATRIX_CLASSES single classes: those with most objects and detections; the
+    rest is summed up as `others`, before the background."""
     counts, classes = confusion.counts, len(names)
     if classes <= MATRIX_CLASSES:
         return counts, [*names, ""]
@@ -206,7 +206,7 @@ def _largest(confusion: Confusion, names: Sequence[str]) -> tuple[NDArray[np.int
 
 
 def _protocol_lines(protocol: str, side: float) -> list[str]:
-    """The protocol in lines that a figure `side` inches wide has room for."""
+    """The protocol in lines that fit a figure `side` inches wide."""
     lines, room = [""], int(side * 11)
     for part in protocol.split(", "):
         longer = f"{lines[-1]}, {part}" if lines[-1] else part
@@ -215,13 +215,13 @@ def _protocol_lines(protocol: str, side: float) -> list[str]:
 
 
 def _title(figure: Any, title: str, notes: Iterable[str], font: int = 11) -> None:
-    """Above the figure from its left edge on, whatever room the names of the classes take below."""
+    """Above the figure from its left edge, whatever room the class names take below."""
     text = title + "".join(f"\n{note}" for note in notes)
     figure.suptitle(text, fontsize=font, x=0.01, ha="left", parse_math=False)
 
 
 def _dress(texts: Iterable[Any]) -> None:
-    """Class names are no formulas, and each is set in a font that has its letters."""
+    """Class names are not parsed as formulas, and each is set in a font that has its letters."""
     from matplotlib.font_manager import FontProperties
 
     for text in texts:

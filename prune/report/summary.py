@@ -1,4 +1,4 @@
-"""summary.json: what was run, on which files, with which versions, and what came out (fields: CLI.md)."""
+"""summary.json: command, files, versions and results (fields: docs/cli.md)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def file_records(paths: Iterable[Path]) -> list[FileRecord]:
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of Python, of this project and of the packages that numbers depend on; absent packages are
+    """Versions of Python, of this project and of the packages that results depend on; absent packages are
     left out.
     """
     found = {"python": platform.python_version(), "prune": __version__}
@@ -98,17 +98,17 @@ def drop_absent(value: Any) -> Any:
 
 
 def format_summary(summary: Mapping[str, Any]) -> str:
-    """The text of summary.json, with a final newline; letters as they are, except those of a path that is not UTF-8
-    and those that would act in a terminal.
+    """The text of summary.json, with a final newline; characters are not escaped, except those of a path that is not
+    UTF-8 and those that would control a terminal.
 
-    Raises ValueError for NaN or infinity, which JSON has not.
+    Raises ValueError for NaN or infinity, which JSON does not have.
     """
     text = json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False)
     return visible_json(text if is_unicode(text) else json.dumps(summary, indent=2, allow_nan=False)) + "\n"
 
 
 def is_summary(text: str) -> bool:
-    """Whether the text is a summary of ours."""
+    """Whether the text is a summary of this project."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Pictures and charts of a page as SVG: sharp at any size, and their text in any script."""
+"""Pictures and charts of a page as SVG: sharp at any size, with text in any script."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from prune.data.anchors import AnchorFit, Sizes
-from prune.data.shots import Shot
+from prune.data.examples import Example
 from prune.report.colours import class_colour, ink_on
 from prune.report.html import data_uri, text, thumbnail
 from prune.samples.images import Image
@@ -35,48 +35,48 @@ class _Label:
         )
 
 
-def shot_svg(shot: Shot, image: Image, names: Sequence[str]) -> str:
-    """A shot with its boxes in the colours of their classes: dashed where difficult or crowd; where some are marked,
-    the others are thin. Labels stand at the boxes where these are few, and never on one another."""
+def example_svg(example: Example, image: Image, names: Sequence[str]) -> str:
+    """An example with its boxes in the colours of their classes: dashed where difficult or crowd; where some are
+    marked, the others are thin. Few boxes have labels beside them, which never overlap."""
     small = thumbnail(image)
     height, width = small.shape[:2]
-    edges = np.clip(shot.sample.pixel_edges(shot.size_wh) / np.array(shot.size_wh * 2), 0, 1)
+    edges = np.clip(example.sample.pixel_edges(example.size_wh) / np.array(example.size_wh * 2), 0, 1)
     edges = edges * np.array((width, height) * 2)
-    boxes = "".join(_rect(shot, number, box.tolist(), max(width, height)) for number, box in enumerate(edges))
-    labels = _labels(shot, edges.tolist(), (width, height), names)
+    boxes = "".join(_rect(example, number, box.tolist(), max(width, height)) for number, box in enumerate(edges))
+    labels = _labels(example, edges.tolist(), (width, height), names)
     picture = f'<image href="{data_uri(small)}" width="{width}" height="{height}"/>'
     return (
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{text(shot.sample.image.name)}">'
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{text(example.sample.image.name)}">'
         f"{picture}{boxes}{labels}</svg>"
     )
 
 
 def rgb(colour: tuple[int, int, int]) -> str:
-    """A colour as CSS has it."""
+    """A colour in CSS notation."""
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
-def _rect(shot: Shot, number: int, box: Sequence[float], long_side: int) -> str:
+def _rect(example: Example, number: int, box: Sequence[float], long_side: int) -> str:
     x0, y0, x1, y1 = box
     line = long_side * 0.006
-    if shot.marked:
-        line *= 1.5 if number in shot.marked else 0.5
-    dashed = shot.sample.difficult[number] or shot.sample.crowd[number]
+    if example.marked:
+        line *= 1.5 if number in example.marked else 0.5
+    dashed = example.sample.difficult[number] or example.sample.crowd[number]
     dash = f' stroke-dasharray="{3 * line:.1f}"' if dashed else ""
-    colour = rgb(class_colour(int(shot.sample.classes[number])))
+    colour = rgb(class_colour(int(example.sample.classes[number])))
     return (
         f'<rect x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}" fill="none" '
         f'stroke="{colour}" stroke-width="{line:.1f}"{dash}/>'
     )
 
 
-def _labels(shot: Shot, edges: Sequence[Sequence[float]], size_wh: tuple[int, int], names: Sequence[str]) -> str:
-    numbers = list(shot.marked) or list(range(len(edges)))
+def _labels(example: Example, edges: Sequence[Sequence[float]], size_wh: tuple[int, int], names: Sequence[str]) -> str:
+    numbers = list(example.marked) or list(range(len(edges)))
     if len(numbers) > MOST_LABELS:
         return ""
     taken, parts = list[_Label](), list[str]()
     for number in numbers:
-        label = int(shot.sample.classes[number])
+        label = int(example.sample.classes[number])
         place = _place(edges[number], names[label], size_wh)
         if not any(place.touches(other) for other in taken):
             taken.append(place)
@@ -85,7 +85,7 @@ def _labels(shot: Shot, edges: Sequence[Sequence[float]], size_wh: tuple[int, in
 
 
 def _place(box: Sequence[float], name: str, size_wh: tuple[int, int]) -> _Label:
-    """Over the box's left upper corner where there is room, else within the box; always within the picture."""
+    """Above the box's upper left corner where there is room, else within the box; always within the picture."""
     font = max(size_wh) * _FONT
     width = min(size_wh[0], font * (0.5 + sum(0.62 if ord(letter) < 0x2E80 else 1.05 for letter in name)))
     height = font * 1.3
@@ -106,7 +106,7 @@ def _label(place: _Label, name: str, label: int) -> str:
 
 def sizes_svg(sizes: Sizes, after: AnchorFit, before: AnchorFit | None, net_wh: tuple[int, int], seed: int = 0) -> str:
     """Width and height of boxes as dots, on logarithmic axes in pixels of the network's input (equal distances are
-    equal IoUs there), with the anchors over them."""
+    equal IoUs there), with the anchors on top."""
     some = sizes
     if len(sizes) > MOST_DOTS:
         some = sizes[np.random.default_rng(seed).choice(len(sizes), MOST_DOTS, replace=False)]

@@ -1,4 +1,4 @@
-"""Words in pictures: OpenCV's strokes for ASCII, a real font for all else where matplotlib is installed."""
+"""Text in pictures: OpenCV's strokes for ASCII, a font for all else where matplotlib is installed."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _LATIN = str.maketrans(
 
 
 def drawable_names(names: Sequence[str]) -> tuple[str, ...]:
-    """`names` as they can be drawn here. A name beyond ASCII stays where an installed font has its letters (needs
-    matplotlib), else loses its accents; where nothing is left of it, it becomes `class N`. What had to change
-    is said in one line."""
+    """`names` in a form that can be drawn. A name beyond ASCII is kept where an installed font has its letters (needs
+    matplotlib), else loses its accents; where nothing is left of it, it becomes `class N`. Changes are logged in one
+    line."""
     shown = tuple(drawable(name, f"class {number}") for number, name in enumerate(names))
     changed = [f"{name} as '{text}'" for name, text in zip(names, shown, strict=True) if name != text]
     if changed:
         more = ", …" if len(changed) > 3 else ""
         logger.warning(
-            "class names that cannot be drawn here are spelt otherwise in the pictures: %s%s; "
+            "class names that cannot be drawn are spelled differently in the pictures: %s%s; "
             "pip install matplotlib and a font with these letters to have them drawn",
             ", ".join(changed[:3]),
             more,
@@ -55,8 +55,8 @@ def drawable(text: str, otherwise: str) -> str:
 
 @lru_cache(maxsize=4096)
 def text_mask(text: str, capital: int) -> Mask:
-    """(h, w) opacity 0 … 255 of one line of text whose capitals are `capital` pixels high; what fits nowhere in a
-    font is drawn as `?`."""
+    """(h, w) opacity 0 … 255 of one line of text whose capitals are `capital` pixels high; characters without
+    a font are drawn as `?`."""
     font = None if text.isascii() else font_with(text)
     mask = _stroked(text, capital) if font is None else _set(text, capital, font)
     mask.setflags(write=False)  # it is shared
@@ -64,7 +64,7 @@ def text_mask(text: str, capital: int) -> Mask:
 
 
 def fitting_mask(text: str, capital: int, width: int) -> Mask:
-    """As `text_mask`, but at most `width` pixels wide: smaller down to half, then with its end cut off."""
+    """As `text_mask`, but at most `width` pixels wide: shrunk down to half, then truncated."""
     for size in range(capital, max(6, capital // 2) - 1, -1):
         if text_mask(text, size).shape[1] <= width:
             return text_mask(text, size)
@@ -77,7 +77,7 @@ def fitting_mask(text: str, capital: int, width: int) -> Mask:
 
 
 def _stroked(text: str, capital: int) -> Mask:
-    """OpenCV's strokes, drawn several times as large and averaged, which is what makes small text readable."""
+    """OpenCV's strokes, drawn several times as large and averaged, which makes small text readable."""
     scale = capital * _FINE / _STROKES_CAPITAL
     thickness = max(1, round(capital * _FINE / 7.5))
     (width, height), below = cv2.getTextSize(text, _STROKES, scale, thickness)
@@ -86,12 +86,12 @@ def _stroked(text: str, capital: int) -> Mask:
     large = np.zeros((-(-size[0] // _FINE) * _FINE, -(-size[1] // _FINE) * _FINE), np.uint8)
     cv2.putText(large, text, (margin, height + margin), _STROKES, scale, 255, thickness, cv2.LINE_AA)
     small = cv2.resize(large, None, fx=1 / _FINE, fy=1 / _FINE, interpolation=cv2.INTER_AREA)
-    inked = np.flatnonzero(small.any(axis=0))  # letters bring their own margins, `1` a wide one
+    inked = np.flatnonzero(small.any(axis=0))  # letters include margins, `1` a wide one
     return np.asarray(small[:, max(0, inked[0] - 1) : inked[-1] + 2] if len(inked) else small, np.uint8)
 
 
 def _set(text: str, capital: int, path: str) -> Mask:
-    """A line set in a font file, on the same lines as `_stroked`."""
+    """A line set in a font file, with the same height and baseline as `_stroked`."""
     font = _open(path)
     assert font is not None, "font_with has opened it"
     font.set_size(capital / 0.729, 72)  # capitals of DejaVu Sans are 0.729 em high
@@ -116,7 +116,7 @@ def font_with(text: str) -> str | None:
 
 @lru_cache(maxsize=1)
 def _font_files() -> tuple[str, ...]:
-    """The font files there are now (matplotlib's own list is kept from its first run, without what was installed
+    """The font files there are now (matplotlib's own list is that of its first run, without those installed
     since): its DejaVu Sans first, those with serifs last; empty without matplotlib."""
     try:
         from matplotlib import font_manager
@@ -132,8 +132,7 @@ def _has_all(path: str, text: str) -> bool:
 
 
 def _is_plain(font: Any) -> bool:
-    """Neither bold, light nor slanted, and no "Last Resort", which has a box for every letter there is, and no
-    letter."""
+    """Neither bold, light nor slanted, and not "Last Resort", which has a box for every letter."""
     described = f"{font.style_name} {font.family_name}".lower()
     return not any(word in described for word in _NOT_PLAIN)
 

@@ -1,4 +1,4 @@
-"""The sheet of the images on which a network did worst."""
+"""The picture of the worst images of an evaluation."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 from prune.metrics.worst_images import WorstImage
 from prune.report.colours import class_colour
 from prune.report.draw import GROUND, Mark, Tag, draw_marks
-from prune.report.sheets import flow, level, sample_line, text_block, wrapped
+from prune.report.montage import flow, level, sample_line, text_block, wrapped
 from prune.report.text import drawable
 from prune.samples.boxes import Boxes
 from prune.samples.images import Image, read_image
 
 COLUMNS, SHOWN = 2, 12
-"""Two columns fill the screen of a phone."""
+"""Two columns fit the screen of a phone."""
 _WIDTH, _HEIGHT, _CAPITAL, _GAP = 640, 640, 14, 12
 MISSED = Tag("missed", (176, 16, 32))
 FALSE = Tag("false", (150, 80, 0))
 
 
 def worst_sheet(worst: Sequence[WorstImage], names: Sequence[str], conf: float) -> Image:
-    """RGB: the first SHOWN images with what was missed and what was false marked, above each its name and why it is
-    here. `names` are drawable class names, `conf` the lowest score that counted."""
+    """RGB: the first SHOWN images with missed objects and false positives marked, above each its name and the reason it
+    is here. `names` are drawable class names, `conf` the lowest score that counted."""
     columns = min(COLUMNS, len(worst))
     width = columns * _WIDTH + (columns + 1) * _GAP
     title = f"The {min(len(worst), SHOWN)} worst images, detections of score {conf:.3f} or more"
@@ -36,9 +36,9 @@ def worst_sheet(worst: Sequence[WorstImage], names: Sequence[str], conf: float) 
 
 def _legend() -> list[Image]:
     return [
-        sample_line("right", "thin", _CAPITAL),
-        sample_line("object not found", "dashed", _CAPITAL, MISSED),
-        sample_line("detection that is none", "bold", _CAPITAL, FALSE),
+        sample_line("true positive", "thin", _CAPITAL),
+        sample_line("missed object", "dashed", _CAPITAL, MISSED),
+        sample_line("false positive", "bold", _CAPITAL, FALSE),
     ]
 
 
@@ -46,8 +46,8 @@ def _cell(number: int, item: WorstImage, names: Sequence[str]) -> Image:
     caption = f"{number}. {drawable(item.image.name, item.image.suffix)}: {drawable(item.reason, 'see the marks')}"
     head = text_block(wrapped(caption, _CAPITAL, _WIDTH - 2 * _CAPITAL), _WIDTH, _CAPITAL)
     image = read_image(item.image, item.size_wh)
-    if image is None:  # it decoded a while ago
-        return np.concatenate((head, text_block(["the image is gone"], _WIDTH, _CAPITAL)))
+    if image is None:  # it could be decoded before
+        return np.concatenate((head, text_block(["the image no longer exists"], _WIDTH, _CAPITAL)))
     scale = min(_WIDTH / item.size_wh[0], _HEIGHT / item.size_wh[1])
     size_wh = max(1, round(item.size_wh[0] * scale)), max(1, round(item.size_wh[1] * scale))
     fitted = np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
@@ -58,7 +58,7 @@ def _cell(number: int, item: WorstImage, names: Sequence[str]) -> Image:
 
 
 def _marks(item: WorstImage, names: Sequence[str], scale: float) -> list[Mark]:
-    """What is wrong, with labels, then what is right."""
+    """The mistakes, with labels, then the true positives."""
     missed = [
         Mark(_scaled(item.boxes[i], scale), names[int(item.classes[i])], _colour(item.classes[i]), "dashed", MISSED)
         for i in np.flatnonzero(item.missed)

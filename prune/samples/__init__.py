@@ -1,1 +1,1 @@
-"""Images and their objects as data sets describe them. No torch here."""
+"""Images and their objects as datasets describe them. No torch here."""

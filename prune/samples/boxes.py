@@ -1,4 +1,4 @@
-"""Boxes as numpy arrays: centre and size to edges and back, and what clipping leaves of them."""
+"""Boxes as numpy arrays: centre and size to edges and back, clipping, areas and IoU."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def edges_around(points: Sequence[float]) -> Edges:
 
 
 def clip_edges(xyxy: Boxes, size_wh: tuple[float, float]) -> Boxes:
-    """The part of each box that lies within [0, w] × [0, h]; inside out (negative size) for none."""
+    """The part of each box that lies within [0, w] × [0, h]; where there is none, inside out (negative size)."""
     limit = np.array((*size_wh, *size_wh))
     low = np.maximum(xyxy[:, :2], 0.0)
     high = np.minimum(xyxy[:, 2:], limit[2:])
@@ -41,7 +41,7 @@ def clip_edges(xyxy: Boxes, size_wh: tuple[float, float]) -> Boxes:
 
 
 def area(xyxy: Boxes) -> NDArray[np.float64]:
-    """(n,) areas; a box that is inside out has none."""
+    """(n,) areas; 0 for a box that is inside out."""
     size = np.maximum(xyxy[:, 2:] - xyxy[:, :2], 0.0)
     return np.asarray(size[:, 0] * size[:, 1])
 

@@ -1,4 +1,4 @@
-"""Whether a network fits a data set: which images it reads, RGB or grayscale, and its classes."""
+"""Whether a network fits a dataset: the images it reads, RGB or grayscale, and its classes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def check_channels(netdef: NetDef) -> None:
     channels = netdef.net.channels
     if channels not in READ_FLAGS:
         line = netdef.net.section.options["channels"].number  # without the key it would be 3
-        told = f"channels={channels}, but images are read with 3 channels (RGB) or 1 (grayscale)"
-        raise CfgError(netdef.path, line, f"{told}; set one of these and train the network with it")
+        problem = f"channels={channels}, but images are read with 3 channels (RGB) or 1 (grayscale)"
+        raise CfgError(netdef.path, line, f"{problem}; set one of these and train the network with it")
 
 
 def check_classes(netdef: NetDef, samples: SampleSet) -> None:
@@ -24,5 +24,5 @@ def check_classes(netdef: NetDef, samples: SampleSet) -> None:
     if known != len(samples.names):
         raise UsageError(
             f"{netdef.path} has {known} classes and the data {len(samples.names)}: "
-            "adapt the cfg with python -m prune.adapt, or choose the data it was made for"
+            "adapt the cfg with python -m prune.adapt, or use the data that it was made for"
         )

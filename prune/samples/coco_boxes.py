@@ -1,4 +1,4 @@
-"""The box of a COCO annotation: its `bbox`, or where there is none what is around its polygons."""
+"""The box of a COCO annotation: its `bbox`, or without one the box around its polygons."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from prune.samples.boxes import Edges, edges_around
 
 NO_NUMBERS = "box is not four finite numbers"
-POLYGON = "object without a box, the box around its polygon is taken"
+POLYGON = "object without a box, the box around its polygon is used"
 
 
 def finite(value: object) -> float | None:
-    """A number of a JSON as a float; None for what is none, or larger than any."""
+    """A number of a JSON as a float; None for anything that is not a number, or too large for a float."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     try:
@@ -32,12 +32,12 @@ def finite_list(values: object) -> list[float] | None:
 
 
 def has_box(annotation: Mapping[str, Any]) -> bool:
-    """Whether there is anything under `bbox`; some tools write null or an empty list for none."""
+    """Whether `bbox` contains anything; without a box some tools write null or an empty list."""
     return annotation.get("bbox") not in (None, [])
 
 
 def annotated_edges(annotation: Mapping[str, Any]) -> Edges | str:
-    """x0, y0, x1, y1 in pixels, counted from 0; or what is wrong, in words."""
+    """x0, y0, x1, y1 in pixels, counted from 0; or the fault in words."""
     if not has_box(annotation):
         return _around(annotation.get("segmentation"))
     sides = finite_list(annotation["bbox"])
@@ -56,5 +56,5 @@ def _around(segmentation: object) -> Edges | str:
     numbers = [finite_list(polygon) for polygon in polygons]
     known = [points for points in numbers if points is not None and len(points) >= 6 and len(points) % 2 == 0]
     if len(known) != len(polygons):
-        return "it has no box, and its polygon is not pairs of at least three points"
+        return "it has no box, and its polygon is not a list of at least three points x, y"
     return edges_around([value for points in known for value in points])

@@ -14,9 +14,9 @@ from prune.errors import DataError
 from prune.files.paths import find_path
 from prune.files.reading import is_unicode, read_json
 from prune.samples.coco_boxes import POLYGON, annotated_edges, finite, has_box
-from prune.samples.faults import Faults
 from prune.samples.ids import Ids, number_id, plain_id
 from prune.samples.images import decode_fault, image_size, is_turned
+from prune.samples.issues import Issues
 from prune.samples.sample import FRACTIONS, Annotation, Sample, SampleSet, in_fractions, pixel_fault, sample_from_pixels
 
 logger = logging.getLogger(__name__)
@@ -28,13 +28,13 @@ _LARGEST = 1 << 31
 
 
 def read_coco(path: Path, names: tuple[str, ...], images: Path) -> SampleSet:
-    """Reads a COCO instances JSON whose `file_name`s lie in the folder `images`.
+    """Reads a COCO instances JSON whose `file_name`s are in the folder `images`.
 
-    `iscrowd` objects are kept and marked, and so are those with `difficult` (no key of COCO's: `prune.convert`
-    keeps VOC's flag there). An object without a box has the box around its polygons. Missing images, objects of
+    `iscrowd` objects are kept and marked, and so are those with `difficult` (not a key of COCO's: `prune.convert`
+    writes VOC's flag there). An object without a box gets the box around its polygons. Missing images, objects of
     unknown categories and faulty boxes are skipped and counted. Ids are compared by their number (`ids.Ids`). Raises
-    DataError where the JSON is none, its categories do not map to `names` (`class_ids`), or no image is usable. A class
-    without a category gets the category id -1.
+    DataError where the JSON is not one, its categories do not map to `names` (`class_ids`), or no image is usable. A
+    class without a category gets the category id -1.
     """
     data = load_instances(path)
     reader = _Reader(path, images, class_ids(data["categories"], names, path))
@@ -43,7 +43,7 @@ def read_coco(path: Path, names: tuple[str, ...], images: Path) -> SampleSet:
     for record in data["images"]:
         image_id = plain_id(record.get("id"))
         if image_id in samples:
-            reader.faults.add("image record skipped, its id was there before", f"{path} (image {_short(image_id)})")
+            reader.faults.add("image record skipped, duplicate id", f"{path} (image {_short(image_id)})")
             continue
         sample = reader.sample(record, by_image[image_id])
         if sample is not None:
@@ -56,12 +56,12 @@ def read_coco(path: Path, names: tuple[str, ...], images: Path) -> SampleSet:
 
 
 def load_instances(path: Path) -> dict[str, Any]:
-    """The parsed JSON, checked to hold lists of objects under `images`, `annotations` and `categories`."""
+    """The parsed JSON, checked to contain lists of objects under `images`, `annotations` and `categories`."""
     data = read_json(path)
     for key in ("images", "annotations", "categories"):
         records = data.get(key) if isinstance(data, dict) else None
         if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-            raise DataError(path, None, f"holds no list of objects under '{key}'; give a COCO instances JSON")
+            raise DataError(path, None, f"contains no list of objects under '{key}'; use a COCO instances JSON")
     return dict(data)
 
 
@@ -69,8 +69,8 @@ def class_ids(categories: Sequence[Record], names: Sequence[str], path: Path) ->
     """Category id → class.
 
     Where the counts agree, in the order of the ids: the usual coco.names spells six of COCO's differently.
-    (Should both hold exactly the same names in another order, the names decide.) Else by name, when one side
-    holds all names of the other. Raises DataError for anything else.
+    (If both contain exactly the same names in different orders, the names decide.) Else by name, where one side
+    contains all names of the other. Raises DataError for anything else.
     """
     by_id = _category_names(categories, path)
     spelled = [by_id[category_id] for category_id in sorted(by_id)]
@@ -79,7 +79,7 @@ def class_ids(categories: Sequence[Record], names: Sequence[str], path: Path) ->
         _warn_of_moved(spelled, names, path)
         return {category_id: index for index, category_id in enumerate(sorted(by_id))}
     if same_names and spelled != list(names):
-        logger.warning("%s: holds the classes of 'names' in another order; mapped by name", path)
+        logger.warning("%s: contains the classes of 'names' in another order; mapped by name", path)
     if set(spelled) <= set(names) or set(names) <= set(spelled):
         index = {name: position for position, name in enumerate(names)}
         return {category_id: index[name] for category_id, name in by_id.items() if name in index}
@@ -87,11 +87,11 @@ def class_ids(categories: Sequence[Record], names: Sequence[str], path: Path) ->
         raise DataError(path, None, "the names of its categories are not in UTF-8; save the file in that encoding")
     missing = next(name for name in names if name not in spelled)
     counts = f"{len(by_id)} categories but 'names' has {len(names)}, and '{missing}' is not among them"
-    raise DataError(path, None, f"holds {counts}; correct 'names'")
+    raise DataError(path, None, f"contains {counts}; correct 'names'")
 
 
 def _category_names(categories: Sequence[Record], path: Path) -> dict[int, str]:
-    """Category id → name. Raises DataError where one is missing or of another type, or two have one id."""
+    """Category id → name. Raises DataError where one is missing or of another type, or two have the same id."""
     by_id: dict[int, str] = {}
     for category in categories:
         number, name = number_id(category.get("id")), category.get("name")
@@ -104,12 +104,12 @@ def _category_names(categories: Sequence[Record], path: Path) -> dict[int, str]:
 
 
 def _warn_of_moved(spelled: Sequence[str], names: Sequence[str], path: Path) -> None:
-    """Categories go by their order; a name that both sides have, but at other places, speaks against it."""
+    """Categories are mapped by their order; a name that both sides have at different positions suggests a mistake."""
     known = frozenset(names)
     for place, name in enumerate(spelled):
         if name in known and names[place] != name:
-            told = f"its category {place + 1} is '{name}', but line {place + 1} of 'names' is '{names[place]}'"
-            logger.warning("%s: %s; mapped by order, correct 'names' if that is wrong", path, told)
+            problem = f"its category {place + 1} is '{name}', but line {place + 1} of 'names' is '{names[place]}'"
+            logger.warning("%s: %s; mapped by order, correct 'names' if that is wrong", path, problem)
             return
 
 
@@ -120,38 +120,38 @@ class _Reader:
     path: Path
     images: Path
     mapping: Mapping[int, int]
-    faults: Faults = field(default_factory=Faults)
-    remarks: Faults = field(default_factory=Faults)
+    faults: Issues = field(default_factory=Issues)
+    remarks: Issues = field(default_factory=Issues)
 
     def annotations_by_image(self, data: Mapping[str, Any]) -> defaultdict[int | str | None, list[_Placed]]:
         """The annotations of categories that are classes, by the id of their image."""
-        held = (plain_id(record.get("id")) for record in data["images"])
-        ids = Ids((image_id, image_id) for image_id in held if image_id is not None)
+        known = (plain_id(record.get("id")) for record in data["images"])
+        ids = Ids((image_id, image_id) for image_id in known if image_id is not None)
         by_image: defaultdict[int | str | None, list[_Placed]] = defaultdict(list)
-        for place, annotation in self._without_strangers(data):
+        for place, annotation in self._of_known_categories(data):
             image_id = ids.find(annotation.get("image_id"))
             if image_id is None:
-                self.faults.add("annotation of an image the JSON does not hold", _place(self.path, annotation))
+                self.faults.add("annotation of an image that the JSON does not contain", _place(self.path, annotation))
             else:
                 by_image[image_id].append((place, annotation))
         return by_image
 
-    def _without_strangers(self, data: Mapping[str, Any]) -> list[_Placed]:
-        """The annotations of categories that are classes; the rest is one fault per category that is in no name."""
+    def _of_known_categories(self, data: Mapping[str, Any]) -> list[_Placed]:
+        """The annotations of categories that are classes; the rest is one fault per category that is not a class."""
         spelled = {number_id(record["id"]): str(record["name"]) for record in data["categories"]}
-        known, strangers = [], Counter[str]()
+        known, unknown = [], Counter[str]()
         for place, annotation in enumerate(data["annotations"]):
             category = number_id(annotation.get("category_id"))
             if category is None or category not in spelled:
-                kind = "object skipped, its category_id is no id of the JSON's categories"
+                kind = "object skipped, its category_id is not one of the JSON's categories"
                 self.faults.add(kind, _place(self.path, annotation))
             elif category not in self.mapping:
-                strangers[spelled[category]] += 1
+                unknown[spelled[category]] += 1
             else:
                 known.append((place, annotation))
-        for name, count in strangers.most_common():
-            told = f"{self.path} ('{name}', {count} objects)"
-            self.faults.add("category that is not in 'names', its objects are skipped", told)
+        for name, count in unknown.most_common():
+            where = f"{self.path} ('{name}', {count} objects)"
+            self.faults.add("category that is not in 'names', its objects are skipped", where)
         return known
 
     def sample(self, record: Record, annotations: Sequence[_Placed]) -> Sample | None:
@@ -181,8 +181,8 @@ class _Reader:
         if _same_shape(size, stored):
             self.faults.add("JSON gives another image size of the same shape; boxes are scaled from it", place)
             return size
-        # COCO's own tools never look at the JSON's
-        self.faults.add("JSON gives another image size; the image's own is taken", place)
+        # COCO's own tools never read the JSON's
+        self.faults.add("JSON gives another image size; the image's own is used", place)
         return stored
 
     def _object(self, placed: _Placed, size: tuple[int, int], image: Path) -> Annotation | None:
@@ -214,9 +214,9 @@ def _declared_size(record: Record) -> tuple[int, int] | None:
     return None
 
 
-def _same_shape(told: tuple[int, int], stored: tuple[int, int]) -> bool:
+def _same_shape(declared: tuple[int, int], stored: tuple[int, int]) -> bool:
     """Whether the image may have been resized after it was annotated: to a pixel, as sizes are rounded, and to 2 %."""
-    (width, height), (stored_w, stored_h) = told, stored
+    (width, height), (stored_w, stored_h) = declared, stored
     if abs(width * stored_h / (height * stored_w) - 1) > 0.02:
         return False
     return abs(width * stored_h / stored_w - height) <= 1 and abs(height * stored_w / stored_h - width) <= 1

@@ -1,4 +1,4 @@
-"""Fitting an image into the network's input, and its boxes there and back."""
+"""Fitting an image into the network's input, and mapping its boxes there and back."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from prune.samples.boxes import Boxes
 from prune.samples.images import Image
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
-"""Of 0 … 255: whole numbers, or with Darknet's resize also between them."""
+"""Of 0 … 255: whole numbers, or fractions with Darknet's resize."""
 Resize = Literal["half-pixel", "align-corners"]
-"""Where the samples of a bilinear resize lie: between pixel centres as OpenCV has it, or from corner pixel to corner
-pixel as in Darknet, whose values are not rounded to bytes."""
+"""Where a bilinear resize samples: at pixel centres as in OpenCV, or from corner pixel to corner pixel as in Darknet,
+whose values are not rounded to bytes."""
 
 GREY = 127.5
 """The border: Darknet's 0.5."""
@@ -29,8 +29,8 @@ class Fit:
     """Where an image of `image_wh` lies in a network input of `net_wh`: `size_wh` pixels large, its left
     upper corner at `offset_xy` (all in whole pixels).
 
-    `half_border`: boxes are mapped back as Darknet does, which takes exactly half the border away, even where the
-    image lies half a pixel off that."""
+    `half_border`: boxes are mapped back as in Darknet, which subtracts exactly half the border, even where the image
+    lies half a pixel off that."""
 
     image_wh: tuple[int, int]
     net_wh: tuple[int, int]
@@ -40,7 +40,7 @@ class Fit:
 
     @property
     def origin_xy(self) -> tuple[float, float]:
-        """Where the image is taken to begin when boxes are mapped back, in pixels of the network input."""
+        """Where the image is assumed to begin when boxes are mapped back, in pixels of the network input."""
         if not self.half_border:
             return self.offset_xy
         (net_w, net_h), (width, height) = self.net_wh, self.size_wh
@@ -93,7 +93,7 @@ def fit_for(image_wh: tuple[int, int], net_wh: tuple[int, int], letterbox: bool)
 
 
 def rect_for(image_wh: tuple[int, int], net_wh: tuple[int, int], stride: int) -> tuple[int, int]:
-    """The smallest input (w, h), in multiples of `stride`, that an image letterboxed into `net_wh` needs."""
+    """The smallest input (w, h), in multiples of `stride`, for an image letterboxed into `net_wh`."""
     (width, height), (net_w, net_h) = image_wh, net_wh
     if net_w * height < net_h * width:
         return net_w, min(net_h, -(-height * net_w // (width * stride)) * stride)
@@ -127,7 +127,7 @@ def _put(resized: Pixels, canvas: Pixels, fit: Fit) -> None:
 
 
 def resize(image: Image, size_wh: tuple[int, int]) -> Image:
-    """OpenCV's bilinear resize; the image itself where it has that size already."""
+    """OpenCV's bilinear resize; the image itself where it already has that size."""
     if size_wh == size_of(image):
         return image
     return np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_LINEAR), np.uint8)
@@ -137,7 +137,7 @@ def resize_between_corners(image: Image, size_wh: tuple[int, int]) -> NDArray[np
     """Bilinear with the corner pixels of one image on those of the other: Darknet's `resize_image`. (h, w, 3)
     or (h, w) float32, 0 … 255.
 
-    Not by OpenCV's remap, which knows weights in steps of 1/32 only.
+    Not by OpenCV's remap, whose weights have steps of 1/32.
     """
     return _interpolate(_interpolate(image.astype(np.float32), 1, size_wh[0]), 0, size_wh[1])
 
@@ -158,7 +158,7 @@ def grey(size_wh: tuple[int, int], like: Image) -> Image:
 
 
 def planes(image: Pixels) -> Pixels:
-    """A view (C, H, W), as networks take it, of an image (H, W, 3) or (H, W)."""
+    """A view (C, H, W), the layout of network inputs, of an image (H, W, 3) or (H, W)."""
     return image.transpose(2, 0, 1) if image.ndim == 3 else image[None]
 
 

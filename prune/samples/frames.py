@@ -12,11 +12,11 @@ import numpy as np
 from tqdm import tqdm
 
 from prune.errors import DataError
-from prune.samples.faults import Faults
 from prune.samples.images import Image, decode_fault, orientation, read_image
+from prune.samples.issues import Issues
 from prune.samples.sources import Source
 
-# FFmpeg writes faults to standard error by itself, unless told so before its first use; ours are counted and said once.
+# FFmpeg writes errors to standard error unless this is set before its first use; ours are counted and reported once.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 DEFAULT_FPS = 25.0
@@ -24,7 +24,7 @@ DEFAULT_FPS = 25.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """A picture to look at: RGB uint8 (H, W, 3). `number`: which frame of a video, from 0; None for an image."""
+    """An image or a frame of a video: RGB uint8 (H, W, 3). `number`: the frame's, from 0; None for an image."""
 
     source: Source
     image: Image
@@ -36,8 +36,8 @@ class Frame:
         return self.image.shape[1], self.image.shape[0]
 
     def pixels(self, channels: int) -> Image:
-        """What a network of 3 or 1 `channels` takes: (H, W, 3) `image`, or (H, W) its grayscale. That of a file is
-        read as for training and evaluation: of a JPEG it is not quite what its colours convert to."""
+        """The input of a network of 3 or 1 `channels`: (H, W, 3) `image`, or (H, W) its grayscale. A file's grayscale
+        is read as for training and evaluation: for a JPEG it differs slightly from its converted colours."""
         if channels == 3:
             return self.image
         read = read_image(self.source.path, upright=True, channels=channels) if self.number is None else None
@@ -46,17 +46,17 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """Frames a second and how many frames the container speaks of (0: it does not say)."""
+    """Frames per second, and the number of frames that the container declares (0: none)."""
 
     fps: float
     frames: int
 
 
-def read_frames(sources: Sequence[Source], faults: Faults, progress: bool = False) -> Iterator[Frame]:
-    """The images and the frames of the videos one after the other, upright. What does not decode is skipped and
-    counted in `faults`, as is a video that ends early. Raises DataError at the end where nothing decoded.
+def read_frames(sources: Sequence[Source], faults: Issues, progress: bool = False) -> Iterator[Frame]:
+    """The images and the frames of the videos one after the other, upright. What cannot be decoded is skipped and
+    counted in `faults`, and so is a video that ends early. Raises DataError at the end if nothing was decoded.
 
-    With `progress` one bar for all of them goes to standard error, if that is a terminal.
+    With `progress` one bar for all of them is written to standard error, if that is a terminal.
     """
     decoded = 0
     bar = tqdm(total=count_frames(sources) if progress else None, unit="image", disable=None if progress else True)
@@ -67,13 +67,13 @@ def read_frames(sources: Sequence[Source], faults: Faults, progress: bool = Fals
                 decoded += 1
                 bar.update()
     if not decoded:
-        rest = f", nor does any other of {len(sources)}" if len(sources) > 1 else ""
+        rest = f", nor can any other of {len(sources)}" if len(sources) > 1 else ""
         why = "; ".join(faults.lines())
-        raise DataError(sources[0].path, None, f"does not decode{rest} ({why}); copy or encode it anew")
+        raise DataError(sources[0].path, None, f"cannot be decoded{rest} ({why}); copy or encode it again")
 
 
 def video_facts(path: Path) -> VideoFacts | None:
-    """What the container says of itself; None where it does not open."""
+    """The container's declarations; None where it cannot be opened."""
     capture = cv2.VideoCapture(str(path))
     try:
         return _facts(capture) if capture.isOpened() else None
@@ -82,26 +82,28 @@ def video_facts(path: Path) -> VideoFacts | None:
 
 
 def count_frames(sources: Iterable[Source]) -> int:
-    """How many frames `read_frames` will give, as far as can be told beforehand."""
+    """How many frames `read_frames` will yield, as far as it is known beforehand."""
     known = (video_facts(source.path) if source.video else VideoFacts(0, 1) for source in sources)
     return sum(facts.frames for facts in known if facts)
 
 
-def _read_image(source: Source, faults: Faults) -> Iterator[Frame]:
+def _read_image(source: Source, faults: Issues) -> Iterator[Frame]:
     image = read_image(source.path, upright=True)
     if image is None:
-        faults.add(decode_fault(source.path, "image does not decode, skipped"), source.path)
+        faults.add(decode_fault(source.path, "image cannot be decoded, skipped"), source.path)
         return
     if orientation(source.path.read_bytes()) != 1:
-        faults.add("image turned as its camera's flag says; boxes are those of the turned picture", source.path)
+        faults.add(
+            "image rotated by its camera's orientation flag; boxes are those of the rotated picture", source.path
+        )
     yield Frame(source, image)
 
 
-def _read_video(source: Source, faults: Faults) -> Iterator[Frame]:
+def _read_video(source: Source, faults: Issues) -> Iterator[Frame]:
     capture = cv2.VideoCapture(str(source.path))
     if not capture.isOpened():
         capture.release()
-        faults.add("video does not open, skipped; check the file and its codec", source.path)
+        faults.add("video cannot be opened, skipped; check the file and its codec", source.path)
         return
     number = 0
     try:
@@ -112,8 +114,8 @@ def _read_video(source: Source, faults: Faults) -> Iterator[Frame]:
     finally:
         capture.release()
     if number == 0 or number < expected - max(1, expected // 100):  # some containers only estimate
-        told = f"video ends after {number} of {expected} frames, which are kept; copy or encode it anew"
-        faults.add(told, source.path)
+        fault = f"video ends after {number} of {expected} frames, which are kept; copy or encode it again"
+        faults.add(fault, source.path)
 
 
 def _next_image(capture: cv2.VideoCapture) -> Image | None:

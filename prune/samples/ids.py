@@ -12,7 +12,7 @@ _DECIMAL = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 def number_id(value: object) -> int | None:
-    """A whole number, also as a float or in letters; None for anything else. (JSON's `true` is not a number.)"""
+    """A whole number, also as a float or as text; None for anything else. (JSON's `true` is not a number.)"""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -23,19 +23,19 @@ def number_id(value: object) -> int | None:
 
 
 def plain_id(value: object) -> int | str | None:
-    """An image's id as itself: whole floats as integers, text as it is; None for what cannot be an id."""
+    """An image's id: whole floats as integers, text unchanged; None for anything that cannot be an id."""
     return value if isinstance(value, str) else number_id(value)
 
 
 class Ids(Generic[Place]):
-    """Finds what belongs to an id: the id as it is, or the only one that means the same number.
+    """Finds what belongs to an id: by the id itself, or by the only id with the same number.
 
-    `000012`, a file's name, is also known as 12, the habit of tools that want numbers. Where two ids mean the same
-    number (`"7"` and `"07"`), only the id as it is counts.
+    `000012`, a file's name, is also found as 12, as tools that want numbers write it. Where two ids have the same
+    number (`"7"` and `"07"`), only the exact id is found.
     """
 
     def __init__(self, places: Iterable[tuple[int | str, Place]]) -> None:
-        """`places`: each id with what belongs to it; of equal ids the first counts."""
+        """`places`: each id with what belongs to it; of equal ids the first is used."""
         self._exact: dict[int | str, Place] = {}
         self._numbers: dict[int, set[int | str]] = {}
         for own, place in places:
@@ -44,7 +44,7 @@ class Ids(Generic[Place]):
                 self._numbers.setdefault(number, set()).add(own)
 
     def find(self, value: object) -> Place | None:
-        """What belongs to the id that `value` means; None for none, or where that is ambiguous."""
+        """What belongs to the id `value`; None where it is unknown or ambiguous."""
         key = plain_id(value)
         if key is None:
             return None

@@ -12,7 +12,7 @@ import numpy as np
 from prune.errors import DataError
 from prune.files.paths import candidates, find_path, spellings
 from prune.files.reading import is_unicode, read_text
-from prune.samples.faults import Faults
+from prune.samples.issues import Issues
 from prune.samples.labels import Labels, find_label, label_candidates, no_labels, read_labels
 from prune.samples.sample import Sample, SampleSet
 
@@ -24,13 +24,12 @@ def read_image_list(
 ) -> SampleSet:
     """Reads the images that the lines of `path` name, with their labels (see `labels.label_candidates`).
 
-    A relative line is tried in the working directory (as Darknet does), in the list's own folder and in
-    `folders`. A missing image is skipped, a missing label is an image without objects; both are counted.
-    `difficult` is Darknet's list of the same images under another folder, whose labels hold the difficult
-    objects. Lines written on Windows (`obj\\a.jpg`) are understood. Raises DataError where no image is found, or
-    no label at all.
+    A relative line is tried in the working directory (as Darknet does), in the list's own folder and in `folders`. A
+    missing image is skipped, an image without a label file has no objects; both are counted. `difficult` is Darknet's
+    list of the same images under another folder, whose labels contain the difficult objects. Lines written on Windows
+    (`obj\\a.jpg`) are read, too. Raises DataError where no image is found, or no label at all.
     """
-    faults, remarks = Faults(), Faults()
+    faults, remarks = Issues(), Issues()
     found = list(_existing_images(path, (Path(), path.parent, *folders), faults))
     if not found:
         raise DataError(path, None, _no_image(path, faults))
@@ -41,7 +40,7 @@ def read_image_list(
     samples = []
     for (_, image), label, image_id in zip(found, labelled, ids, strict=True):
         if label is None:
-            faults.add("image without a label file, taken as without objects", image)
+            faults.add("image without a label file, treated as having no objects", image)
         labels = read_labels(label, len(names), faults, remarks) if label else no_labels()
         samples.append(_sample(image, image_id, labels))
     if difficult is not None:
@@ -50,17 +49,17 @@ def read_image_list(
 
 
 def list_lines(path: Path) -> list[tuple[int, str]]:
-    """(line number from 1, text) of each line that is not blank. Raises DataError for a file that holds
-    none."""
+    """(line number from 1, text) of each line that is not blank. Raises DataError for a file without
+    any."""
     text = read_text(path, DataError).removeprefix("\ufeff")
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
     lines = [(number, line) for number, line in lines if line]
     if not lines:
-        raise DataError(path, None, "is empty; write one image a line")
+        raise DataError(path, None, "is empty; write one image per line")
     return lines
 
 
-def _existing_images(path: Path, folders: Sequence[Path], faults: Faults) -> Iterator[tuple[int, Path]]:
+def _existing_images(path: Path, folders: Sequence[Path], faults: Issues) -> Iterator[tuple[int, Path]]:
     for number, line in list_lines(path):
         image = find_path(line, folders, os.path.isfile)
         if image is None:
@@ -70,7 +69,7 @@ def _existing_images(path: Path, folders: Sequence[Path], faults: Faults) -> Ite
 
 
 def _image_ids(images: Sequence[Path]) -> list[str]:
-    """File stems where they tell the images apart, else whole paths (numbered, should even these repeat)."""
+    """File stems where these are unique, else whole paths (numbered where even these repeat)."""
     stems = [image.stem for image in images]
     if len(set(stems)) == len(stems):
         return stems
@@ -86,7 +85,7 @@ def _sample(image: Path, image_id: str, labels: Labels) -> Sample:
 
 
 def _with_difficult(
-    samples: Sequence[Sample], line_numbers: Sequence[int], path: Path, classes: int, faults: Faults, remarks: Faults
+    samples: Sequence[Sample], line_numbers: Sequence[int], path: Path, classes: int, faults: Issues, remarks: Issues
 ) -> list[Sample]:
     """The samples with the difficult objects of Darknet's parallel list added, matched line by line. Raises DataError
     where it is too short, or leads to no label at all."""
@@ -97,8 +96,8 @@ def _with_difficult(
             raise DataError(path, None, _SHORT.format(number))
         named = PurePath(spellings(by_line[number])[-1]).stem
         if named != sample.image.stem:
-            told = f"names {named}, but the same line of the images names {sample.image.stem}"
-            raise DataError(path, number, f"{told}; both must list the same images in one order")
+            problem = f"names {named}, but the same line of the images names {sample.image.stem}"
+            raise DataError(path, number, f"{problem}; both must list the same images in the same order")
         label = _parallel_label(by_line[number], path.parent)
         if label is None:
             missing += 1
@@ -130,7 +129,7 @@ def _add_difficult(sample: Sample, labels: Labels) -> Sample:
     )
 
 
-def _no_image(path: Path, faults: Faults) -> str:
+def _no_image(path: Path, faults: Issues) -> str:
     first = list_lines(path)[0][1]
     correct = "correct the paths" if is_unicode(first) else "correct the paths, or save the list as UTF-8"
     return f"none of the {faults.total} listed images exists (first: '{first[:200]}'); {correct}"

@@ -1,4 +1,4 @@
-"""Image files: which names mean one, how large it is, and its pixels."""
+"""Image files: their names, sizes and pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from prune.files.impostors import HEAD, disguise
 
 Image = NDArray[np.uint8]
-"""(H, W, 3) RGB, or for networks of one channel (H, W) grayscale, which is how OpenCV keeps it."""
+"""(H, W, 3) RGB, or for networks of one channel (H, W) grayscale, which is how OpenCV stores it."""
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 """Image suffixes in lower case; where two files share a stem, the earlier suffix wins."""
@@ -28,8 +28,8 @@ _MAGIC = {
     rb"P[25]\s": ".pgm",
 }
 READ_FLAGS = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR}
-"""How a file is decoded for a network of so many channels, as AlexeyAB's Darknet with OpenCV does (`load_image_mat`).
-For other numbers it cannot read images either."""
+"""How a file is decoded for a network with this number of channels, as AlexeyAB's Darknet with OpenCV does
+(`load_image_mat`). Darknet cannot read images for other numbers either."""
 
 
 def is_image_name(name: str) -> bool:
@@ -38,7 +38,7 @@ def is_image_name(name: str) -> bool:
 
 
 def image_suffix(path: Path) -> str | None:
-    """The usual suffix of what a file holds, by its first bytes; None for what is no image of a known kind."""
+    """The usual suffix of a file's content, by its first bytes; None for anything that is not a known image format."""
     with path.open("rb") as file:
         start = file.read(12)
     return next((suffix for magic, suffix in _MAGIC.items() if re.match(magic, start, re.DOTALL)), None)
@@ -47,14 +47,14 @@ def image_suffix(path: Path) -> str | None:
 def read_image(
     path: Path, size_wh: tuple[int, int] | None = None, upright: bool = False, channels: int = 3
 ) -> Image | None:
-    """(H, W, 3) uint8 RGB, or with one channel (H, W) uint8 grayscale; None where the file is missing or does not
-    decode. `channels`: a key of READ_FLAGS.
+    """(H, W, 3) uint8 RGB, or with one channel (H, W) uint8 grayscale; None where the file is missing or cannot
+    be decoded. `channels`: a key of READ_FLAGS.
 
     Grayscale is OpenCV's IMREAD_GRAYSCALE: the values of a grey file as they are, of a colour file the luma
     0.299 R + 0.587 G + 0.114 B (ITU-R BT.601-7, 2.5.1), which a JPEG stores as its Y.
 
     A camera's orientation flag is ignored, as in Darknet, unless the annotated `size_wh` is the image's size
-    transposed: then the annotation was made on the turned image. `upright`: it is always followed, as viewers do.
+    transposed: then the annotation was made on the rotated image. `upright`: it is always followed, as in viewers.
     """
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
@@ -78,7 +78,7 @@ def _decode(data: NDArray[np.uint8], flags: int) -> Image | None:
 def image_size(path: Path) -> tuple[int, int] | None:
     """(width, height) in pixels as stored, from the header alone for JPEG, PNG and BMP.
 
-    Other formats are decoded. None where the file is missing or is no image.
+    Other formats are decoded. None where the file is missing or is not an image.
     """
     try:
         with path.open("rb") as file:
@@ -91,21 +91,20 @@ def image_size(path: Path) -> tuple[int, int] | None:
     return size if size and min(size) > 0 else None
 
 
-def decode_fault(path: Path, message: str = "image does not decode") -> str:
-    """Why an image does not decode, beginning with `message`: also what the file is instead, where its first bytes
-    show it (a pointer of Git LFS, a web page)."""
+def decode_fault(path: Path, message: str = "image cannot be decoded") -> str:
+    """`message`, and what the file is instead where its first bytes show it (a pointer of Git LFS, a web page)."""
     shown = _disguise_of(path)
     return message if shown is None else f"{message}: it is {shown}"
 
 
 def none_decodes(path: Path) -> str:
-    """The message of an error about the first of a set of images of which none decodes."""
+    """The message of an error about the first of a set of images none of which can be decoded."""
     shown = _disguise_of(path)
-    return f"does not decode{f' (it is {shown})' if shown else ''}, nor does any other; check the images"
+    return f"cannot be decoded{f' (it is {shown})' if shown else ''}, nor can any other; check the images"
 
 
 def _disguise_of(path: Path) -> str | None:
-    """What a file is that is not an image."""
+    """What a file is if it is not an image."""
     try:
         with path.open("rb") as file:
             shown = disguise(file.read(HEAD))
@@ -115,7 +114,7 @@ def _disguise_of(path: Path) -> str | None:
 
 
 def orientation(content: bytes) -> int:
-    """A JPEG's orientation flag (EXIF tag 0x112, 1 … 8; CIPA DC-008, 4.6.4): how viewers turn and mirror it. 1, as it
+    """A JPEG's orientation flag (EXIF tag 0x112, 1 … 8; CIPA DC-008, 4.6.4): how viewers rotate and mirror it. 1, as it
     is stored, also where there is none."""
     at = 2 if content.startswith(b"\xff\xd8") else len(content)
     while content[at : at + 1] == b"\xff" and content[at + 1 : at + 2] != b"\xda":  # until the first scan
@@ -137,13 +136,14 @@ def _orientation_of(tiff: bytes) -> int:
     return next((value for tag, _, _, value in entries if tag == 0x112 and 1 <= value <= 8), 1)
 
 
-def is_turned(path: Path, told_wh: tuple[int, int], stored_wh: tuple[int, int]) -> bool:
-    """Whether an annotator who was told `told_wh` saw the image turned: it is `stored_wh` transposed, and the camera's
-    orientation flag asks for that. (Without the flag width and height were mixed up.) Decodes the image if need be."""
-    if told_wh == stored_wh or told_wh != stored_wh[::-1]:
+def is_turned(path: Path, declared_wh: tuple[int, int], stored_wh: tuple[int, int]) -> bool:
+    """Whether an annotation that declares the size `declared_wh` was made on the rotated image: the size is `stored_wh`
+    transposed, and so is the image under the camera's orientation flag. (Without the flag, width and height were mixed
+    up.) Decodes the image if necessary."""
+    if declared_wh == stored_wh or declared_wh != stored_wh[::-1]:
         return False
     image = read_image(path, upright=True)
-    return image is not None and (image.shape[1], image.shape[0]) == told_wh
+    return image is not None and (image.shape[1], image.shape[0]) == declared_wh
 
 
 def _header_size(file: BinaryIO) -> tuple[int, int] | None:
@@ -161,7 +161,7 @@ def _header_size(file: BinaryIO) -> tuple[int, int] | None:
 
 
 def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
-    """Walks the segments up to the frame header (ITU-T T.81, B.2.2: markers C0 … CF but C4, C8, CC)."""
+    """Walks the segments up to the frame header (ITU-T T.81, B.2.2: markers C0 … CF except C4, C8, CC)."""
     while True:
         marker = file.read(2)
         while marker[1:] == b"\xff":  # fill bytes may precede a marker

@@ -1,4 +1,4 @@
-"""Darknet's label files: where they lie and what their lines say."""
+"""Darknet's label files: where they are, and their lines."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from prune.errors import DataError
 from prune.files.reading import decode_text, read_bytes, text_fault
 from prune.samples.boxes import Boxes, clip_edges, edges_around, to_centres, to_edges
-from prune.samples.faults import Faults
+from prune.samples.issues import Issues
 
 TOLERANCE = 1e-3
 """How far beyond [0, 1] a fraction may lie: labels are usually written with 4 to 6 digits."""
 SMALLEST = 1e-6
-"""A side below this fraction of the image is less than a pixel of any image: it has no area."""
-POLYGON = "label line is a polygon, the box around it is taken (Darknet itself reads boxes alone)"
+"""A side below this fraction of the image is less than a pixel of any image: the box has no area."""
+POLYGON = "label line is a polygon, the box around it is used (Darknet itself only reads boxes)"
 
 # Darknet's `replace_image_to_label`; JPEGImages is the VOC layout's.
 _COCO_FOLDERS = ("train2014", "val2014", "train2017", "val2017")
@@ -28,9 +28,9 @@ _IMAGE_FOLDERS = ("images", "JPEGImages")
 
 
 def label_candidates(image: Path) -> tuple[Path, ...]:
-    """Where the label of `image` may lie, best first.
+    """Where the label of `image` may be, best first.
 
-    Darknet's own replacement (`/images/train2017/` and its kin by `/labels/train2017/`), then the *last*
+    Darknet's own replacement (`/images/train2017/` and similar by `/labels/train2017/`), then the *last*
     folder named `images` or `JPEGImages` replaced by `labels` (replacing the text anywhere, as some tools
     do, breaks `/data/images-v2/images/a.jpg`), then beside the image.
     """
@@ -57,7 +57,7 @@ def find_label(image: Path) -> Path | None:
 
 class Labels(NamedTuple):
     """The objects of an image: classes (n,), boxes (n, 4) cx, cy, w, h as fractions of the image, clipped to it, and
-    the same as they stand in the file."""
+    the same as written in the file."""
 
     classes: NDArray[np.int64]
     boxes: NDArray[np.float32]
@@ -69,14 +69,14 @@ def no_labels() -> Labels:
     return Labels(np.zeros(0, np.int64), np.zeros((0, 4), np.float32), np.zeros((0, 4)))
 
 
-def read_labels(path: Path, classes: int, faults: Faults, remarks: Faults | None = None) -> Labels:
+def read_labels(path: Path, classes: int, faults: Issues, remarks: Issues | None = None) -> Labels:
     """Reads a label file; see `parse_labels`. A file that is not text is skipped and counted in `faults`; one that
     cannot be read raises DataError."""
     text = label_text(path, faults)
     return no_labels() if text is None else parse_labels(text, path, classes, faults, remarks)
 
 
-def label_text(path: Path, faults: Faults) -> str | None:
+def label_text(path: Path, faults: Issues) -> str | None:
     """The text of a label file; None, and counted, where it is not text. Raises DataError where it cannot be read."""
     data = read_bytes(path, DataError)
     if fault := text_fault(data):
@@ -85,9 +85,9 @@ def label_text(path: Path, faults: Faults) -> str | None:
     return decode_text(data)
 
 
-def parse_labels(text: str, path: Path, classes: int, faults: Faults, remarks: Faults | None = None) -> Labels:
-    """The objects of lines `class cx cy w h`, in fractions of the image. Of a polygon, `class x y x y x y …`, the box
-    around it is taken, and counted in `remarks`. Faulty lines are skipped and counted in `faults` under their
+def parse_labels(text: str, path: Path, classes: int, faults: Issues, remarks: Issues | None = None) -> Labels:
+    """The objects of lines `class cx cy w h`, in fractions of the image. A polygon, `class x y x y x y …`, becomes the
+    box around it and is counted in `remarks`. Faulty lines are skipped and counted in `faults` under their
     `path:line`."""
     rows = []
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
@@ -110,8 +110,8 @@ def parse_labels(text: str, path: Path, classes: int, faults: Faults, remarks: F
 
 
 def overhangs(text: str, classes: int) -> list[tuple[int, float, float]]:
-    """(line from 1, overhang in x, in y) of each line that `parse_labels` takes: how far its box reaches beyond the
-    image, in fractions of it; 0 for a box within. `parse_labels` clips it off."""
+    """(line from 1, overhang in x, in y) of each line that `parse_labels` accepts: how far its box reaches beyond the
+    image, in fractions of it; 0 for a box within. `parse_labels` clips that part."""
     found = []
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
         row = _parse_line(line.split())
@@ -126,7 +126,7 @@ def _overhang(centre: float, size: float) -> float:
 
 
 def _parse_line(words: list[str]) -> list[float]:
-    """The numbers of a line, those of a polygon as the box around it; empty where one of them is none."""
+    """The numbers of a line, those of a polygon as the box around it; empty where one is not a number."""
     try:
         row = [float(word) for word in words]
     except ValueError:
@@ -155,5 +155,5 @@ def _line_fault(row: list[float], classes: int) -> str | None:
 
 
 def _visible(centre: float, size: float) -> float:
-    """How much of a side lies within the image; negative for none of it."""
+    """How much of a side lies within the image; negative if nothing does."""
     return min(centre + size / 2, 1.0) - max(centre - size / 2, 0.0)

@@ -1,4 +1,4 @@
-"""From a `.data` file to the images and objects of one split, whatever the source."""
+"""Reads the images and objects of one split of a `.data` file, whatever the source."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 def read_samples(datafile: DataFile, split: Split) -> SampleSet:
-    """The images and objects of a split. The source is told by what `train`/`valid` points to:
+    """The images and objects of a split. The source depends on what `train`/`valid` points to:
 
     - a `.json` file: COCO instances; the folder of the images is `train_images`/`valid_images`;
-    - a text file whose first line ends like an image: Darknet's list;
+    - a text file whose first line has an image suffix: Darknet's list;
     - a text file of ids with `Annotations/` and `JPEGImages/` in a folder above it: a VOC image set.
 
     What is skipped on the way is counted in `SampleSet.faults`. Raises DataError for anything else and where
@@ -56,9 +56,9 @@ def _image_folder(datafile: DataFile, split: Split) -> Path:
 
 
 def _folder_message(split: Split, path: Path) -> str:
-    return f"{split}: '{path}' is a folder; give a text list of images, a COCO JSON or a VOC image-set list"
+    return f"{split}: '{path}' is a folder; use a text list of images, a COCO JSON or a VOC image-set list"
 
 
 def _unknown_line(line: str) -> str:
-    told = f"'{line[:60]}' does not end like an image, so this is no list of images"
-    return f"{told}; nor do Annotations/ and JPEGImages/ lie above it, so it is no VOC image set; correct it"
+    problem = f"'{line[:60]}' has no image suffix, so this is not a list of images"
+    return f"{problem}; and without Annotations/ and JPEGImages/ above it, it is not a VOC image set; correct it"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prune.samples.boxes import Boxes, Edges, clip_edges, to_centres, to_edges
-from prune.samples.faults import Faults
+from prune.samples.issues import Issues
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,13 +18,13 @@ class Sample:
     """An image and its n objects.
 
     `boxes` (n, 4) float32: cx, cy, w, h as fractions of the image, clipped to it. `classes` (n,) int64.
-    `difficult` (VOC) and `crowd` (COCO `iscrowd`) (n,) bool: objects with rules of their own in the metrics,
-    never trained on. `edges_xyxy` (n, 4) float64: the boxes in pixels exactly as annotated, unclipped, as
+    `difficult` (VOC) and `crowd` (COCO `iscrowd`) (n,) bool: objects with special rules in the metrics, never
+    trained on. `edges_xyxy` (n, 4) float64: the boxes in pixels exactly as annotated, unclipped, as
     edges counted from 0 (the first pixel reaches from 0 to 1); None where the source only has fractions.
-    `areas` (n,) float64: COCO's segment areas in pixels². `places` (n,) int64: which each is (from 0) of COCO's
-    annotations in their JSON, or of VOC's objects in their XML. `size_wh`: the image's size in pixels where the
-    source knows it. `label_boxes` (n, 4) float64: as `boxes`, unclipped, exactly as a label file has them; None for
-    other sources. `image_id`: unique in its set.
+    `areas` (n,) float64: COCO's segment areas in pixels². `places` (n,) int64: position of each (from 0) among
+    COCO's annotations in their JSON, or VOC's objects in their XML. `size_wh`: the image's size in pixels where the
+    source knows it. `label_boxes` (n, 4) float64: as `boxes`, unclipped, exactly as written in a label file; None
+    for other sources. `image_id`: unique in its set.
     """
 
     image: Path
@@ -60,7 +60,7 @@ class Sample:
         return np.asarray(to_edges(self.boxes) * np.array((*size_wh, *size_wh), np.float64))
 
     def unclipped_edges(self, size_wh: tuple[int, int]) -> Boxes:
-        """As `pixel_edges`, also where the source has fractions: beyond the image, if the annotation goes there."""
+        """As `pixel_edges`, also where the source has fractions: beyond the image, if the annotation reaches there."""
         if self.label_boxes is None:
             return self.pixel_edges(size_wh)
         return np.asarray(to_edges(self.label_boxes) * np.array((*size_wh, *size_wh), np.float64))
@@ -75,20 +75,20 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampleSet:
-    """The images of one split, the class names, what was skipped while reading them (`faults`), and what was taken in
+    """The images of one split, the class names, what was skipped while reading them (`faults`), and what was read in
     another way than it is written (`remarks`).
 
-    `source`: "list", "coco" or "voc". For COCO, `category_ids` holds the category id of each class (to export
-    results) and `annotations` the JSON's path.
+    `source`: "list", "coco" or "voc". For COCO, `category_ids` contains the category id of each class (to
+    export results) and `annotations` the JSON's path.
     """
 
     samples: tuple[Sample, ...]
     names: tuple[str, ...]
     source: str = "list"
-    faults: Faults = field(default_factory=Faults)
+    faults: Issues = field(default_factory=Issues)
     category_ids: tuple[int, ...] | None = None
     annotations: Path | None = None
-    remarks: Faults = field(default_factory=Faults)
+    remarks: Issues = field(default_factory=Issues)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -101,7 +101,7 @@ class SampleSet:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One object as a source spells it: `edges_xyxy` in pixels, edges counted from 0."""
+    """One object as a source describes it: `edges_xyxy` in pixels, edges counted from 0."""
 
     class_id: int
     edges_xyxy: Edges
@@ -131,14 +131,14 @@ def sample_from_pixels(
     )
 
 
-NOTHING_COUNTS = "no image of the valid set has an object that counts, so AP measures nothing; check its labels"
+NOTHING_COUNTS = "no image of the valid set has an object that counts, so there is no AP; check its labels"
 FRACTIONS = "box lies within the first pixel: is it in fractions of the image? Boxes must be in pixels"
 _FIRST_PIXEL = 1.001
 _FARTHEST = 2.0**31
 
 
 def pixel_fault(edges_xyxy: Edges, size_wh: tuple[int, int]) -> str | None:
-    """What is wrong with a box in pixels, in words; None where nothing is."""
+    """The fault of a box in pixels, in words; None where it has none."""
     x0, y0, x1, y1 = edges_xyxy
     if not np.isfinite(edges_xyxy).all():
         return "box is not finite"

@@ -1,4 +1,4 @@
-"""What `--source` names: images, folders, globs, videos, text lists."""
+"""The files that `--source` names: images, folders, globs, videos, text lists."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import Path
 
 from prune.errors import DataError, UsageError
 from prune.files.paths import expand_user, find_path
-from prune.samples.faults import Faults
 from prune.samples.image_list import list_lines
 from prune.samples.images import SUFFIXES, is_image_name
+from prune.samples.issues import Issues
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".gif")
 LIST_SUFFIXES = (".txt", ".list")
 OWN_FOLDERS = ("labels/", "crops/")
-"""Folders beside the pictures that hold something else, so that no picture's key may lie in them."""
+"""Folders beside the pictures with other contents: no picture's key may lie in them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An image or a video. `key`: its name among all of a run, unique without a suffix, with `/` between folders."""
+    """An image or a video. `key`: its name within a run, unique without a suffix, with `/` between folders."""
 
     path: Path
     key: str
@@ -31,13 +31,13 @@ class Source:
 
     @property
     def picture_name(self) -> str:
-        """What its annotated copy is called, in the formats that every viewer reads."""
+        """The name of its annotated copy, in a format that every viewer reads."""
         ending = ".mp4" if self.video else ".jpg" if self.path.suffix.lower() in (".jpg", ".jpeg") else ".png"
         return self.key if self.key.lower().endswith(ending) else self.key + ending
 
     @property
     def names(self) -> set[str]:
-        """What no other source of a run may be called, on file systems that tell letters' cases apart or do not."""
+        """The names that no other source of a run may have, on file systems with and without regard to case."""
         return {self.key.casefold(), self.picture_name.casefold()}
 
 
@@ -46,11 +46,11 @@ def is_video_name(name: str) -> bool:
     return name.lower().endswith(VIDEO_SUFFIXES)
 
 
-def find_sources(given: Sequence[str], faults: Faults, leave_out: Path | None = None) -> tuple[Source, ...]:
+def find_sources(given: Sequence[str], faults: Issues, leave_out: Path | None = None) -> tuple[Source, ...]:
     """Every image and video that `given` names, each once, folder contents sorted by name.
 
-    A folder is searched with all below it, hidden names and what lies in the folder `leave_out` (the results of
-    an earlier run) apart. The lines of a text list are tried in the working directory, then beside the list;
+    A folder is searched with all its subfolders, except hidden names and the folder `leave_out` (the results of
+    an earlier run). The lines of a text list are tried in the working directory, then beside the list;
     missing ones are counted in `faults`. Raises UsageError or DataError for a name that leads to nothing.
     """
     found: dict[Path, tuple[Path, Path]] = {}
@@ -60,8 +60,8 @@ def find_sources(given: Sequence[str], faults: Faults, leave_out: Path | None = 
     return _keyed(list(found.values()))
 
 
-def _expand(name: str, faults: Faults, leave_out: Path | None) -> list[tuple[Path, Path]]:
-    """(root, file) of each file that one argument means; `root` is what its key will leave out."""
+def _expand(name: str, faults: Issues, leave_out: Path | None) -> list[tuple[Path, Path]]:
+    """(root, file) of each file that one argument names; its key is relative to `root`."""
     path = expand_user(name)
     if os.path.isdir(path):
         return [(path, file) for file in _in_folder(path, leave_out)]
@@ -86,11 +86,11 @@ def _in_folder(folder: Path, leave_out: Path | None) -> list[Path]:
         if not hidden and not ours and _is_shown(file) and file.is_file():
             files.append(file)
     if not files:
-        raise DataError(folder, None, "holds no image and no video; check the folder")
+        raise DataError(folder, None, "contains no image and no video; check the folder")
     return files
 
 
-def _in_list(path: Path, faults: Faults) -> list[Path]:
+def _in_list(path: Path, faults: Issues) -> list[Path]:
     files = []
     for number, line in list_lines(path):
         file = find_path(line, (Path(), path.parent), os.path.isfile)
@@ -101,7 +101,7 @@ def _in_list(path: Path, faults: Faults) -> list[Path]:
         else:
             files.append(file)
     if not files:
-        raise DataError(path, None, "names no image and no video that exists; write one path a line")
+        raise DataError(path, None, "names no image and no video that exists; write one path per line")
     return files
 
 
@@ -110,7 +110,9 @@ def _known(path: Path) -> Path:
         raise UsageError(f"--source {path}: is a pipe or a device, not a file; give a file")
     if not _is_shown(path):
         kinds = ", ".join(suffix[1:] for suffix in (*SUFFIXES, *VIDEO_SUFFIXES))
-        raise UsageError(f"--source {path}: is no image, no video ({kinds}) and no text list (.txt); convert it")
+        raise UsageError(
+            f"--source {path}: is neither an image or a video ({kinds}) nor a text list (.txt); convert it"
+        )
     return path
 
 
@@ -119,8 +121,8 @@ def _is_shown(path: Path) -> bool:
 
 
 def _keyed(files: Sequence[tuple[Path, Path]]) -> tuple[Source, ...]:
-    """Sources of (root, file) pairs, each with a key of its own: its name below its root, or if two have the same,
-    below what the roots have in common; files that differ in their suffix alone keep it."""
+    """Sources of (root, file) pairs, each with a unique key: its name relative to its root, or if two are the same,
+    to what the roots have in common; files that differ only in their suffix keep it."""
     names = [_below(path, root) for root, path in files]
     if len({name.as_posix().casefold() for name in names}) < len(names):
         common = Path(os.path.commonpath([os.path.abspath(root) for root, _ in files]))

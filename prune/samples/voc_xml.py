@@ -13,9 +13,9 @@ from pathlib import Path
 from prune.errors import DataError
 from prune.files.impostors import HEAD, disguise
 from prune.files.reading import read_bytes
-from prune.samples.faults import Faults
 from prune.samples.image_list import list_lines
 from prune.samples.images import SUFFIXES, decode_fault, image_size, is_turned
+from prune.samples.issues import Issues
 from prune.samples.sample import FRACTIONS, Annotation, Sample, SampleSet, in_fractions, pixel_fault, sample_from_pixels
 
 _YES, _NO = frozenset({"1", "true", "yes"}), frozenset({"", "0", "false", "no"})
@@ -24,7 +24,7 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def voc_root(image_set: Path) -> Path | None:
-    """The nearest folder above an image-set list that holds `Annotations/` and `JPEGImages/`; None for
+    """The nearest folder above an image-set list that contains `Annotations/` and `JPEGImages/`; None where there is
     none."""
     folders = list(image_set.absolute().parents)[:4]
     return next((f for f in folders if (f / "Annotations").is_dir() and (f / "JPEGImages").is_dir()), None)
@@ -35,12 +35,12 @@ def read_voc(image_set: Path, names: tuple[str, ...], root: Path) -> SampleSet:
 
     The image is JPEGImages/ID.* whatever the XML's `filename` says. Pixels in the XML count from 1 and are
     inclusive, as in the devkit: xmin … xmax covers the edges [xmin - 1, xmax]. `difficult` objects are kept
-    and marked, and so are those with `crowd` (no tag of VOC's: `prune.convert` keeps COCO's flag there).
+    and marked, and so are those with `crowd` (not a tag of VOC's: `prune.convert` writes COCO's flag there).
     Objects of unknown classes, faulty boxes, missing images and unreadable XML are skipped and counted; an
-    image without XML is one without objects. Raises DataError where no image or no annotation is usable, or
+    image without XML has no objects. Raises DataError where no image or no annotation is usable, or
     no object has a known name.
     """
-    faults = Faults()
+    faults = Issues()
     reader = _Reader(root, {name: index for index, name in enumerate(names)}, faults, Counter())
     ids = [(number, line.split()[0]) for number, line in list_lines(image_set)]
     read = [s for number, stem in ids if (s := reader.read(stem, f"{image_set}:{number}")) is not None]
@@ -58,20 +58,20 @@ def read_voc(image_set: Path, names: tuple[str, ...], root: Path) -> SampleSet:
 
 
 def _with_own_ids(samples: Sequence[Sample]) -> list[Sample]:
-    """An image that is listed again gets a number behind its id, or results could not tell them apart."""
+    """An image that is listed more than once gets a number after its id, so that ids are unique in results."""
     seen, own = Counter[object](), []
     for sample in samples:
         seen[sample.image_id] += 1
-        again = seen[sample.image_id]
-        own.append(sample if again == 1 else replace(sample, image_id=f"{sample.image_id}#{again}"))
+        count = seen[sample.image_id]
+        own.append(sample if count == 1 else replace(sample, image_id=f"{sample.image_id}#{count}"))
     return own
 
 
-_NO_XML = "image without an XML file, taken as without objects"
+_NO_XML = "image without an XML file, treated as having no objects"
 
 
 def xml_of(image: Path) -> Path:
-    """Where the annotation of an image of a VOC folder lies."""
+    """The path of the annotation of an image in a VOC folder."""
     return image.parent.parent / "Annotations" / f"{image.stem}.xml"
 
 
@@ -79,7 +79,7 @@ def xml_of(image: Path) -> Path:
 class _Reader:
     root: Path
     class_ids: dict[str, int]
-    faults: Faults
+    faults: Issues
     unknown: Counter[str]
     images: dict[str, Path] | None = None
 
@@ -127,7 +127,7 @@ class _Reader:
         if declared is not None and is_turned(image, declared, size):
             size = declared
         elif declared is not None and declared != size:
-            self.faults.add("XML gives another image size; the image's own is taken", xml)
+            self.faults.add("XML gives another image size; the image's own is used", xml)
         nodes = enumerate(tree.iter("object"))
         objects = [a for place, node in nodes if (a := self._object(node, place, xml, size)) is not None]
         return sample_from_pixels(image, xml.stem, size, objects)
@@ -154,16 +154,16 @@ class _Reader:
         )
 
     def _flag(self, node: ET.Element, name: str, xml: Path) -> bool:
-        """Whether an object is marked `<name>1</name>`; other words than yes and no are counted, and mean no."""
+        """Whether an object is marked `<name>1</name>`; words other than yes and no are counted and mean no."""
         text = (node.findtext(name) or "0").strip().lower()
         if text not in _YES | _NO:
-            self.faults.add(f"<{name}> is neither 0 nor 1, taken as 0", xml)
+            self.faults.add(f"<{name}> is neither 0 nor 1, read as 0", xml)
         return text in _YES
 
 
 def parse_xml(content: bytes) -> ET.Element:
-    """The root of an XML document, in the encoding that it declares: also in those, GBK and its like, which the parser
-    does not know itself. Raises ET.ParseError; LookupError or ValueError where the encoding is unknown or untrue."""
+    """The root of an XML document, in the encoding that it declares, also in those that the parser itself does not
+    know, such as GBK. Raises ET.ParseError; LookupError or ValueError where the encoding is unknown or wrong."""
     declared = _DECLARATION.match(content)
     if declared is None or declared["encoding"].lower() in (b"utf-8", b"us-ascii", b"utf-16"):
         return ET.fromstring(content)
@@ -171,7 +171,7 @@ def parse_xml(content: bytes) -> ET.Element:
 
 
 def _images_by_stem(folder: Path) -> dict[str, Path]:
-    """Every image of a folder by its stem; of two with one stem, the suffix that SUFFIXES names first."""
+    """Every image of a folder by its stem; of two with the same stem, the one whose suffix is earlier in SUFFIXES."""
     images = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and os.path.isfile(path))
     ranked = [(SUFFIXES.index(path.suffix.lower()), path) for path in images]
     return {path.stem: path for _, path in sorted(ranked, reverse=True)}
@@ -186,13 +186,13 @@ def _declared_size(tree: ET.Element) -> tuple[int, int] | None:
 
 
 def _corners(node: ET.Element) -> tuple[float, float, float, float] | None:
-    """The box as edges from 0; a box of no width in the XML (xmax ≤ xmin) keeps none here. None: no
+    """The box as edges from 0; a box without width in the XML (xmax ≤ xmin) has none here. None where it is not four
     numbers."""
     try:
         xmin, ymin, xmax, ymax = (float(node.findtext(f"bndbox/{corner}") or "none") for corner in _CORNERS)
     except ValueError:
         return None
-    # Strictly, xmin = xmax is one pixel wide; in practice it is a slip of the annotator's mouse.
+    # Strictly, xmin = xmax is one pixel wide; in practice it is an accidental click of the annotator.
     if xmax <= xmin or ymax <= ymin:
         return xmin, ymin, xmin, ymin
     return xmin - 1, ymin - 1, xmax, ymax

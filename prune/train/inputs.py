@@ -10,7 +10,7 @@ from prune.darknet.netdef import NetDef
 from prune.darknet.shapes import largest_stride, network_size
 from prune.errors import DataError, UsageError
 from prune.samples.channels import check_channels
-from prune.samples.faults import Faults
+from prune.samples.issues import Issues
 from prune.samples.read import read_samples
 from prune.samples.sample import NOTHING_COUNTS, SampleSet
 from prune.train.job import Job
@@ -43,8 +43,8 @@ def _nothing_to_learn(train: SampleSet) -> str:
     return f"no training image has an object to learn; {check}"
 
 
-def report_faults(found: Mapping[str, Faults], level: int = logging.WARNING) -> None:
-    """Log what was skipped, one line per kind, with the splits concerned: `train and valid: 2 × …`."""
+def report_faults(found: Mapping[str, Issues], level: int = logging.WARNING) -> None:
+    """Log what was skipped, one line per kind, with the splits that have it: `train and valid: 2 × …`."""
     splits: dict[str, list[str]] = {}
     for split, faults in found.items():
         for line in faults.lines():

@@ -11,7 +11,7 @@ from prune.detect.settings import EvaluateSettings
 from prune.loading.loaders import EvalLoader
 from prune.metrics.result import Metrics
 from prune.model.build import DarknetModel
-from prune.samples.faults import Faults
+from prune.samples.issues import Issues
 from prune.samples.sample import SampleSet
 from prune.train.job import Job
 
@@ -23,7 +23,7 @@ class Validator:
         self.samples, self.settings, self.cache_images = samples, settings, cache_images
         self.loader: EvalLoader | None = None
         self.latest: Metrics | None = None
-        self.faults = Faults()
+        self.faults = Issues()
 
     def __call__(self, model: nn.Module) -> Mapping[str, float]:
         assert isinstance(model, DarknetModel)

@@ -33,7 +33,7 @@ def test_iou_is_that_of_boxes_on_one_centre() -> None:
     np.testing.assert_allclose(size_iou(sizes, anchors), [[1, 100 / 300, 25 / 200]])
 
 
-def test_clear_clusters_are_found_and_put_in_order() -> None:
+def test_clear_clusters_are_found_and_sorted() -> None:
     random = np.random.default_rng(1)
     middles = np.array([[150, 90], [12, 30], [60, 60]])
     sizes = np.concatenate([middle * random.uniform(0.95, 1.05, (200, 2)) for middle in middles])
@@ -56,12 +56,12 @@ def test_found_anchors_are_at_least_as_good_as_those_they_started_from(seed: int
 
 
 def test_more_anchors_than_sizes_are_refused() -> None:
-    with pytest.raises(UsageError, match="only 2 different sizes; ask for fewer"):
+    with pytest.raises(UsageError, match="only 2 different sizes; use a smaller number"):
         find_anchors(np.array([[4.0, 4.0], [4.0, 4.0], [9.0, 9.0]]), 3)
 
 
 class TestCfg:
-    def test_only_anchors_in_use_count_and_adapt_takes_what_comes_out(self) -> None:
+    def test_only_anchors_in_use_count_and_adapt_accepts_the_result(self) -> None:
         netdef = read_netdef(REPOSITORY / "cfg/yolov3-tiny.cfg")
         used = cfg_anchors(netdef)
         assert sorted(used.tolist()) == [[23, 27], [37, 58], [81, 82], [135, 169], [344, 319]]

@@ -29,7 +29,7 @@ from prune.cli import (
 from prune.errors import PruneError, TargetError, UsageError, VerificationError
 from prune.files.writing import atomic_write
 from prune.train.settings import TrainSettings
-from tests.data_sets import write_descriptor, write_noise
+from tests.datasets import write_descriptor, write_noise
 from tests.shared import REPOSITORY
 
 

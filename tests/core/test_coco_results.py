@@ -60,7 +60,7 @@ def test_images_without_entries_have_no_detections(tmp_path: Path) -> None:
         assert detected[1].found.shape == (0, 6)
 
 
-def test_a_set_without_categories_of_its_own_counts_them_from_one(tmp_path: Path) -> None:
+def test_a_set_without_category_ids_counts_them_from_one(tmp_path: Path) -> None:
     samples = image_set(tmp_path, categories=None)
     assert results_categories(samples) == (1, 2)
     (seven, _), _ = read_results(written(tmp_path, entry(category_id=2)), samples)
@@ -82,18 +82,18 @@ def test_ids_are_numbers_however_they_are_written(tmp_path: Path, spell: Any) ->
     assert three.found.tolist() == [[10, 10, 50, 40, 0.9, 1]]
 
 
-def test_numbers_in_letters_find_images_whose_ids_are_numbers_in_letters(tmp_path: Path) -> None:
+def test_numbers_as_text_find_images_whose_ids_are_numbers_as_text(tmp_path: Path) -> None:
     path = written(tmp_path, entry(image_id=12), entry(image_id="7.jpg"))
     (first, second), _ = read_results(path, image_set(tmp_path, ("12", "7.jpg")))
     assert (len(first.found), len(second.found)) == (1, 1)
 
 
-def test_a_number_that_two_images_mean_is_refused(tmp_path: Path) -> None:
+def test_an_ambiguous_number_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="1 of 1 results are for images that are not in the set"):
         read_results(written(tmp_path, entry(image_id=7)), image_set(tmp_path, ("7", "07")))
 
 
-def test_boxes_in_fractions_are_a_fault_that_says_so(tmp_path: Path) -> None:
+def test_boxes_in_fractions_are_reported_as_a_fault(tmp_path: Path) -> None:
     small = entry(bbox=[0.1, 0.1, 0.3, 0.4])
     _, faults = read_results(written(tmp_path, small, small), image_set(tmp_path))
     assert [kind for kind in faults.counts if "fractions of the image" in kind]
@@ -120,9 +120,9 @@ def test_an_entry_that_names_another_file_than_the_set_is_refused(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
-        ({"category_id": 5}, r"category_id 5 is none of the set's \(4, 9\)"),
+        ({"category_id": 5}, r"category_id 5 is not one of the set's \(4, 9\)"),
         ({"category_id": None}, "category_id None"),
         ({"bbox": BOX[:3]}, "bbox must be x, y, width and height"),
         ({"bbox": [0, 0, -1, 4]}, "bbox must be"),
@@ -132,28 +132,28 @@ def test_an_entry_that_names_another_file_than_the_set_is_refused(tmp_path: Path
         ({"score": "0.5"}, "score must be a number"),
     ],
 )
-def test_a_faulty_entry_is_named(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
-    with pytest.raises(DataError, match=f"found.json: entry 2: .*{told}"):
+def test_a_faulty_entry_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=f"found.json: entry 2: .*{message}"):
         read_results(written(tmp_path, entry(), entry(**changes)), image_set(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ('[{"image_id": 1,\n', r"found\.json:2: is not JSON"),
         ('{"images": [], "annotations": []}', "is an annotation file; a COCO results file is a list"),
-        ('{"a": 1}', "is no list of objects"),
-        ("[1, 2]", "is no list of objects"),
+        ('{"a": 1}', "is not a list of objects"),
+        ("[1, 2]", "is not a list of objects"),
         ("[" * 100_000, "is not JSON that can be read"),
     ],
 )
-def test_a_file_that_holds_no_results_is_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_a_file_without_results_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "found.json").write_text(text)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         read_results(tmp_path / "found.json", image_set(tmp_path))
 
 
-def test_an_image_whose_size_nobody_knows_is_left_out_and_named(tmp_path: Path) -> None:
+def test_an_image_of_unknown_size_is_left_out_and_named(tmp_path: Path) -> None:
     listed = image_set(tmp_path, categories=None)
     unsized = SampleSet(tuple(replace(s, size_wh=None, edges_xyxy=None) for s in listed.samples), listed.names)
     cv2.imwrite(str(tmp_path / "7.jpg"), np.zeros((SIZE[1], SIZE[0], 3), np.uint8))
@@ -164,12 +164,12 @@ def test_an_image_whose_size_nobody_knows_is_left_out_and_named(tmp_path: Path) 
     assert (metrics.images, metrics.skipped, metrics.ap50) == (1, 1, 1.0)
     assert metrics.title == "voc10, 1 images, 1 detections of found.json"
     (tmp_path / "7.jpg").unlink()
-    with pytest.raises(DataError, match="nor does any other"):
+    with pytest.raises(DataError, match="nor can any other"):
         read_results(written(tmp_path), unsized)
 
 
 @needs_shared
-def test_a_results_file_scores_as_with_pycocotools(tmp_path: Path) -> None:
+def test_a_results_file_scores_the_same_as_with_pycocotools(tmp_path: Path) -> None:
     annotations = SHARED / "coco-mini/annotations/instances_val2017.json"
     names = tuple((SHARED / "weights/coco.names").read_text().split("\n")[:80])
     samples = read_coco(annotations, names, SHARED / "coco-mini/val2017")
@@ -185,7 +185,7 @@ def test_a_results_file_scores_as_with_pycocotools(tmp_path: Path) -> None:
 
 
 def _guesses(rng: np.random.Generator, boxes: Any, classes: Any) -> Iterator[Any]:
-    """The objects, moved about, and some of them a second time."""
+    """The objects, moved, some of them twice."""
     yield np.zeros((0, 6))
     for box, label in zip(boxes, classes, strict=True):
         for _ in range(rng.integers(0, 3)):

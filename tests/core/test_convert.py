@@ -1,4 +1,4 @@
-"""Conversion between COCO, VOC and Darknet: what is kept, and what is said about the rest."""
+"""Conversion between COCO, VOC and Darknet: what is kept, and how the rest is reported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from prune.data.staging import staged_folder
 from prune.errors import UsageError
 from prune.samples.images import image_size
 from prune.samples.sample import SampleSet
-from tests.data_sets import NAMES, Picture, Thing, png_header, read, turned_jpeg, write_coco, write_descriptor
+from tests.datasets import NAMES, Picture, Thing, png_header, read, turned_jpeg, write_coco, write_descriptor
 from tests.shared import SHARED, needs_shared
 
 NOTHING = Choice()
@@ -44,7 +44,7 @@ def test_objects_without_a_box_get_the_one_around_their_polygon_in_every_format(
         (sample,) = read(done.data).samples
         assert sample.classes.tolist() == [1]
         np.testing.assert_allclose(sample.pixel_edges((40, 20)), [[4, 2, 14, 12]], atol=1e-4)
-        assert "object without a box, the box around its polygon is taken" in done.notes.counts
+        assert "object without a box, the box around its polygon is used" in done.notes.counts
     written = json.loads((tmp_path / "coco/annotations/instances_train.json").read_text())["annotations"][0]
     assert written["bbox"] == [4, 2, 10, 10]
     assert written["segmentation"] == polygon
@@ -59,7 +59,7 @@ def chain(data: DataFile, folder: Path, *formats: Format) -> Path:
 
 
 def table(found: SampleSet) -> dict[str, np.ndarray]:
-    """Per image (n, 6): class, edges in pixels, and whether it is apart (difficult or crowd), in a fixed order."""
+    """Per image (n, 6): class, edges in pixels, and whether it is difficult or crowd, in a fixed order."""
     rows = {}
     for sample in found.samples:
         size = sample.size_wh or _size(sample.image)
@@ -176,7 +176,7 @@ class TestCoco:
             zip(ids, range(3), strict=True)
         )
 
-    def test_a_class_without_a_category_takes_none_of_another(self, tmp_path: Path) -> None:
+    def test_a_class_without_a_category_does_not_take_that_of_another(self, tmp_path: Path) -> None:
         data = write_coco(tmp_path, [Picture("a.png", (20, 10), [Thing(2, (0, 0, 4, 4))])])
         descriptor = write_descriptor(tmp_path, data.path.read_text().splitlines()[2:], names=("bird", *NAMES))
         run(descriptor, "coco", tmp_path / "out")
@@ -191,7 +191,7 @@ class TestCoco:
         )
         assert len(read(last).samples[0].classes) == 1
 
-    def test_annotation_ids_count_from_one_where_the_source_repeats_them(self, tmp_path: Path) -> None:
+    def test_annotation_ids_count_from_one_where_those_of_the_source_are_not_unique(self, tmp_path: Path) -> None:
         things = [
             Thing(0, (0, 0, 4, 4), {"id": 0}),
             Thing(1, (4, 4, 4, 4), {"id": 0, "segmentation": [[4, 4, 8, 8, 4, 8]]}),
@@ -200,7 +200,7 @@ class TestCoco:
         content = json.loads((tmp_path / "out/annotations/instances_train.json").read_text())
         assert [record["id"] for record in content["annotations"]] == [1, 2]
         assert content["annotations"][1]["segmentation"] == [[4, 4, 8, 8, 4, 8]]
-        assert any("repeat" in line for line in done.notes.lines())
+        assert any("not unique" in line for line in done.notes.lines())
 
     def test_a_voc_objects_difficulty_is_kept(self, tmp_path: Path) -> None:
         things = [Thing(0, (0, 0, 4, 4), {"difficult": 1}), Thing(1, (4, 4, 4, 4), {"iscrowd": 1})]
@@ -213,7 +213,7 @@ class TestCoco:
 
 
 class TestVoc:
-    def test_what_the_xml_says_besides_is_kept(self, tmp_path: Path) -> None:
+    def test_other_content_of_the_xml_is_kept(self, tmp_path: Path) -> None:
         for folder in ("Annotations", "ImageSets"):
             (tmp_path / folder).mkdir()
         png_header(tmp_path / "JPEGImages/a.png", (40, 20))
@@ -251,16 +251,16 @@ class TestVoc:
         found = read(run(data, "voc", tmp_path / "out").data)
         np.testing.assert_allclose(found.samples[0].pixel_edges((40, 20)), [[8, 4, 24, 12]])
 
-    def test_boxes_stay_where_the_jsons_size_is_of_another_shape(self, tmp_path: Path) -> None:
+    def test_boxes_are_not_scaled_where_the_jsons_size_is_of_another_shape(self, tmp_path: Path) -> None:
         data = write_coco(tmp_path, [Picture("a.png", (1024, 1024), [Thing(0, (4, 2, 8, 4))])])
         png_header(tmp_path / "pics/a.png", (40, 20))
         done = run(data, "voc", tmp_path / "out")
         np.testing.assert_allclose(read(done.data).samples[0].pixel_edges((40, 20)), [[4, 2, 12, 6]])
-        assert list(done.faults.counts) == ["JSON gives another image size; the image's own is taken"]
+        assert list(done.faults.counts) == ["JSON gives another image size; the image's own is used"]
 
 
 class TestDarknet:
-    def test_difficult_objects_stand_in_a_list_of_their_own(self, tmp_path: Path) -> None:
+    def test_difficult_objects_are_in_a_separate_list(self, tmp_path: Path) -> None:
         things = [
             Thing(0, (0, 0, 4, 4), {"difficult": 1}),
             Thing(1, (5, 5, 4, 4)),
@@ -286,7 +286,7 @@ class TestDarknet:
         assert not any(line.startswith("difficult") for line in done.data.read_text().splitlines())
         assert not (tmp_path / "o/difficult").exists()
 
-    def test_an_image_annotated_as_turned_is_left_out_and_named(self, tmp_path: Path) -> None:
+    def test_an_image_annotated_as_rotated_is_left_out_and_named(self, tmp_path: Path) -> None:
         pics = [
             Picture("a.png", (20, 10), [Thing(1, (5, 5, 4, 4))]),
             Picture("t.jpg", (30, 60), [Thing(0, (1, 1, 9, 9))]),
@@ -297,9 +297,9 @@ class TestDarknet:
         assert done.counts["train"]["images"] == 1
         assert "t.jpg" in done.notes.summary()
 
-    def test_an_out_folder_whose_labels_would_be_looked_for_elsewhere_is_refused(self, tmp_path: Path) -> None:
+    def test_an_out_folder_whose_labels_would_be_searched_for_elsewhere_is_refused(self, tmp_path: Path) -> None:
         data = write_coco(tmp_path, [Picture("a.png", (20, 10))])
-        with pytest.raises(UsageError, match="below a folder named images"):
+        with pytest.raises(UsageError, match="inside a folder named images"):
             run(data, "darknet", tmp_path / "images/out")
         assert not (tmp_path / "images").exists()
 
@@ -324,7 +324,7 @@ class TestChoice:
             (Choice(classes=("dog",), drop_crowd=True, drop_difficult=True), [0, 0]),
         ],
     )
-    def test_what_is_left_out_is_gone_and_counted(self, choice: Choice, expected: list[int], tmp_path: Path) -> None:
+    def test_what_is_left_out_is_removed_and_counted(self, choice: Choice, expected: list[int], tmp_path: Path) -> None:
         done = run(self.data(tmp_path), "coco", tmp_path / "out", choice)
         found = read(done.data)
         assert [len(sample.classes) for sample in found.samples] == expected
@@ -353,11 +353,11 @@ class TestNames:
         assert not any(" " in name or "/" in name for name in names)
         assert [Path(name).suffix for name in names] == [Path(path).suffix for path in paths]
 
-    def test_the_first_keeps_its_name_and_folders_tell_the_others_apart(self) -> None:
+    def test_the_first_keeps_its_name_and_folders_distinguish_the_others(self) -> None:
         paths = [Path("/p/a/x.jpg"), Path("/p/b/x.jpg"), Path("/p/b/x.jpg"), Path("/p/y z.jpg")]
         assert unique_names(paths) == ["x.jpg", "b-x.jpg", "p-b-x.jpg", "y_z.jpg"]
 
-    def test_equal_names_in_both_splits_of_a_voc_folder_are_told_apart(self, tmp_path: Path) -> None:
+    def test_equal_names_in_both_splits_of_a_voc_folder_are_made_unique(self, tmp_path: Path) -> None:
         first = write_coco(tmp_path, [Picture("a.png", (20, 10), [Thing(0, (0, 0, 4, 4))])])
         lines = [f"{split} = {first.train}\n{split}_images = {first.train_images}" for split in ("train", "valid")]
         done = run(write_descriptor(tmp_path, lines), "voc", tmp_path / "out")
@@ -379,7 +379,7 @@ class TestSafety:
             (staging / "new").write_text("new")
             raise RuntimeError("no")
 
-    def test_a_failure_leaves_nothing_and_an_old_result_as_it_was(self, tmp_path: Path) -> None:
+    def test_a_failure_leaves_nothing_and_does_not_change_an_old_result(self, tmp_path: Path) -> None:
         (tmp_path / "out").mkdir()
         (tmp_path / "out/old").write_text("old")
         with pytest.raises(RuntimeError, match="no"):
@@ -387,7 +387,7 @@ class TestSafety:
         assert [path.name for path in tmp_path.iterdir()] == ["out"]
         assert (tmp_path / "out/old").read_text() == "old"
 
-    def test_the_inputs_stay_as_they_are(self, tmp_path: Path) -> None:
+    def test_the_inputs_are_unchanged(self, tmp_path: Path) -> None:
         data = self.data(tmp_path / "in")
         before = {path: path.read_bytes() for path in (tmp_path / "in").rglob("*") if path.is_file()}
         for to in ("coco", "voc", "darknet"):
@@ -412,7 +412,7 @@ class TestSafety:
         assert self.command(monkeypatch, *arguments, "--overwrite") == 2
         assert "choose another --out" in capsys.readouterr().err
 
-    def test_where_links_cannot_be_made_copies_are_advised(
+    def test_where_links_cannot_be_made_copying_is_suggested(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def refuse(*_: object) -> None:
@@ -424,7 +424,7 @@ class TestSafety:
             run(data, "voc", tmp_path / "out")
         assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
-    def test_the_summary_and_the_closing_line_tell_where_the_data_is(
+    def test_the_summary_and_the_closing_line_name_the_data_file(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         data, out = self.data(tmp_path / "in"), tmp_path / "out"
@@ -434,7 +434,7 @@ class TestSafety:
         assert summary["splits"] == {"train": {"images": 1, "objects": 1, "difficult": 0, "crowd": 0}}
         assert summary["outputs"][0]["path"] == str(out / "set.data")
 
-    def test_a_split_that_is_not_there_is_named(
+    def test_a_missing_split_is_named(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         data = self.data(tmp_path / "in")
@@ -454,7 +454,7 @@ def test_every_image_that_can_be_read_can_be_read_back(tmp_path: Path, name: str
     assert not found.faults
 
 
-def test_the_old_folder_comes_back_where_the_new_one_cannot_take_its_place(
+def test_the_old_folder_is_restored_if_the_new_one_cannot_replace_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "out").mkdir()
@@ -473,7 +473,7 @@ def test_the_old_folder_comes_back_where_the_new_one_cannot_take_its_place(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
+def test_a_link_to_a_folder_remains_a_link(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "out").symlink_to(tmp_path / "disk")
     run(write_coco(tmp_path, [Picture("a.png", (20, 10))]), "coco", tmp_path / "out")
@@ -482,6 +482,6 @@ def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", ",", " , "])
-def test_no_class_at_all_is_no_choice(text: str) -> None:
+def test_an_empty_choice_of_classes_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="names no class"):
         parse_names(text)

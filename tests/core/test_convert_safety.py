@@ -1,4 +1,4 @@
-"""`prune.convert` and the folders of others: nothing that it has not written is ever removed."""
+"""`prune.convert` and foreign folders: it never removes anything that it has not written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prune.convert import main
 from prune.data import staging as staging_module
 from prune.data.staging import check_free, staged_folder
 from prune.errors import UsageError
-from tests.data_sets import Picture, Thing, write_coco, write_noise
+from tests.datasets import Picture, Thing, write_coco, write_noise
 
 
 @pytest.fixture
@@ -132,13 +132,13 @@ def test_a_conversion_without_a_list_of_files_is_not_replaced(out: Path, monkeyp
 
 
 def make(target: Path, meanwhile: Callable[[Path], object], overwrite: bool = False) -> None:
-    """A folder at `target`, while somebody else does something there."""
+    """A folder at `target`, while another process changes it."""
     with staged_folder(target, overwrite) as folder:
         (folder / "new").write_text("new")
         meanwhile(target)
 
 
-def test_a_file_that_comes_while_the_command_runs_is_kept(out: Path) -> None:
+def test_a_file_that_appears_while_the_command_runs_is_kept(out: Path) -> None:
     with pytest.raises(UsageError, match=r"notes\.txt: has appeared or changed while this command ran"):
         make(out, add_a_file, overwrite=True)
     assert (out / "train/notes.txt").read_text() == "mine"
@@ -187,7 +187,7 @@ def test_a_dangling_link_is_an_existing_target(out: Path, monkeypatch: pytest.Mo
 
 
 class TestKilled:
-    """What lies there after a kill at each step of the exchange."""
+    """The files after a kill at each step of the exchange."""
 
     def test_while_the_new_folder_was_made(self, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         target = out.with_name("next")
@@ -203,7 +203,7 @@ class TestKilled:
         before = content(out)
         (out.parent / ".out.prune/new").mkdir(parents=True)
         out.rename(out.parent / ".out.prune/old")
-        assert convert(monkeypatch, out) == 2, "it is there again, and not to be overwritten"
+        assert convert(monkeypatch, out) == 2, "it is restored, and must not be overwritten"
         assert content(out) == before
         assert not (out.parent / ".out.prune").exists()
 
@@ -222,11 +222,11 @@ class TestKilled:
         old = out.parent / ".out.prune/old"
         old.mkdir(parents=True)
         (old / "notes.txt").write_text("mine")
-        with pytest.raises(UsageError, match=r"\.out\.prune/old: holds files of an earlier folder"):
+        with pytest.raises(UsageError, match=r"\.out\.prune/old: contains files of an earlier folder"):
             check_free(out, "convert.py", overwrite=True)
         assert (old / "notes.txt").read_text() == "mine"
 
-    def test_a_staging_folder_of_somebody_else_is_named(self, tmp_path: Path) -> None:
+    def test_a_foreign_staging_folder_is_named(self, tmp_path: Path) -> None:
         (tmp_path / ".out.prune").mkdir()
         (tmp_path / ".out.prune/mine").write_text("mine")
         with pytest.raises(UsageError, match="is in the way"), staged_folder(tmp_path / "out"):

@@ -21,11 +21,11 @@ from prune.cli import exit_code
 from prune.darknet.datafile import DataFile
 from prune.darknet.netdef import read_netdef
 from prune.data.check import CheckReport, CheckSettings, check
-from prune.data.pixels import look_at
+from prune.data.pixels import probe_image
 from prune.errors import DataError
 from prune.report.check_page import check_page
 from prune.report.check_text import check_text, verdict
-from tests.data_sets import Picture, Thing, noise, turned_jpeg, write_coco, write_descriptor, write_noise
+from tests.datasets import Picture, Thing, noise, turned_jpeg, write_coco, write_descriptor, write_noise
 from tests.shared import REPOSITORY
 
 GOOD = "0 .5 .5 .5 .5\n1 .25 .25 .2 .3\n2 .7 .7 .1 .1\n"
@@ -34,7 +34,7 @@ NO_VALID = "class without an object in valid"
 
 
 def write_split(folder: Path, split: str, labels: dict[str, str], seed: int) -> str:
-    """A list of images, each of other pixels; the line of the `.data` file."""
+    """A list of images with different pixels; the line of the `.data` file."""
     for number, (stem, text) in enumerate(labels.items()):
         write_noise(folder / split / f"{stem}.png", seed + number, SIZE)
         (folder / split / f"{stem}.txt").write_text(text)
@@ -65,10 +65,10 @@ def test_a_clean_set_has_no_faults(clean: DataFile) -> None:
     assert (train.images, train.objects, train.class_objects, train.class_images) == (2, 6, (2, 2, 2), (2, 2, 2))
     assert train.width == (64, 64, 64)
     assert (train.small, train.medium, train.large) == (6, 0, 0)
-    assert {shot.sample.image.name for shot in report.examples} == {"a.png", "b.png", "c.png"}
+    assert {example.sample.image.name for example in report.examples} == {"a.png", "b.png", "c.png"}
 
 
-def test_images_of_a_class_are_counted_once_however_many_objects_they_hold(clean: DataFile) -> None:
+def test_images_of_a_class_are_counted_once_however_many_objects_they_have(clean: DataFile) -> None:
     (clean.path.parent / "train/a.txt").write_text(f"{GOOD}2 .1 .1 .1 .1\n2 .9 .9 .1 .1\n")
     train = examined(clean).splits["train"]
     assert (train.class_objects, train.class_images) == ((2, 2, 4), (2, 2, 2))
@@ -85,10 +85,10 @@ class TestFaults:
         for place, expected in zip(found, places, strict=True):
             assert expected in place
 
-    def test_an_image_that_does_not_decode(self, clean: DataFile) -> None:
+    def test_an_image_that_cannot_be_decoded(self, clean: DataFile) -> None:
         path = clean.path.parent / "train/a.png"
         path.write_bytes(path.read_bytes()[:60] + b"x" * 500)
-        self.expect(clean, "image does not decode", "a.png")
+        self.expect(clean, "image cannot be decoded", "a.png")
 
     @pytest.mark.parametrize("suffix", [".jpg", ".png"])
     def test_an_image_whose_end_is_missing(self, clean: DataFile, suffix: str) -> None:
@@ -98,7 +98,7 @@ class TestFaults:
         path.write_bytes(path.read_bytes()[: -len(path.read_bytes()) // 3])
         (folder / "train.txt").write_text(f"{folder}/train/a.png\n{path}\n")
         counts = examined(clean).faults.counts
-        assert set(counts) <= {"image is cut off, its end is missing", "image does not decode"}
+        assert set(counts) <= {"image is cut off, its end is missing", "image cannot be decoded"}
         assert sum(counts.values()) == 1
 
     def test_what_follows_a_complete_image_does_not_matter(self, clean: DataFile) -> None:
@@ -107,9 +107,9 @@ class TestFaults:
             path = folder / "train/b.jpg"
             assert cv2.imwrite(str(path), noise(number, (60, 50)), [cv2.IMWRITE_JPEG_PROGRESSIVE, number % 2])
             path.write_bytes(path.read_bytes() + rng.bytes(300_000))
-            assert not look_at(path).cut_off
+            assert not probe_image(path).cut_off
             path.write_bytes(path.read_bytes()[:2000])
-            assert look_at(path).cut_off or look_at(path).size_wh is None
+            assert probe_image(path).cut_off or probe_image(path).size_wh is None
 
     def test_labels_out_of_range_and_boxes_of_no_size(self, clean: DataFile) -> None:
         (clean.path.parent / "train/a.txt").write_text(f"{GOOD}7 .5 .5 .1 .1\n0 .5 .5 0 .1\n0 1.5 .5 .1 .1\n0 .5 .5\n")
@@ -125,11 +125,11 @@ class TestFaults:
     def test_a_box_beyond_the_image(self, clean: DataFile) -> None:
         (clean.path.parent / "train/a.txt").write_text(f"{GOOD}0 .95 .5 .2 .2\n0 .5 .5 1.001 .2\n")
         self.expect(clean, "box reaches beyond the image, clipped", "a.txt:4")
-        assert [shot.sample.image.name for shot in examined(clean).faulty] == ["a.png"]
+        assert [example.sample.image.name for example in examined(clean).faulty] == ["a.png"]
 
     def test_the_same_box_twice(self, clean: DataFile) -> None:
         (clean.path.parent / "train/a.txt").write_text(f"{GOOD}1 .2501 .25 .2 .3\n1 .26 .25 .2 .3\n")
-        self.expect(clean, "object twice: same class, same box", "a.png (objects 2 and 4)")
+        self.expect(clean, "duplicate object: same class, same box", "a.png (objects 2 and 4)")
         assert examined(clean).faulty[0].marked == (1, 3)
 
     def test_one_box_under_two_classes_is_only_remarked(self, clean: DataFile) -> None:
@@ -149,13 +149,13 @@ class TestFaults:
         assert not report.faults
         assert report.remarks.places(NO_VALID) == ("dog", "cow")
 
-    def test_a_class_that_a_valid_split_alone_lacks_is_a_fault(self, clean: DataFile) -> None:
+    def test_a_class_without_objects_in_the_only_split_valid_is_a_fault(self, clean: DataFile) -> None:
         (clean.path.parent / "valid/c.txt").write_text("0 .5 .5 .5 .5\n")
         self.expect(
             write_descriptor(clean.path.parent, [f"valid = {clean.path.parent}/valid.txt"]), NO_VALID, "dog", "cow"
         )
 
-    def test_an_image_that_viewers_turn_is_only_remarked(self, clean: DataFile) -> None:
+    def test_an_image_that_viewers_rotate_is_only_remarked(self, clean: DataFile) -> None:
         turned_jpeg(clean.path.parent / "train/b.jpg", (64, 48))
         (clean.path.parent / "train.txt").write_text("train/a.png\ntrain/b.jpg\n")
         report = examined(clean)
@@ -163,7 +163,7 @@ class TestFaults:
         assert [kind.split(":")[0] for kind in report.remarks.counts] == ["image has a camera's orientation flag"]
 
     @pytest.mark.parametrize(
-        ("stored", "told", "flag", "remarked"),
+        ("stored", "declared", "flag", "remarked"),
         [
             ((48, 64), (64, 48), 6, False),
             ((64, 48), (64, 48), 6, True),
@@ -173,10 +173,10 @@ class TestFaults:
         ],
     )
     def test_a_flag_that_the_annotations_size_has_not_followed_is_remarked(
-        self, tmp_path: Path, stored: tuple[int, int], told: tuple[int, int], flag: int, remarked: bool
+        self, tmp_path: Path, stored: tuple[int, int], declared: tuple[int, int], flag: int, remarked: bool
     ) -> None:
         things = [Thing(label, (5, 5, 20, 20 + label)) for label in range(3)]
-        data = write_coco(tmp_path, [Picture("a.jpg", told, things)])
+        data = write_coco(tmp_path, [Picture("a.jpg", declared, things)])
         turned_jpeg(tmp_path / "pics/a.jpg", stored, flag)
         report = examined(data)
         assert not report.faults, report.faults.summary()
@@ -232,7 +232,7 @@ class TestFaults:
         faults = examined(write_descriptor(tmp_path, lines, ("cat",))).faults
         assert faults.counts == {
             "box reaches beyond the image, clipped": 1,
-            "JSON gives another image size; the image's own is taken": 1,
+            "JSON gives another image size; the image's own is used": 1,
         }
         assert "a.png (object 1)" in faults.summary()
         assert "b.png (64 x 48, not 80 x 48)" in faults.summary()
@@ -243,7 +243,7 @@ class TestFaults:
 
 
 class _Page(HTMLParser):
-    """What a page is made of; unbalanced tags fail."""
+    """The elements of a page; unbalanced tags fail."""
 
     VOID = ("meta", "image", "rect", "path", "circle")
 
@@ -274,7 +274,7 @@ class _Page(HTMLParser):
 
 
 class TestPage:
-    def test_it_stands_alone_and_shows_every_picture(self, clean: DataFile) -> None:
+    def test_it_is_self_contained_and_shows_every_picture(self, clean: DataFile) -> None:
         (clean.path.parent / "train/a.txt").write_text(GOOD + GOOD)
         report = examined(clean, anchors=2)
         page = _Page(check_page(report, "set.data"))
@@ -284,7 +284,7 @@ class TestPage:
         assert not {"script", "link", "iframe", "img"} & set(page.tags)
         words = " ".join(page.words)
         assert "3 faults of 1 kind in 3 images" in words
-        assert "object twice" in words
+        assert "duplicate object" in words
 
     def test_names_and_paths_are_escaped(self, tmp_path: Path) -> None:
         names = ("<b>cat</b>", "Hündin & 狗")
@@ -296,13 +296,13 @@ class TestPage:
         assert "Hündin &amp; 狗" in page
         assert _Page(page).words
 
-    def test_it_says_how_many_anchors_the_cfg_can_take(self, clean: DataFile) -> None:
+    def test_it_states_how_many_anchors_the_cfg_uses(self, clean: DataFile) -> None:
         netdef = read_netdef(REPOSITORY / "cfg/yolov3-tiny.cfg")
-        for count, told in ((2, "the heads of the cfg use 5 anchors: --anchors 5"), (5, "prune.adapt CFG --anchors")):
+        for count, hint in ((2, "the heads of the cfg use 5 anchors: --anchors 5"), (5, "prune.adapt CFG --anchors")):
             (clean.path.parent / "train/a.txt").write_text(GOOD + "0 .3 .3 .3 .1\n0 .6 .6 .4 .2\n0 .2 .2 .1 .3\n")
             settings = CheckSettings(anchors=count, progress=False)
             report = check(clean, settings, (416, 416), letterbox=True, netdef=netdef)
-            assert told in check_text(report)
+            assert hint in check_text(report)
             assert ("5 finds as many" in check_page(report, "x")) == (count == 2)
 
     def test_a_report_without_objects_can_be_shown(self, tmp_path: Path) -> None:
@@ -329,7 +329,7 @@ class TestCommand:
         assert summary["splits"]["train"]["objects"] == 6
         assert len(summary["anchors"]["after"]["anchors"]) == 2
 
-    def test_a_page_is_not_replaced_unasked(
+    def test_a_page_is_not_replaced_without_overwrite(
         self, clean: DataFile, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         page = clean.path.parent / "page.html"
@@ -343,7 +343,7 @@ class TestCommand:
         assert capsys.readouterr().err == "warning: 1 fault of 1 kind in 3 images\n"
         assert "1 fault of 1 kind" in page.read_text()
 
-    def test_what_is_no_coco_file_ends_with_one_line(
+    def test_a_file_that_is_not_coco_ends_with_one_line(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         (tmp_path / "t.json").write_text('{"results": []}')
@@ -351,7 +351,7 @@ class TestCommand:
         assert self.run(monkeypatch, data.path) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1
-        assert "holds no list of objects under 'images'; give a COCO instances JSON" in error
+        assert "contains no list of objects under 'images'; use a COCO instances JSON" in error
 
 
 def test_thousands_of_equal_lines_are_checked_in_linear_time(clean: DataFile) -> None:
@@ -360,7 +360,7 @@ def test_thousands_of_equal_lines_are_checked_in_linear_time(clean: DataFile) ->
     started = time.process_time()
     report = examined(clean)
     assert time.process_time() - started < 20
-    assert report.faults.counts["object twice: same class, same box"] == 7999
+    assert report.faults.counts["duplicate object: same class, same box"] == 7999
 
 
 def test_few_equal_boxes_are_all_pairs_and_many_one_each() -> None:
@@ -404,9 +404,9 @@ def test_polygons_are_remarked_and_labels_that_are_not_text_are_faults(clean: Da
     assert "UTF-16" in kind
 
 
-def test_an_image_that_is_a_pointer_of_git_lfs_says_so(clean: DataFile) -> None:
+def test_an_image_that_is_a_pointer_of_git_lfs_is_recognised(clean: DataFile) -> None:
     (clean.path.parent / "train/a.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\n")
-    kind = "image does not decode: it is a pointer of Git LFS (run 'git lfs pull')"
+    kind = "image cannot be decoded: it is a pointer of Git LFS (run 'git lfs pull')"
     assert examined(clean).faults.counts == {kind: 1}
 
 
@@ -420,7 +420,7 @@ def test_objects_that_are_all_smaller_than_a_pixel_are_remarked(clean: DataFile)
     assert report.remarks.places(kind) == ("train",)
 
 
-def test_names_cannot_act_in_the_terminal_or_on_the_page(
+def test_names_cannot_control_the_terminal_or_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = [write_split(tmp_path, "train", {"a\x1b[2J": "0 .5 .5 .5 .5\n1 .2 .2 .1 .1\n9 1 1 1 1\n"}, 0)]
@@ -436,7 +436,7 @@ def test_names_cannot_act_in_the_terminal_or_on_the_page(
     assert r"unknown key 'ke\x1by'" in captured.err
 
 
-def test_many_objects_are_searched_for_twins_quickly_and_completely() -> None:
+def test_many_objects_are_searched_for_duplicates_quickly_and_completely() -> None:
     from prune.data.objects import same_boxes
     from prune.samples.sample import Annotation, sample_from_pixels
 

@@ -1,4 +1,4 @@
-"""A short run of `benchmarks.fuzz` over our own cfgs, and the damage that it once found."""
+"""A short run of `benchmarks.fuzz` over our own cfgs, and damage that it has found."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_same_number_makes_the_same_case(corpus: list[str]) -> None:
     assert texts != [make_case(SEED + 1, number, corpus).text for number in range(20)]
 
 
-def test_an_exception_that_is_not_ours_is_a_failure_with_its_place(
+def test_any_other_exception_is_a_failure_with_its_place(
     corpus: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(text: str, path: str) -> None:
@@ -82,7 +82,7 @@ def test_mutations_change_texts_and_bytes(corpus: list[str]) -> None:
         pytest.param(f"[upsample]\nstride={'9' * 5000}\n", id="a number of 5000 digits"),
     ],
 )
-def test_a_cfg_that_asks_for_too_much_is_refused_before_anything_is_allocated(sections: str) -> None:
+def test_a_cfg_that_needs_too_much_is_refused_before_anything_is_allocated(sections: str) -> None:
     with pytest.raises(CfgError, match=r"^big\.cfg:\d+: .{1,300}$"):
         trace_groups(parse_netdef("[net]\nwidth=64\nheight=64\nchannels=3\n" + sections, "big.cfg"))
 
@@ -90,7 +90,7 @@ def test_a_cfg_that_asks_for_too_much_is_refused_before_anything_is_allocated(se
 @pytest.mark.parametrize(
     "text", ["[net]\n[conv\u2028]", "[net]\nwi\x85dth=3\x0b\n[conv\x1c]\n", "[net]\n\0x\n", "[\udc80]"]
 )
-def test_messages_stay_on_one_line_whatever_stands_in_the_cfg(text: str) -> None:
+def test_messages_are_one_line_whatever_the_cfg_contains(text: str) -> None:
     with pytest.raises(CfgError) as caught:
         parse_netdef(text, "odd.cfg")
     assert len(str(caught.value).splitlines()) == 1

@@ -37,7 +37,7 @@ def test_an_id_is_found_by_itself_or_by_its_number() -> None:
     assert [ids.find(value) for value in (2, "b", None, True, 1.5, [1])] == [None] * 6
 
 
-def test_a_number_that_two_ids_mean_finds_neither() -> None:
+def test_an_ambiguous_number_finds_no_id() -> None:
     ids = Ids([("7", "short"), ("07", "long"), (8, "number"), ("8", "text")])
     assert [ids.find(value) for value in (7, 7.0, "007", "008")] == [None] * 4
     assert [ids.find(value) for value in ("7", "07", 8, 8.0, "8")] == ["short", "long", "number", "number", "text"]

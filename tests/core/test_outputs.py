@@ -25,7 +25,7 @@ from prune.cli.lock import FolderLock
 from prune.errors import UsageError
 from prune.files.temporary import LONGEST_NAME, remove_leftovers
 from prune.files.writing import atomic_file, atomic_write
-from tests.data_sets import write_descriptor, write_noise
+from tests.datasets import write_descriptor, write_noise
 from tests.shared import REPOSITORY
 
 FOREIGN = {

@@ -14,7 +14,7 @@ from prune.data.convert import ConvertSettings, Format, convert
 from prune.samples import read
 from prune.samples.read import read_samples
 from prune.samples.sample import SampleSet
-from tests.data_sets import Picture, Thing, write_coco
+from tests.datasets import Picture, Thing, write_coco
 from tests.shared import REPOSITORY
 
 

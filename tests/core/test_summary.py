@@ -25,7 +25,7 @@ def summary(**facts: object) -> dict[str, object]:
     )
 
 
-def test_a_summary_holds_the_fields_of_the_contract() -> None:
+def test_a_summary_contains_the_fields_of_the_contract() -> None:
     read = json.loads(format_summary(summary(ap50=0.5)))
     assert {"command", "arguments", "versions", "seed", "inputs", "outputs", "wall_seconds"} <= read.keys()
     assert read["arguments"] == {"cfg": "a.cfg", "size": [3, 4]}

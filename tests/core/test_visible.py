@@ -1,4 +1,4 @@
-"""What the user's text may do to a terminal, a page or a spreadsheet: nothing."""
+"""User text cannot control a terminal, a page or a spreadsheet."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_control_characters_and_marks_of_direction_become_escapes() -> None:
     assert visible_lines("a\nb\tc") == "a\nb\\tc"
 
 
-def test_letters_of_every_script_stay() -> None:
+def test_letters_of_every_script_are_kept() -> None:
     words = "Hündin 狗 सूअर 👩‍🚀 كلب ½ …"
     assert visible(words) == words
 
@@ -76,7 +76,7 @@ def test_json_means_the_same_without_them() -> None:
     assert not {"\x1b", "\r", "\0", "\x7f", "\x9b", "\u202e", "\u2028"} & set(text)
 
 
-def test_cells_that_a_spreadsheet_would_compute_get_an_apostrophe() -> None:
+def test_cells_that_a_spreadsheet_would_evaluate_get_an_apostrophe() -> None:
     names = ["=1+1", "+x", "-x", "@sum", "cat", "-5", "+1e3", "a=b"]
     assert csv_text([[name] for name in names]).split("\n")[:-1] == [
         *("'=1+1", "'+x", "'-x", "'@sum"),

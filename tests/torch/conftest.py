@@ -1,4 +1,4 @@
-"""One thread: the networks of the tests are too small to share out, and a busy machine would stall them."""
+"""One thread: the networks of the tests are too small for more, and a busy machine would slow them down."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def gate(layer: Gate, before: Array, source: Array) -> Array:
 
 
 def reorg(layer: Reorg, x: Array) -> Array:
-    """reorg_cpu of Darknet's blas.c over flat memory; the old layer hands it its input's size, reorg3d its output's."""
+    """reorg_cpu of Darknet's blas.c over flat memory; the old layer passes its input's size, reorg3d its output's."""
     s, (c, h, w) = layer.stride, x.shape
     shape = (c // s**2, h * s, w * s) if layer.reverse else (c * s**2, h // s, w // s)
     channels, height, width = shape if layer.kind == "reorg3d" else (c, h, w)

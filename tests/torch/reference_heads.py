@@ -1,4 +1,4 @@
-"""What Darknet makes of the numbers of `[region]` and `[Gaussian_yolo]` heads, box by box."""
+"""How Darknet decodes the numbers of `[region]` and `[Gaussian_yolo]` heads, box by box."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _logistic = SCALARS["logistic"]
 
 
 def decode_region(raw: Array, anchors: Sequence[tuple[float, float]], classes: int, softmax_: bool) -> Array:
-    """get_region_boxes: (A, H, W, 5 + C) of cxcywh in parts of the image, objectness, class scores."""
+    """get_region_boxes: (A, H, W, 5 + C) of cxcywh in fractions of the image, objectness, class scores."""
 
     def box(v: Array, a: int, i: int, j: int, height: int, width: int) -> list[float]:
         return _region_box(v, anchors[a], i, j, height, width, softmax_)

@@ -1,4 +1,4 @@
-"""Small data sets on disk for the tests of their readers."""
+"""Small datasets on disk for the tests of their readers."""
 
 from __future__ import annotations
 

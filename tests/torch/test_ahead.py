@@ -23,7 +23,7 @@ def test_items_come_in_their_order_from_another_thread() -> None:
     assert makers.isdisjoint({threading.current_thread().name})
 
 
-def test_no_more_than_asked_for_is_made_beforehand() -> None:
+def test_no_more_than_the_depth_is_made_in_advance() -> None:
     made = list[int]()
 
     def items() -> Iterator[int]:
@@ -41,7 +41,7 @@ def test_no_more_than_asked_for_is_made_beforehand() -> None:
     assert len(made) <= 4
 
 
-def test_an_error_arrives_behind_the_items_before_it() -> None:
+def test_an_error_is_raised_after_the_items_before_it() -> None:
     def items() -> Iterator[int]:
         yield 1
         raise OSError("gone")

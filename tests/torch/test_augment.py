@@ -1,4 +1,4 @@
-"""Boxes follow the pixels, whatever is done to the image."""
+"""Boxes follow the pixels under every augmentation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from prune.samples.sample import Annotation, Sample, sample_from_pixels
 NONE = AugmentSettings.none()
 NET = (128, 96)
 
-# Each class has a colour of its own, so that its pixels can be found again.
+# Each class has its own colour, so that its pixels can be found.
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255))
 
 
@@ -147,7 +147,7 @@ def test_a_mosaic_leaves_no_gap_between_upright_images() -> None:
 
 
 @given(st.integers(0, 2**32))
-def test_a_matrix_maps_corners_and_their_boxes_alike(seed: int) -> None:
+def test_a_matrix_maps_corners_and_their_boxes_in_the_same_way(seed: int) -> None:
     rng = np.random.default_rng(seed)
     settings = AugmentSettings(degrees=180, shear=45, scale=0.9, translate=1, flip_ud=0.5)
     matrix = random_affine(rng, settings, NET)
@@ -193,7 +193,7 @@ def test_colours_change_and_places_do_not() -> None:
     assert jitter_colours(np.random.default_rng(1), image, NONE) is image
 
 
-def test_brightness_alone_keeps_the_hue() -> None:
+def test_brightness_does_not_change_the_hue() -> None:
     image = np.full((2, 2, 3), (200, 100, 0), np.uint8)
     pixel = jitter_colours(np.random.default_rng(0), image, replace(NONE, value=0.5))[0, 0].astype(float)
     assert abs(pixel[1] / pixel[0] - 0.5) < 0.03

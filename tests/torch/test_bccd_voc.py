@@ -1,4 +1,4 @@
-"""VOC's AP on real annotations, against a computation that shares nothing with ours."""
+"""VOC's AP on real annotations, against an independent computation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def bccd(tmp_path_factory: pytest.TempPathFactory) -> SampleSet:
 
 
 def detections(samples: SampleSet, seed: int = 0) -> dict[str, Floats]:
-    """Per image (n, 6) edges, score, class: about what a middling network finds, some of it twice."""
+    """Per image (n, 6) edges, score, class: about the detections of a mediocre network, some of them twice."""
     rng = np.random.default_rng(seed)
     found = dict[str, Floats]()
     for sample in samples.samples:

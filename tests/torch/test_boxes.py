@@ -34,7 +34,7 @@ def box(*edges: float) -> Tensor:
 
 
 @given(boxes())
-def test_both_spellings_of_a_box_are_each_others_inverse(a: Tensor) -> None:
+def test_both_box_formats_convert_into_each_other(a: Tensor) -> None:
     assert torch.allclose(cxcywh_to_xyxy(xyxy_to_cxcywh(a)), a, atol=1e-6)
 
 

@@ -94,5 +94,5 @@ def test_a_file_of_weights_alone_cannot_be_resumed(tmp_path: Path) -> None:
 
 def test_a_file_without_tensors_is_refused(tmp_path: Path) -> None:
     torch.save({"model": {"epoch": 1}}, tmp_path / "a.pt")
-    with pytest.raises(WeightsError, match="holds no weights"):
+    with pytest.raises(WeightsError, match="contains no weights"):
         read_state(tmp_path / "a.pt")

@@ -59,7 +59,7 @@ def crowded_images(images: int, classes: int, seed: int = 0) -> tuple[list[Float
 
 
 def numbers_of(evaluation: Any) -> Mapping[str, float]:
-    """What pycocotools' own summary says; it has −1 for what is not defined."""
+    """The numbers of pycocotools' own summary, which has −1 for what is not defined."""
     return {name: value for name, value in zip(TWELVE, evaluation.stats, strict=True) if value > -1}
 
 
@@ -85,12 +85,12 @@ def test_without_objects_there_is_no_value(measure: Measure) -> None:
 
 
 def test_a_loose_box_counts_at_the_low_thresholds_only(measure: Measure) -> None:
-    # IoU 0.72: right at 0.50 … 0.70, five of ten thresholds.
+    # IoU 0.72: correct at 0.50 … 0.70, five of ten thresholds.
     result = measure([found((0, 0, 72, 100, 0.9, 0))], [truth((0, 0, 100, 100, 0, False))], 1)
     assert [result.numbers[name] for name in ("ap", "ap50", "ap75")] == pytest.approx([0.5, 1, 0])
 
 
-def test_detections_inside_a_crowd_are_no_mistakes(measure: Measure) -> None:
+def test_detections_inside_a_crowd_are_not_mistakes(measure: Measure) -> None:
     objects = (0, 0, 50, 50, 0, False), (100, 100, 300, 300, 0, True)
     detections = [found((110, 110, 150, 150, 0.95, 0), (200, 200, 240, 240, 0.95, 0), (0, 0, 50, 50, 0.9, 0))]
     assert measure(detections, [truth(*objects)], 1).numbers["ap"] == pytest.approx(1)
@@ -159,7 +159,7 @@ def test_the_fast_library_gives_the_same_numbers_bit_for_bit(seed: int) -> None:
     assert coco_ap(detections, truths, 8).backend == "hotcoco"
 
 
-def test_without_the_fast_library_pycocotools_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_fast_library_pycocotools_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("prune.metrics.coco.find_spec", lambda _name: None)
     assert coco_ap([found()], [truth((0, 0, 50, 50, 0, False))], 1).backend == "pycocotools"
 

@@ -13,7 +13,7 @@ import pytest
 from prune.darknet.datafile import DataFile
 from prune.errors import DataError
 from prune.samples.read import read_samples
-from tests.data_sets import turned_jpeg
+from tests.datasets import turned_jpeg
 from tests.torch.sample_files import write_data, write_image
 
 
@@ -92,14 +92,14 @@ class TestCoco:
         with pytest.raises(DataError, match="a number is too long"):
             read_samples(data, "train")
 
-    def test_mixed_up_sides_are_mended_and_said_but_a_turned_image_is_neither(self, tmp_path: Path) -> None:
+    def test_mixed_up_sides_are_corrected_and_reported_but_a_rotated_image_is_neither(self, tmp_path: Path) -> None:
         data = self.write(tmp_path, [coco_annotation(0, 3, [30, 0, 10, 20])])
         text = (tmp_path / "train.json").read_text()
         (tmp_path / "train.json").write_text(text.replace('"width": 40, "height": 20', '"width": 20, "height": 40'))
         found = read_samples(data, "train")
         assert found.samples[0].size_wh == (40, 20)
         np.testing.assert_allclose(found.samples[0].boxes, [[0.875, 0.5, 0.25, 1]])
-        assert found.faults.counts["JSON gives another image size; the image's own is taken"] == 1
+        assert found.faults.counts["JSON gives another image size; the image's own is used"] == 1
         turned_jpeg(tmp_path / "pics/a.jpg", (40, 20))
         (tmp_path / "train.json").write_text(
             (tmp_path / "train.json").read_text().replace("[30, 0, 10, 20]", "[0, 30, 20, 10]")
@@ -109,14 +109,14 @@ class TestCoco:
         np.testing.assert_allclose(found.samples[0].boxes, [[0.5, 0.875, 1, 0.25]])
         assert list(found.faults.counts) == ["listed image does not exist"]
 
-    def test_an_id_that_was_there_before_and_a_name_no_file_can_have_are_skipped(self, tmp_path: Path) -> None:
+    def test_a_duplicate_id_and_an_impossible_file_name_are_skipped(self, tmp_path: Path) -> None:
         data = self.write(tmp_path, [coco_annotation(0, 3, [0, 0, 4, 4])])
         content = json.loads((tmp_path / "train.json").read_text())
         content["images"] += [{"id": 0, "file_name": "b.jpg"}, {"id": 5, "file_name": 300 * "x" + ".jpg"}]
         (tmp_path / "train.json").write_text("\ufeff" + json.dumps(content))
         found = read_samples(data, "train")
         assert [sample.image_id for sample in found.samples] == [0]
-        assert found.faults.counts["image record skipped, its id was there before"] == 1
+        assert found.faults.counts["image record skipped, duplicate id"] == 1
         assert found.faults.counts["listed image does not exist"] == 2
 
     def test_an_id_counts_as_taken_only_by_an_image_that_can_be_used(self, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ class TestCoco:
         assert list(found.faults.counts) == ["listed image does not exist"]
 
     @pytest.mark.parametrize("size", [(1, 1), (2, 1), (3, 1)])
-    def test_a_size_that_only_holds_a_place_is_no_shape(self, tmp_path: Path, size: tuple[int, int]) -> None:
+    def test_a_placeholder_size_is_ignored(self, tmp_path: Path, size: tuple[int, int]) -> None:
         data = self.write(tmp_path, [coco_annotation(0, 3, [30, 10, 10, 10])])
         write_image(tmp_path / "pics/a.jpg", (640, 427))
         text = (tmp_path / "train.json").read_text()
@@ -138,7 +138,7 @@ class TestCoco:
         found = read_samples(data, "train")
         assert (found.samples[0].size_wh, len(found.samples[0].classes)) == ((640, 427), 1)
 
-    def test_a_name_at_another_place_is_said(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_name_at_another_place_is_reported(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         data = self.write(tmp_path, [coco_annotation(0, 3, [0, 0, 4, 4])], names="hound cat")
         assert read_samples(data, "train").samples[0].classes.tolist() == [0]
         assert "category 2 is 'hound', but line 2 of 'names' is 'cat'" in caplog.text
@@ -191,7 +191,7 @@ class TestCoco:
             assert found.category_ids == (3, 18)
             assert not found.faults
 
-    def test_an_image_id_that_may_be_two_is_none(self, tmp_path: Path) -> None:
+    def test_an_ambiguous_image_id_finds_no_image(self, tmp_path: Path) -> None:
         data = self.write(tmp_path, [coco_annotation(7, 3, [0, 0, 4, 4])])
         write_image(tmp_path / "pics" / "b.jpg")
         content = json.loads((tmp_path / "train.json").read_text())
@@ -199,7 +199,7 @@ class TestCoco:
         (tmp_path / "train.json").write_text(json.dumps(content))
         found = read_samples(data, "train")
         assert [len(sample.classes) for sample in found.samples] == [0, 0]
-        assert found.faults.counts == {"annotation of an image the JSON does not hold": 1}
+        assert found.faults.counts == {"annotation of an image that the JSON does not contain": 1}
 
     def test_a_size_in_floats_is_a_size(self, tmp_path: Path) -> None:
         data = self.write(tmp_path, [coco_annotation(0, 3, [10, 5, 20, 20])])
@@ -212,7 +212,7 @@ class TestCoco:
         with pytest.raises(DataError, match="the categories 'puss' and 'hound' have the same id, 3"):
             read_samples(self.write(tmp_path, [], categories=categories), "train")
 
-    def test_file_names_written_on_windows_are_understood(self, tmp_path: Path) -> None:
+    def test_file_names_written_on_windows_are_read(self, tmp_path: Path) -> None:
         data = self.write(tmp_path, [coco_annotation(0, 3, [0, 0, 4, 4])])
         write_image(tmp_path / "pics/day 1/a.jpg")
         text = (tmp_path / "train.json").read_text()
@@ -223,7 +223,7 @@ class TestCoco:
         "segmentation", [[[4, 2, 14, 2, 14, 12]], [4, 2, 14, 2, 14, 12], [[4, 2, 9, 2, 9, 5], [9, 3, 14, 3, 14, 12.0]]]
     )
     @pytest.mark.parametrize("box", ["absent", None, []])
-    def test_without_a_box_the_one_around_the_polygon_is_taken(
+    def test_without_a_box_the_one_around_the_polygon_is_used(
         self, tmp_path: Path, segmentation: list[Any], box: object
     ) -> None:
         annotation = coco_annotation(0, 3, box, segmentation=segmentation)
@@ -231,7 +231,7 @@ class TestCoco:
             del annotation["bbox"]
         found = read_samples(self.write(tmp_path, [annotation]), "train")
         np.testing.assert_array_equal(found.samples[0].pixel_edges((40, 20)), [[4, 2, 14, 12]])
-        assert found.remarks.counts == {"object without a box, the box around its polygon is taken": 1}
+        assert found.remarks.counts == {"object without a box, the box around its polygon is used": 1}
         assert list(found.faults.counts) == ["listed image does not exist"]
 
     @pytest.mark.parametrize(
@@ -240,11 +240,11 @@ class TestCoco:
             ({"counts": "abc", "size": [20, 40]}, "it has no box, and its segmentation is run-length encoded"),
             (None, "it has no box and no polygon"),
             ([], "it has no box and no polygon"),
-            ([[1, 2, 3, 4]], "it has no box, and its polygon is not pairs of at least three points"),
-            ([[1, 2, 3, 4, 5, 6, 7]], "it has no box, and its polygon is not pairs of at least three points"),
-            ([[1, 2, 3, 4, 5, "6"]], "it has no box, and its polygon is not pairs of at least three points"),
-            ([[1, 2, 3, 4, 5, 10**400]], "it has no box, and its polygon is not pairs of at least three points"),
-            ([7], "it has no box, and its polygon is not pairs of at least three points"),
+            ([[1, 2, 3, 4]], "it has no box, and its polygon is not a list of at least three points x, y"),
+            ([[1, 2, 3, 4, 5, 6, 7]], "it has no box, and its polygon is not a list of at least three points x, y"),
+            ([[1, 2, 3, 4, 5, "6"]], "it has no box, and its polygon is not a list of at least three points x, y"),
+            ([[1, 2, 3, 4, 5, 10**400]], "it has no box, and its polygon is not a list of at least three points x, y"),
+            ([7], "it has no box, and its polygon is not a list of at least three points x, y"),
         ],
     )
     def test_an_object_with_neither_is_named(self, tmp_path: Path, segmentation: object, reason: str) -> None:
@@ -253,7 +253,7 @@ class TestCoco:
         assert len(found.samples[0].classes) == 1
         assert found.faults.counts[f"object skipped, {reason}"] == 1
 
-    def test_boxes_in_fractions_are_a_fault_that_says_so(self, tmp_path: Path) -> None:
+    def test_boxes_in_fractions_are_reported_as_a_fault(self, tmp_path: Path) -> None:
         annotations = [coco_annotation(0, 3, [0.1, 0.2, 0.5, 0.8]), coco_annotation(0, 18, [3, 3, 0.9, 0.9])]
         found = read_samples(self.write(tmp_path, annotations), "train")
         kinds = [kind for kind in found.faults.counts if "fractions of the image" in kind]
@@ -286,10 +286,10 @@ class TestCoco:
         with pytest.raises(DataError, match="a category has no numeric 'id' or no 'name'"):
             read_samples(self.write(tmp_path, [], categories=(category,)), "train")
 
-    def test_an_image_that_is_a_pointer_of_git_lfs_says_so(self, tmp_path: Path) -> None:
+    def test_an_image_that_is_a_pointer_of_git_lfs_is_recognised(self, tmp_path: Path) -> None:
         data = self.write(tmp_path, [])
         (tmp_path / "pics/b.jpg").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n")
-        kind = "image does not decode: it is a pointer of Git LFS (run 'git lfs pull')"
+        kind = "image cannot be decoded: it is a pointer of Git LFS (run 'git lfs pull')"
         assert read_samples(data, "train").faults.counts == {kind: 1}
 
     def test_the_image_folder_must_be_given(self, tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ class TestCoco:
         with pytest.raises(DataError, match=r"set\.data:4: train_images: .* must be the folder"):
             read_samples(write_data(tmp_path, "train.json", extra="train_images=train.json\n"), "train")
 
-    def test_what_is_no_instances_file_is_an_error(self, tmp_path: Path) -> None:
+    def test_a_file_that_is_not_an_instances_json_is_an_error(self, tmp_path: Path) -> None:
         data = self.write(tmp_path, [])
         (tmp_path / "train.json").write_text('{"images": [],\n oops')
         with pytest.raises(DataError, match=r"train\.json:2: is not JSON"):

@@ -26,11 +26,11 @@ def found(*rows: Row) -> Floats:
 OBJECT = (0.0, 0.0, 10.0, 10.0, 0, False)
 
 
-def test_a_hit_and_a_false_alarm() -> None:
+def test_a_true_and_a_false_positive() -> None:
     result = darknet_map([found((0, 0, 10, 10, 0.9, 0), (50, 50, 60, 60, 0.8, 0))], [truth(OBJECT)], 1)
     assert result.map == pytest.approx(1.0)
-    assert (result.hits, result.false, result.objects) == (1, 1, 1)
-    # Darknet divides the overlaps of the hits by all detections.
+    assert (result.tp, result.fp, result.objects) == (1, 1, 1)
+    # Darknet divides the overlaps of the true positives by all detections.
     assert result.average_iou == pytest.approx(0.5)
 
 
@@ -50,7 +50,7 @@ def test_the_best_overlapped_object_is_taken_and_a_second_detection_of_it_is_fal
     objects = truth(OBJECT, (0, 3, 10, 13, 0, False))
     detections = [found((0, 0, 10, 10, 0.9, 0), (0, 1, 10, 11, 0.8, 0))]
     result = darknet_map(detections, [objects], 1)
-    assert result.curves[0].hits.tolist() == [True, False]
+    assert result.curves[0].tp.tolist() == [True, False]
     assert result.map == pytest.approx(0.5)
 
 
@@ -59,30 +59,30 @@ def test_difficult_objects_leave_the_curve_but_not_the_counts() -> None:
     detections = [found((0, 0, 10, 10, 0.9, 0), (50, 50, 60, 60, 0.8, 0))]
     result = darknet_map(detections, [objects], 1)
     assert result.map == pytest.approx(1.0)
-    assert result.curves[0].hits.tolist() == [True]
-    # Darknet counts the removed detection as a false alarm for its "for conf_thresh" line.
-    assert (result.hits, result.false, result.objects) == (1, 1, 1)
+    assert result.curves[0].tp.tolist() == [True]
+    # Darknet counts the removed detection as a false positive for its "for conf_thresh" line.
+    assert (result.tp, result.fp, result.objects) == (1, 1, 1)
 
 
-def test_a_difficult_object_does_not_hide_a_hit() -> None:
+def test_a_difficult_object_does_not_hide_a_true_positive() -> None:
     # The detection lies on the difficult object, and overlaps the other one by 9/11.
     objects = truth((0, 0, 10, 10, 0, True), (0, 1, 10, 11, 0, False))
     assert darknet_map([found((0, 0, 10, 10, 0.9, 0))], [objects], 1).map == pytest.approx(1.0)
 
 
-def test_an_object_whose_first_detection_is_below_the_threshold_stays_unfound_in_the_counts() -> None:
+def test_an_object_whose_first_detection_is_below_the_threshold_is_not_found_in_the_counts() -> None:
     detections = [found((0, 0, 10, 10, 0.1, 0), (0, 0, 10, 10, 0.9, 0))]
     result = darknet_map(detections, [truth(OBJECT)], 1)
-    assert (result.hits, result.false) == (0, 1)
+    assert (result.tp, result.fp) == (0, 1)
     assert result.map == pytest.approx(1.0)
     in_order = darknet_map([detections[0][::-1]], [truth(OBJECT)], 1)
-    assert (in_order.hits, in_order.false) == (1, 0)
+    assert (in_order.tp, in_order.fp) == (1, 0)
 
 
 def test_the_counts_are_of_scores_above_the_threshold() -> None:
     detections = [found((0, 0, 10, 10, 0.25, 0))]
-    assert darknet_map(detections, [truth(OBJECT)], 1, thresh=0.25).hits == 0
-    assert darknet_map(detections, [truth(OBJECT)], 1, thresh=0.24).hits == 1
+    assert darknet_map(detections, [truth(OBJECT)], 1, thresh=0.25).tp == 0
+    assert darknet_map(detections, [truth(OBJECT)], 1, thresh=0.24).tp == 1
 
 
 @pytest.mark.parametrize(("points", "expected"), [(0, 0.5), (11, 6 / 11), (101, 51 / 101)])
@@ -99,15 +99,15 @@ def test_a_first_detection_that_hits_counts_with_its_whole_recall() -> None:
 
 def test_no_detections_and_no_images_give_zero() -> None:
     result = darknet_map([found()], [truth(OBJECT)], 1)
-    assert (result.map, result.hits, result.false, result.average_iou) == (0.0, 0, 0, 0.0)
+    assert (result.map, result.tp, result.fp, result.average_iou) == (0.0, 0, 0, 0.0)
     assert darknet_map([], [], 2, 11).map == 0.0
 
 
-def test_an_image_without_labels_only_adds_false_alarms() -> None:
+def test_an_image_without_labels_only_adds_false_positives() -> None:
     detections = [found((0, 0, 10, 10, 0.5, 0)), found((0, 0, 10, 10, 0.9, 0))]
     result = darknet_map(detections, [truth(OBJECT), truth()], 1)
     assert result.map == pytest.approx(0.5)
-    assert result.false == 1
+    assert result.fp == 1
 
 
 Hit = tuple[int, int] | None

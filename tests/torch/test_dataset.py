@@ -24,7 +24,7 @@ NET = (64, 32)
 
 
 def make_samples(folder: Path, count: int, broken: tuple[int, ...] = ()) -> list[Sample]:
-    """Images of different grey; number i holds i % 3 objects of class i % 2. The `broken` do not decode."""
+    """Images of different grey; number i has i % 3 objects of class i % 2. The `broken` cannot be decoded."""
     made = []
     for number in range(count):
         path = folder / f"{number}.png"
@@ -47,11 +47,11 @@ def same(a: list[tuple[Tensor, Tensor]], b: list[tuple[Tensor, Tensor]]) -> bool
 
 
 def greys(batches: list[tuple[Tensor, Tensor]]) -> list[int]:
-    """Which images the unaugmented batches hold, in their order."""
+    """Which images the unaugmented batches contain, in their order."""
     return [int(img[0, 16, 32]) - 20 for imgs, _ in batches for img in imgs]
 
 
-def test_a_batch_holds_bytes_and_numbered_targets(tmp_path: Path) -> None:
+def test_a_batch_contains_bytes_and_numbered_targets(tmp_path: Path) -> None:
     dataset = TrainDataset(make_samples(tmp_path, 6), NONE, NET)
     imgs, targets = collate([dataset[index] for index in (0, 1, 2, 5)])
     assert (imgs.dtype, imgs.shape) == (torch.uint8, (4, 3, 32, 64))
@@ -67,7 +67,7 @@ def test_a_batch_without_objects_is_well_formed(tmp_path: Path) -> None:
     assert targets.shape == (0, 6)
 
 
-def test_crowd_and_difficult_objects_are_no_targets(tmp_path: Path) -> None:
+def test_crowd_and_difficult_objects_are_not_targets(tmp_path: Path) -> None:
     (plain,) = make_samples(tmp_path, 1)
     box = (10.0, 10.0, 40.0, 30.0)
     kinds = [Annotation(0, box, difficult=True), Annotation(1, box, crowd=True), Annotation(2, box)]
@@ -101,7 +101,7 @@ def test_settings_and_size_reach_the_workers_between_epochs(tmp_path: Path) -> N
     assert sorted(int(img[0, 16, 16]) - 20 for imgs, _ in batches for img in imgs) == list(range(6))
 
 
-def test_several_sizes_change_between_batches_alike_every_time(tmp_path: Path) -> None:
+def test_several_sizes_change_between_batches_in_the_same_way_every_time(tmp_path: Path) -> None:
     loader = train_loader(TrainDataset(make_samples(tmp_path, 24), NONE, NET), 2)
     loader.set_img_size((32, 32), (64, 64), (96, 96), every=2)
     shapes = [[imgs.shape[-1] for imgs, _ in epoch_of(loader, 3)] for _ in range(2)]
@@ -141,7 +141,7 @@ def test_two_processes_share_an_epoch_evenly(tmp_path: Path) -> None:
     assert set(parts[0]) | set(parts[1]) == set(range(11))
 
 
-def test_an_image_that_does_not_decode_is_replaced_and_counted_once(tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_decoded_is_replaced_and_counted_once(tmp_path: Path) -> None:
     dataset = TrainDataset(make_samples(tmp_path, 5, broken=(1, 2)), NONE, NET)
     assert torch.equal(dataset[1][0], dataset[3][0])
     assert torch.equal(dataset[1][1], dataset[3][1])
@@ -149,13 +149,13 @@ def test_an_image_that_does_not_decode_is_replaced_and_counted_once(tmp_path: Pa
     assert "1.png" in dataset.faults.summary()
 
 
-def test_a_set_without_any_image_that_decodes_is_an_error(tmp_path: Path) -> None:
+def test_a_set_without_any_image_that_can_be_decoded_is_an_error(tmp_path: Path) -> None:
     dataset = TrainDataset(make_samples(tmp_path, 2, broken=(0, 1)), NONE, NET)
-    with pytest.raises(DataError, match="nor does any other"):
+    with pytest.raises(DataError, match="nor can any other"):
         dataset[0]
     with pytest.raises(DataError, match="no image"):
         TrainDataset([], NONE, NET)
-    with pytest.raises(DataError, match="nor does any other"):  # not from within a worker, which would garble it
+    with pytest.raises(DataError, match="nor can any other"):  # not from within a worker, which would garble it
         next(iter(train_loader(dataset, 2, workers=1)))
 
 

@@ -35,7 +35,7 @@ def test_one_cell_is_decoded_by_darknets_formulas() -> None:
     assert torch.allclose(decoded[0, 0, 2:4], torch.tensor([59 / 64, 119 / 32]))
 
 
-def test_new_coords_reads_outputs_that_are_logistic_already() -> None:
+def test_new_coords_reads_outputs_that_are_probabilities_already() -> None:
     yolo = head(classes=1, masks=("0", "1"), scale=2.0, new_coords=1)
     raw = torch.tensor([0.25, 0.75, 0.5, 0.6, 0.9, 0.8]).view(1, 6, 1, 1)
     found = decode([raw], [yolo], (32, 32))[0, 0]
@@ -108,7 +108,7 @@ def test_region_anchors_follow_the_size_of_the_image() -> None:
 
 
 @pytest.mark.parametrize("kinds", [("region", "Gaussian_yolo"), ("Gaussian_yolo", "yolo"), ("yolo", "region")])
-def test_heads_of_different_kinds_and_classes_stand_side_by_side(kinds: tuple[str, str]) -> None:
+def test_heads_of_different_kinds_and_classes_can_be_combined(kinds: tuple[str, str]) -> None:
     heads = two_heads(3, second_classes=1, kinds=kinds).heads
     decoded = decode(random_raw(heads, 2), heads, (64, 64))
     assert decoded.shape == (2, 3 * 4 * 4 + 3 * 8 * 8, 8)

@@ -18,16 +18,16 @@ import detect
 from prune.cli import exit_code
 from prune.darknet.netdef import read_netdef
 from prune.darknet.weights import random_weights, write_weights
-from prune.detect.predict import Seen
+from prune.detect.predict import FrameDetections
 from prune.detect.predict_settings import DetectSettings
 from prune.errors import DataError, UsageError
 from prune.metrics.changes import find_changes
-from prune.report.album import Album
-from prune.report.kept import class_folders, crop, label_lines
-from prune.samples.faults import Faults
+from prune.report.detection_files import class_folders, crop, label_lines
+from prune.report.detection_writer import DetectionWriter
 from prune.samples.frames import Frame, count_frames, read_frames
+from prune.samples.issues import Issues
 from prune.samples.sources import Source, find_sources
-from tests.data_sets import turned_jpeg
+from tests.datasets import turned_jpeg
 from tests.shared import REPOSITORY
 from tests.torch.sample_files import write_image
 
@@ -46,7 +46,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, weights: Path, tmp_path: Path) -> Run:
-    """Runs detect.py with that network into `tmp_path/out`; gives its exit code."""
+    """Runs detect.py with that network into `tmp_path/out`; returns its exit code."""
 
     def call(*arguments: object) -> int:
         fixed = ["--cfg", NANO, "--weights", weights, "--img-size", "64", "--out", tmp_path / "out", "--device", "cpu"]
@@ -75,7 +75,7 @@ def cut(path: Path, share: float = 0.5) -> Path:
 
 
 def keys(*given: object, leave_out: Path | None = None) -> list[str]:
-    return [source.key for source in find_sources([str(name) for name in given], Faults(), leave_out)]
+    return [source.key for source in find_sources([str(name) for name in given], Issues(), leave_out)]
 
 
 def found(*rows: tuple[float, ...]) -> np.ndarray:
@@ -85,7 +85,7 @@ def found(*rows: tuple[float, ...]) -> np.ndarray:
 # What --source names
 
 
-def test_a_folder_is_searched_below_sorted_without_hidden_files_and_other_kinds(tmp_path: Path) -> None:
+def test_a_folder_is_searched_with_subfolders_sorted_without_hidden_files_and_other_kinds(tmp_path: Path) -> None:
     for name in ("b.jpg", "a.PNG", "sub/c.jpg", ".hidden/d.jpg", ".e.jpg"):
         write_image(tmp_path / name) if not name.endswith("PNG") else (tmp_path / name).write_bytes(b"")
     (tmp_path / "notes.md").write_text("no image")
@@ -96,7 +96,7 @@ def test_results_within_the_source_folder_are_not_taken_for_images(tmp_path: Pat
     write_image(tmp_path / "a.jpg")
     write_image(tmp_path / "out" / "a.jpg")
     assert keys(tmp_path, leave_out=tmp_path / "out") == ["a"]
-    assert keys(tmp_path / "out", leave_out=tmp_path / "out") == ["a"], "unless they were asked for"
+    assert keys(tmp_path / "out", leave_out=tmp_path / "out") == ["a"], "unless they are requested"
 
 
 def test_a_glob_a_list_and_single_files_lead_to_the_same_images(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_name_with_brackets_is_a_file_before_it_is_a_glob(tmp_path: Path) -> N
 
 def test_same_names_in_different_folders_and_of_different_kinds_do_not_collide(tmp_path: Path) -> None:
     paths = [write_image(tmp_path / name) for name in ("x/a.jpg", "y/a.jpg", "y/a.png", "y/A.bmp")]
-    sources = find_sources([str(path) for path in paths], Faults())
+    sources = find_sources([str(path) for path in paths], Issues())
     assert [source.key for source in sources] == ["x/a", "y/a.jpg", "y/a.png", "y/A.bmp"]
     assert [source.picture_name for source in sources] == ["x/a.jpg", "y/a.jpg", "y/a.png", "y/A.bmp.png"]
 
@@ -140,7 +140,7 @@ def test_every_key_and_every_picture_is_unique_also_where_case_does_not_count(na
 def test_listed_files_that_are_missing_are_counted(tmp_path: Path) -> None:
     write_image(tmp_path / "a.jpg")
     (tmp_path / "list.txt").write_text("a.jpg\nb.jpg\nlist.txt\n")
-    faults = Faults()
+    faults = Issues()
     assert len(find_sources([str(tmp_path / "list.txt")], faults)) == 1
     assert faults.total == 2
     assert "list.txt:2" in faults.summary()
@@ -151,14 +151,14 @@ def test_listed_files_that_are_missing_are_counted(tmp_path: Path) -> None:
     [
         ("gone.jpg", "no such file"),
         ("*.jpg", "matches no image"),
-        ("a.doc", "is no image, no video"),
-        ("", "holds no image"),
+        ("a.doc", "is neither an image or a video"),
+        ("", "contains no image"),
     ],
 )
 def test_a_source_that_leads_to_nothing_is_one_clear_line(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "a.doc").write_text("x")
     with pytest.raises((UsageError, DataError), match=message):
-        find_sources([str(tmp_path / name)], Faults())
+        find_sources([str(tmp_path / name)], Issues())
 
 
 # Frames
@@ -167,22 +167,22 @@ def test_a_source_that_leads_to_nothing_is_one_clear_line(tmp_path: Path, name: 
 def test_an_image_is_shown_upright_as_viewers_do(tmp_path: Path) -> None:
     turned_jpeg(tmp_path / "turned.jpg", (20, 10))
     write_image(tmp_path / "upright.jpg", (20, 10))
-    frames = list(read_frames(find_sources([str(tmp_path)], Faults()), faults := Faults()))
+    frames = list(read_frames(find_sources([str(tmp_path)], Issues()), faults := Issues()))
     assert [frame.size_wh for frame in frames] == [(10, 20), (20, 10)]
     (kind,) = faults.counts
-    assert "boxes are those of the turned picture" in kind
+    assert "boxes are those of the rotated picture" in kind
     assert faults.places(kind) == (str(tmp_path / "turned.jpg"),)
 
 
 def test_a_video_gives_its_frames_by_number(tmp_path: Path) -> None:
-    sources = find_sources([str(write_video(tmp_path / "v.mp4"))], faults := Faults())
+    sources = find_sources([str(write_video(tmp_path / "v.mp4"))], faults := Issues())
     assert count_frames(sources) == 6
     assert [frame.number for frame in read_frames(sources, faults)] == [0, 1, 2, 3, 4, 5]
     assert not faults
 
 
-def test_a_video_that_ends_in_the_middle_is_told_and_what_was_read_is_kept(tmp_path: Path) -> None:
-    sources = find_sources([str(cut(write_video(tmp_path / "v.avi", 20, "MJPG")))], faults := Faults())
+def test_a_video_that_ends_early_is_reported_and_its_frames_are_kept(tmp_path: Path) -> None:
+    sources = find_sources([str(cut(write_video(tmp_path / "v.avi", 20, "MJPG")))], faults := Issues())
     frames = list(read_frames(sources, faults))
     assert 5 < len(frames) < 15
     assert f"ends after {len(frames)} of 20 frames" in faults.summary()
@@ -192,8 +192,8 @@ def test_broken_files_are_skipped_counted_and_named(tmp_path: Path, capfd: pytes
     write_image(tmp_path / "a.jpg")
     (tmp_path / "b.jpg").write_bytes(b"\xff\xd8 nonsense")
     cut(write_video(tmp_path / "v.mp4"))
-    faults = Faults()
-    frames = list(read_frames(find_sources([str(tmp_path)], Faults()), faults))
+    faults = Issues()
+    frames = list(read_frames(find_sources([str(tmp_path)], Issues()), faults))
     assert [frame.source.key for frame in frames] == ["a"]
     assert len(list(faults.lines())) == 2
     assert "b.jpg" in faults.summary()
@@ -201,19 +201,19 @@ def test_broken_files_are_skipped_counted_and_named(tmp_path: Path, capfd: pytes
     assert capfd.readouterr().err == "", "FFmpeg has nothing to add"
 
 
-def test_nothing_that_decodes_is_an_error(tmp_path: Path) -> None:
+def test_it_is_an_error_if_nothing_can_be_decoded(tmp_path: Path) -> None:
     (tmp_path / "b.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match=r"b\.jpg: does not decode \(1 × image does not decode"):
-        list(read_frames(find_sources([str(tmp_path)], Faults()), Faults()))
+    with pytest.raises(DataError, match=r"b\.jpg: cannot be decoded \(1 × image cannot be decoded"):
+        list(read_frames(find_sources([str(tmp_path)], Issues()), Issues()))
     (tmp_path / "c.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match="nor does any other of 2"):
-        list(read_frames(find_sources([str(tmp_path)], Faults()), Faults()))
+    with pytest.raises(DataError, match="nor can any other of 2"):
+        list(read_frames(find_sources([str(tmp_path)], Issues()), Issues()))
 
 
 # Two networks
 
 
-def test_changes_pair_boxes_of_one_class_that_overlap_by_half() -> None:
+def test_changes_match_boxes_of_one_class_that_overlap_by_half() -> None:
     before = found((0, 0, 10, 10, 0.9, 0), (0, 0, 10, 10, 0.8, 1), (50, 50, 60, 60, 0.7, 0))
     after = found((0, 0, 10, 5, 0.5, 0), (50, 50, 60, 54, 0.6, 0))
     changes = find_changes(before, after)
@@ -222,7 +222,7 @@ def test_changes_pair_boxes_of_one_class_that_overlap_by_half() -> None:
     assert changes.new.tolist() == [1]
 
 
-def test_each_detection_is_paired_once_and_with_the_best() -> None:
+def test_each_detection_is_matched_once_and_with_the_best() -> None:
     before = found((0, 0, 10, 10, 0.9, 0), (0, 0, 10, 9, 0.8, 0))
     after = found((0, 0, 10, 9, 0.9, 0))
     assert find_changes(before, after).kept.tolist() == [[1, 0]]
@@ -253,7 +253,7 @@ def test_label_lines_are_fractions_with_the_score_last() -> None:
     assert label_lines(found(), (100, 200)) == ""
 
 
-def test_a_crop_holds_every_pixel_its_box_touches_and_at_least_one() -> None:
+def test_a_crop_contains_every_pixel_its_box_touches_and_at_least_one() -> None:
     image = np.arange(20 * 30 * 3, dtype=np.uint16).astype(np.uint8).reshape(20, 30, 3)
     assert crop(image, np.array([2.5, 3.0, 10.2, 8.0])).shape == (5, 9, 3)
     assert crop(image, np.array([30.0, 20.0, 30.0, 20.0])).shape == (1, 1, 3)
@@ -270,12 +270,12 @@ def frame_of(tmp_path: Path, name: str = "a.jpg", number: int | None = None) -> 
     return Frame(Source(tmp_path / name, name[:-4], video), np.full((48, 64, 3), 99, np.uint8), number)
 
 
-def test_an_album_holds_pictures_labels_results_and_crops(tmp_path: Path) -> None:
+def test_the_detection_writer_keeps_pictures_labels_results_and_crops(tmp_path: Path) -> None:
     settings = DetectSettings(save_txt=True, save_json=True, save_crop=True)
-    with Album(tmp_path / "out", ("cat", "dog"), ["original: x.cfg"], settings) as album:
-        album.add(Seen(frame_of(tmp_path), (found((4, 6, 20, 30, 0.9, 1), (0, 0, 8, 8, 0.4, 0)),)))
-        album.add(Seen(frame_of(tmp_path, "b.jpg"), (found(),)))
-    names = sorted(path.relative_to(tmp_path / "out").as_posix() for path in album.written)
+    with DetectionWriter(tmp_path / "out", ("cat", "dog"), ["original: x.cfg"], settings) as writer:
+        writer.add(FrameDetections(frame_of(tmp_path), (found((4, 6, 20, 30, 0.9, 1), (0, 0, 8, 8, 0.4, 0)),)))
+        writer.add(FrameDetections(frame_of(tmp_path, "b.jpg"), (found(),)))
+    names = sorted(path.relative_to(tmp_path / "out").as_posix() for path in writer.written)
     assert names == [
         "a.jpg",
         "b.jpg",
@@ -285,7 +285,7 @@ def test_an_album_holds_pictures_labels_results_and_crops(tmp_path: Path) -> Non
         "labels/a.txt",
         "labels/b.txt",
     ]
-    assert all(path.is_file() for path in album.written)
+    assert all(path.is_file() for path in writer.written)
     assert (tmp_path / "out/labels/b.txt").read_text() == ""
     entries = json.loads((tmp_path / "out/detections.json").read_text())
     assert entries[0] == {
@@ -296,42 +296,42 @@ def test_an_album_holds_pictures_labels_results_and_crops(tmp_path: Path) -> Non
         "bbox": [4.0, 6.0, 16.0, 24.0],
         "score": 0.9,
     }
-    assert album.facts()["detections_per_class"] == {"cat": 1, "dog": 1}
-    assert album.table().splitlines()[-1].split() == ["all", "2"]
+    assert writer.facts()["detections_per_class"] == {"cat": 1, "dog": 1}
+    assert writer.table().splitlines()[-1].split() == ["all", "2"]
 
 
-def test_crops_of_an_earlier_run_do_not_stay_beside_those_of_this_one(tmp_path: Path) -> None:
+def test_crops_of_an_earlier_run_are_removed(tmp_path: Path) -> None:
     settings = DetectSettings(save_crop=True)
     for rows in ([(4, 6, 20, 30, 0.9, 1), (0, 0, 8, 8, 0.4, 0)], [(0, 0, 9, 9, 0.5, 0)]):
-        with Album(tmp_path, ("cat", "dog"), ["one"], settings) as album:
-            album.add(Seen(frame_of(tmp_path), (found(*rows),)))
-            album.add(Seen(frame_of(tmp_path, "a_001.jpg"), (found(*rows),)))
+        with DetectionWriter(tmp_path, ("cat", "dog"), ["one"], settings) as writer:
+            writer.add(FrameDetections(frame_of(tmp_path), (found(*rows),)))
+            writer.add(FrameDetections(frame_of(tmp_path, "a_001.jpg"), (found(*rows),)))
     crops = sorted(path.name for path in (tmp_path / "crops").rglob("*.jpg"))
     assert crops == ["a_001.jpg", "a_001_001.jpg"]
 
 
-def test_an_album_of_two_networks_counts_what_changed(tmp_path: Path) -> None:
+def test_the_detection_writer_of_two_networks_counts_what_changed(tmp_path: Path) -> None:
     before, after = (
         found((4, 6, 40, 40, 0.9, 1), (0, 0, 8, 8, 0.4, 0)),
         found((4, 6, 40, 41, 0.8, 1), (50, 0, 60, 8, 0.4, 1)),
     )
-    with Album(tmp_path, ("cat", "dog"), ["original: x.cfg", "pruned: y.cfg"], DetectSettings()) as album:
-        album.add(Seen(frame_of(tmp_path), (before, after)))
-    assert album.facts()["compared"] == {"detections": 2, "in_both": 1, "lost": 1, "new": 1}
-    assert [line.split() for line in album.table().splitlines()[2:]] == [
+    with DetectionWriter(tmp_path, ("cat", "dog"), ["original: x.cfg", "pruned: y.cfg"], DetectSettings()) as writer:
+        writer.add(FrameDetections(frame_of(tmp_path), (before, after)))
+    assert writer.facts()["compared"] == {"detections": 2, "in_both": 1, "lost": 1, "new": 1}
+    assert [line.split() for line in writer.table().splitlines()[2:]] == [
         ["cat", "1", "0", "0", "1", "0"],
         ["dog", "1", "2", "1", "0", "1"],
         ["all", "2", "2", "1", "1", "1"],
     ]
 
 
-def test_what_was_seen_before_an_interruption_is_kept(tmp_path: Path) -> None:
-    album = Album(tmp_path, ("cat",), ["one"], DetectSettings(save_json=True))
+def test_detections_before_an_interruption_are_kept(tmp_path: Path) -> None:
+    writer = DetectionWriter(tmp_path, ("cat",), ["one"], DetectSettings(save_json=True))
 
     def look() -> None:
-        with album:
+        with writer:
             for number in range(3):
-                album.add(Seen(frame_of(tmp_path, "v.avi", number), (found((1, 1, 9, 9, 0.5, 0)),)))
+                writer.add(FrameDetections(frame_of(tmp_path, "v.avi", number), (found((1, 1, 9, 9, 0.5, 0)),)))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -341,7 +341,7 @@ def test_what_was_seen_before_an_interruption_is_kept(tmp_path: Path) -> None:
     capture.release()
     entries = json.loads((tmp_path / "detections.json").read_text())
     assert [entry["frame"] for entry in entries] == [0, 1, 2]
-    assert sorted(os.listdir(tmp_path)) == ["detections.json", "v.mp4"], "nothing unfinished stays"
+    assert sorted(os.listdir(tmp_path)) == ["detections.json", "v.mp4"], "nothing unfinished is left"
 
 
 # The command
@@ -371,7 +371,7 @@ def test_the_same_network_compared_with_itself_loses_nothing(run: Run, weights: 
     assert compared["lost"] == compared["new"] == 0
 
 
-def test_results_are_not_overwritten_unasked_and_images_never(
+def test_results_are_not_overwritten_without_the_flag_and_images_never(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = write_image(tmp_path / "in" / "a.jpg")
@@ -389,7 +389,7 @@ def test_a_broken_image_does_not_stop_the_others(run: Run, tmp_path: Path, capsy
     write_image(tmp_path / "in" / "a.jpg")
     (tmp_path / "in" / "b.jpg").write_bytes(b"nonsense")
     assert run("--source", tmp_path / "in") == 0
-    assert "1 × image does not decode, skipped:" in capsys.readouterr().err
+    assert "1 × image cannot be decoded, skipped:" in capsys.readouterr().err
     assert (tmp_path / "out" / "a.jpg").is_file()
 
 
@@ -398,7 +398,7 @@ def test_a_broken_image_does_not_stop_the_others(run: Run, tmp_path: Path, capsy
     [
         (["--conf-thres", "1.5"], "--conf-thres 1.5 must be within [0, 1)"),
         (["--names", str(REPOSITORY / "data" / "coco.names")], "80 names"),
-        (["--names", "x", "--data", "y"], "give one of them"),
+        (["--names", "x", "--data", "y"], "pass one of them"),
         (["--img-size", "50"], "multiples of"),
         (["--compare", str(REPOSITORY / "cfg" / "yolov3-tiny.cfg"), str(NAMES)], "names"),
     ],

@@ -1,4 +1,4 @@
-"""Pictures: colours, words, labels that stay inside and apart, sheets."""
+"""Pictures: colours, words, labels that stay inside and do not overlap, montages."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from prune.metrics.changes import find_changes
 from prune.report import text
 from prune.report.colours import class_colour, ink_on
 from prune.report.draw import Mark, Tag, capital_height, draw_marks
-from prune.report.places import find_place
-from prune.report.sheets import compare_detections, draw_detections, flow, wrapped, write_picture
+from prune.report.label_placement import find_place
+from prune.report.montage import compare_detections, draw_detections, flow, wrapped, write_picture
 from prune.report.text import drawable_names, fitting_mask, text_mask
 
 GREY = np.full((480, 640, 3), 128, np.uint8)
@@ -42,7 +42,7 @@ def detections(rng: np.random.Generator, count: int, size_wh: tuple[int, int]) -
     return np.column_stack((corners.reshape(count, 4), rng.uniform(0.3, 1, count), rng.integers(0, 3, count)))
 
 
-def test_a_class_has_its_colour_whatever_others_were_asked_for_before() -> None:
+def test_the_colour_of_a_class_does_not_depend_on_earlier_calls() -> None:
     first = [class_colour(index) for index in range(5)]
     assert class_colour(300) != class_colour(301)
     assert [class_colour(index) for index in range(5)] == first == [class_colour(i) for i in (0, 1, 2, 3, 4)]
@@ -55,7 +55,7 @@ def test_eighty_classes_have_eighty_colours_and_the_first_are_far_apart() -> Non
     assert nearest > 120
 
 
-def test_words_on_a_colour_are_black_or_white_whichever_stands_out() -> None:
+def test_text_on_a_colour_is_black_or_white_whichever_has_more_contrast() -> None:
     assert ink_on((255, 255, 0)) == (0, 0, 0)
     assert ink_on((0, 0, 160)) == (255, 255, 255)
 
@@ -89,7 +89,7 @@ def test_a_picture_of_ordinary_size_keeps_it_and_the_original_is_not_drawn_on() 
     st.integers(1, 40),
     st.sampled_from([(640, 480), (97, 640), (1200, 90), (100, 100), (800, 2), (3, 3)]),
 )
-def test_labels_stay_inside_the_picture_and_never_touch(seed: int, count: int, size_wh: tuple[int, int]) -> None:
+def test_labels_are_inside_the_picture_and_never_overlap(seed: int, count: int, size_wh: tuple[int, int]) -> None:
     found = detections(np.random.default_rng(seed), count, size_wh)
     drawn = draw_detections(np.zeros((size_wh[1], size_wh[0], 3), np.uint8), found, NAMES)
     height, width = drawn.image.shape[:2]
@@ -147,7 +147,7 @@ def test_without_fonts_accents_are_dropped_and_what_is_left_of_nothing_gets_its_
     assert "matplotlib" in line
 
 
-def test_with_a_font_a_name_stays_as_it_is_and_is_drawn_with_its_accents() -> None:
+def test_with_a_font_a_name_is_kept_and_drawn_with_its_accents() -> None:
     pytest.importorskip("matplotlib")
     assert drawable_names(["Größe", "Кошка"]) == ("Größe", "Кошка")
     assert text_mask("Größe", 20).max() == 255
@@ -159,7 +159,7 @@ def test_a_letter_that_no_real_font_has_is_not_drawn_as_a_box(monkeypatch: pytes
     font_manager = pytest.importorskip("matplotlib.font_manager")
     folder = Path(font_manager.findfont("DejaVu Sans")).parent
     last_resort = [str(path) for path in folder.glob("LastResort*.ttf")]
-    assert last_resort, "matplotlib brings one"
+    assert last_resort, "matplotlib includes one"
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda: last_resort)
     text._font_files.cache_clear()
     try:
@@ -186,7 +186,7 @@ def test_a_font_is_found_that_was_installed_after_matplotlib_made_its_list(
         text._font_files.cache_clear()
 
 
-def test_plain_names_are_drawn_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+def test_plain_names_are_drawn_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert drawable_names(NAMES) == NAMES
     assert not caplog.messages
 
@@ -208,7 +208,7 @@ def test_two_networks_stand_side_by_side_with_their_changes_marked() -> None:
 
 
 @pytest.mark.parametrize("size_wh", [(640, 480), (100, 60), (60, 100), (300, 3), (3, 300)])
-def test_side_by_side_pictures_of_any_shape_come_out(size_wh: tuple[int, int]) -> None:
+def test_pictures_of_any_shape_can_be_put_side_by_side(size_wh: tuple[int, int]) -> None:
     found = detections(np.random.default_rng(1), 4, size_wh)
     image = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
     sheet = compare_detections(image, found, found, find_changes(found, found), NAMES, ("a" * 60, "b c " * 30))

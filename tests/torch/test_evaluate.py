@@ -53,7 +53,7 @@ def sample_set(folder: Path, source: str = "voc", images: int = 3, difficult: bo
 
 
 class Oracle(DarknetModel):
-    """Answers every image with the boxes it was given, cxcywh as fractions of the network input."""
+    """Returns the given boxes for every image, cxcywh as fractions of the network input."""
 
     def __init__(self, boxes: list[tuple[float, float, float, float, int]]) -> None:
         super().__init__(two_heads(size=64))
@@ -153,9 +153,9 @@ def test_images_of_different_shapes_come_back_in_their_order(tmp_path: Path) -> 
 
 
 def test_a_letterbox_without_border_needs_a_letterbox(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="does not go with --stretch"):
+    with pytest.raises(UsageError, match="cannot be combined with --stretch"):
         EvaluateSettings(rect=True, letterbox=False)
-    with pytest.raises(UsageError, match="the cfg says to stretch"):
+    with pytest.raises(UsageError, match="the cfg asks for stretching"):
         evaluate(DarknetModel(two_heads()), sample_set(tmp_path, images=1), EvaluateSettings(rect=True))
 
 
@@ -260,7 +260,7 @@ def test_a_network_with_weights_that_are_not_finite_scores_zero(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_the_network_is_left_as_it_was(tmp_path: Path, training: bool) -> None:
+def test_the_network_is_not_changed(tmp_path: Path, training: bool) -> None:
     model = DarknetModel(two_heads()).train(training)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     evaluate(model, sample_set(tmp_path), EvaluateSettings())
@@ -278,7 +278,7 @@ def test_an_object_without_a_segment_is_as_large_as_its_box(tmp_path: Path) -> N
     assert "ap_small" in evaluate(Oracle(answers(False)), boxes_only, settings).numbers
 
 
-def test_images_that_do_not_decode_are_left_out_and_named(tmp_path: Path) -> None:
+def test_images_that_cannot_be_decoded_are_left_out_and_named(tmp_path: Path) -> None:
     samples = sample_set(tmp_path)
     (tmp_path / "1.png").write_bytes(b"no image")
     metrics, _, faults = examine(Oracle(answers(False)), samples, EvaluateSettings(ap="coco", batch_size=1))
@@ -287,7 +287,7 @@ def test_images_that_do_not_decode_are_left_out_and_named(tmp_path: Path) -> Non
     assert "1.png" in faults.summary()
     for name in ("0.png", "2.png"):
         (tmp_path / name).write_bytes(b"no image")
-    with pytest.raises(DataError, match="nor does any other"):
+    with pytest.raises(DataError, match="nor can any other"):
         evaluate(Oracle(answers(False)), samples, EvaluateSettings())
 
 
@@ -376,7 +376,7 @@ def test_the_saved_detections_score_as_the_network_itself(tmp_path: Path, protoc
 
 
 def labels_of(entries: list[dict[str, Any]]) -> str:
-    """Some detections of an image as what should have been found, and one object that was not."""
+    """Some detections of an image as its objects, and one object that was not found."""
     lines = ["0 0.02 0.02 0.03 0.03"]
     for entry in entries[::7]:
         x, y, width, height = entry["bbox"]
@@ -404,7 +404,7 @@ def test_equal_scores_count_in_the_order_of_the_image_ids_as_in_pycocotools(tmp_
         assert measure(detected, held, EvaluateSettings(), origin).ap == pytest.approx(0.5)
 
 
-def test_darknets_protocol_knows_labels_beyond_the_image(tmp_path: Path) -> None:
+def test_darknets_protocol_keeps_labels_beyond_the_image(tmp_path: Path) -> None:
     labels = Labels(np.array([0]), np.array([[0.95, 0.5, 0.1, 0.2]], np.float32), np.array([[1.0, 0.5, 0.2, 0.2]]))
     none = np.zeros(1, np.bool_)
     sample = Sample(tmp_path / "a.png", labels.boxes, labels.classes, none, none, 0, label_boxes=labels.unclipped)
@@ -417,7 +417,7 @@ def test_darknets_protocol_knows_labels_beyond_the_image(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("flag", [{"points": 11}, {"iou_thres": 0.7}, {"thresh": 0.5}])
-def test_settings_of_darknets_protocol_meet_no_other(flag: dict[str, Any]) -> None:
+def test_settings_of_darknets_protocol_cannot_be_combined_with_another(flag: dict[str, Any]) -> None:
     assert EvaluateSettings(ap="darknet", **flag).for_source("list").ap == "darknet"
     with pytest.raises(UsageError, match="belong to --ap darknet, but this is voc10"):
         EvaluateSettings(**flag).for_source("list")
@@ -433,10 +433,10 @@ def test_the_title_names_whatever_changes_the_number() -> None:
         max_detections=5,
         resize="align-corners",
     )
-    assert str(made) == "64x32 letterbox align-corners, conf 0.1, nms 0.5 diou^1, at most 5 an image"
+    assert str(made) == "64x32 letterbox align-corners, conf 0.1, nms 0.5 diou^1, at most 5 per image"
 
 
-def test_results_go_without_a_network_and_without_flags_that_make_detections(tmp_path: Path) -> None:
+def test_results_are_scored_without_a_network_and_without_flags_that_make_detections(tmp_path: Path) -> None:
     run_evaluate(tmp_path, "--save-json")
     results: list[str | Path] = ["--data", tmp_path / "set.data", "--results", tmp_path / "out/detections.json"]
     refused: list[tuple[list[str | Path], str]] = [
@@ -446,7 +446,7 @@ def test_results_go_without_a_network_and_without_flags_that_make_detections(tmp
         ([*results, "--stretch"], "--letterbox/--stretch has no effect on the detections in --results"),
         ([*results, "--save-json"], "--save-json needs --out"),
     ]
-    for flags, told in refused:
+    for flags, message in refused:
         done = run_command("evaluate.py", *flags)
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
-        assert told in done.stderr
+        assert message in done.stderr

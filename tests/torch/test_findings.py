@@ -16,7 +16,7 @@ from prune.metrics.confusion import confusion_matrix
 from prune.metrics.detections import Detected
 from prune.metrics.findings import best_rows, findings
 from prune.metrics.measure import check_objects, measure, protocol_notes, with_findings
-from prune.metrics.operating_point import best_operating
+from prune.metrics.operating_point import best_operating_point
 from prune.metrics.result import Inference, Metrics
 from prune.metrics.settings import Protocol
 from prune.samples.sample import Annotation, SampleSet, sample_from_pixels
@@ -55,7 +55,7 @@ def test_the_best_threshold_is_the_best_of_all(rows: list[tuple[float, bool]], m
     rows = sorted(rows, key=lambda row: -row[0])
     scores, hits = np.array([r[0] for r in rows]), np.array([r[1] for r in rows], np.bool_)
     objects = int(hits.sum()) + missed
-    best = best_operating(scores, hits, objects)
+    best = best_operating_point(scores, hits, objects)
     counts = {t: (int(hits[scores >= t].sum()), int((~hits[scores >= t]).sum())) for t in set(scores.tolist())}
     f1 = {t: 2 * tp / (tp + fp + objects) for t, (tp, fp) in counts.items() if objects}
     if not f1 or max(f1.values()) == 0:
@@ -64,8 +64,8 @@ def test_the_best_threshold_is_the_best_of_all(rows: list[tuple[float, bool]], m
     assert best is not None
     assert best.f1 == pytest.approx(max(f1.values()))
     assert best.threshold == max(t for t, value in f1.items() if value == pytest.approx(best.f1))
-    assert (best.hits, best.false) == counts[best.threshold]
-    assert best.missed == objects - best.hits
+    assert (best.tp, best.fp) == counts[best.threshold]
+    assert best.fn == objects - best.tp
 
 
 def test_precision_recall_and_f1_are_of_the_reported_detections() -> None:
@@ -73,7 +73,8 @@ def test_precision_recall_and_f1_are_of_the_reported_detections() -> None:
     metrics, samples = measured("voc10", *images)
     found = findings(images, samples, metrics)
     assert found.overall is not None
-    assert (found.overall.threshold, found.overall.hits, found.overall.false, found.overall.missed) == (0.8, 2, 1, 1)
+    assert (found.overall.threshold, found.overall.tp, found.overall.fp, found.overall.fn) == (0.8, 2, 1, 1)
+    assert list(found.overall.summary()) == ["threshold", "hits", "false", "missed", "precision", "recall", "f1"]
     assert dict(best_rows(found)) == pytest.approx(
         {"best threshold": 0.8, "best precision": 2 / 3, "best recall": 2 / 3, "best f1": 2 / 3}
     )
@@ -88,9 +89,9 @@ def test_precision_recall_and_f1_are_of_the_reported_detections() -> None:
 
 def test_the_confusion_matrix_counts_every_object_once() -> None:
     images = [
-        # The dog is taken for a cat, the owl is missed, one detection lies on nothing.
+        # The dog is detected as a cat, the owl is missed, one detection lies on nothing.
         image([CAT, DOG, thing(2, 0, 90, 9, 99)], FOUND_CAT, (52, 50, 90, 90, 0.7, 0), (70, 0, 99, 20, 0.6, 1)),
-        # Too unsure to be reported.
+        # The score is too low to be reported.
         image([CAT], (10, 10, 40, 40, 0.1, 0), name="b.png"),
     ]
     matrix = confusion_matrix(images, NAMES, conf=0.5)
@@ -114,7 +115,7 @@ def test_the_worst_images_come_first_with_their_reasons() -> None:
     metrics, samples = measured("voc10", good, bad, poor)
     worst = findings([good, bad, poor], samples, metrics).worst
     assert [w.image.name for w in worst] == ["bad.png", "poor.png"]
-    assert worst[0].reason == "2 of 2 objects missed, 2 false alarms"
+    assert worst[0].reason == "2 of 2 objects missed, 2 false positives"
     assert worst[1].reason == "1 of 2 objects missed"
     assert (worst[1].right.tolist(), worst[1].missed.tolist()) == ([True], [False, True])
 
@@ -154,7 +155,7 @@ def test_a_set_without_an_object_that_counts_is_refused(protocol: Protocol) -> N
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_images_without_objects_only_add_false_alarms(protocol: Protocol) -> None:
+def test_images_without_objects_only_add_false_positives(protocol: Protocol) -> None:
     alone, _ = measured(protocol, image([CAT], FOUND_CAT))
     alarm = (10.0, 10.0, 40.0, 40.0, 0.95, 0)
     beside, _ = measured(protocol, image([CAT], FOUND_CAT), image([], alarm, name="b.png"))
@@ -163,7 +164,7 @@ def test_images_without_objects_only_add_false_alarms(protocol: Protocol) -> Non
     assert beside.per_class["cat"] == pytest.approx(0.5)
 
 
-def test_what_a_protocol_has_no_rule_for_is_said() -> None:
+def test_what_a_protocol_has_no_rule_for_is_reported() -> None:
     difficult, crowd = replace(CAT, difficult=True), replace(DOG, crowd=True)
     metrics, samples = measured("coco", image([CAT, difficult, crowd]))
     notes = protocol_notes(samples, metrics)
@@ -172,12 +173,12 @@ def test_what_a_protocol_has_no_rule_for_is_said() -> None:
     assert "2 of 3 classes without objects are not in the mean: dog, owl" in notes[1]
     notes = protocol_notes(samples, measured("darknet", image([CAT, difficult, crowd]))[0])
     assert notes[0].startswith("above score 0.25: TP 0, FP 0, FN 1, average IoU 0.0000")
-    assert notes[1].startswith("1 crowd regions are taken as difficult")
+    assert notes[1].startswith("1 crowd regions count as difficult")
     assert "count as AP 0" in notes[2]
 
 
 @pytest.mark.parametrize("protocol", ["voc07", "voc10", "darknet"])
-def test_a_crowd_region_is_no_object_outside_cocos_protocol_either(protocol: Protocol) -> None:
+def test_a_crowd_region_is_not_an_object_outside_cocos_protocol_either(protocol: Protocol) -> None:
     crowd = thing(1, 50, 50, 90, 90, crowd=True)
     metrics, _ = measured(protocol, image([CAT, crowd], FOUND_CAT, FOUND_DOG))
     assert metrics.per_class == pytest.approx({"cat": 1.0})
@@ -204,7 +205,7 @@ def test_every_result_names_its_conditions() -> None:
     assert summary["best"]["recall_by_size"] == {"small": 1.0, "medium": 1.0}
 
 
-def test_cocos_classes_have_every_number_of_their_own() -> None:
+def test_cocos_classes_have_all_metrics() -> None:
     images = [image([CAT, DOG], FOUND_CAT, FOUND_DOG)]
     metrics, samples = measured("coco", *images)
     header, rows = with_findings(metrics, findings(images, samples, metrics)).class_table()

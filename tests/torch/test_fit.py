@@ -1,4 +1,4 @@
-"""Letterbox and stretch, there and back."""
+"""Letterbox and stretch, and back."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_the_border_is_grey_and_the_middle_is_opencvs_bilinear() -> None:
 
 
 @given(boxes)
-def test_edges_and_centres_are_two_spellings(rows: list[tuple[float, ...]]) -> None:
+def test_edges_and_centres_are_two_formats(rows: list[tuple[float, ...]]) -> None:
     cxcywh = np.array(rows, np.float64).reshape(-1, 4)
     np.testing.assert_allclose(to_centres(to_edges(cxcywh)), cxcywh, atol=1e-12)
     clipped = clip_edges(to_edges(cxcywh), (1.0, 1.0))
@@ -101,7 +101,7 @@ STRIDE = 32
 
 
 @given(sizes, nets)
-def test_a_letterbox_without_border_holds_the_same_image_in_fewer_pixels(
+def test_a_letterbox_without_border_contains_the_same_image_in_fewer_pixels(
     image: tuple[int, int], net: tuple[int, int]
 ) -> None:
     rect = rect_for(image, net, STRIDE)

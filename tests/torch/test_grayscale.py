@@ -34,14 +34,14 @@ from prune.loading.dataset import EvalDataset, TrainDataset
 from prune.loading.loaders import eval_loader, train_loader
 from prune.model.build import DarknetModel
 from prune.model.state import load_weights
-from prune.samples.faults import Faults
 from prune.samples.fit import Resize
 from prune.samples.frames import Frame, read_frames
 from prune.samples.images import read_image
+from prune.samples.issues import Issues
 from prune.samples.sample import Annotation, Sample, sample_from_pixels
 from prune.samples.sources import find_sources
 from prune.train.start import start_network
-from tests.data_sets import turned_jpeg
+from tests.datasets import turned_jpeg
 from tests.shared import REPOSITORY
 from tests.strategies import as_float32, tame_weights
 
@@ -99,7 +99,7 @@ def test_a_colour_file_is_read_as_its_luma(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".pgm"])
-def test_a_grey_file_is_read_as_it_is(tmp_path: Path, suffix: str) -> None:
+def test_a_grey_file_is_read_unchanged(tmp_path: Path, suffix: str) -> None:
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
     cv2.imwrite(str(tmp_path / f"a{suffix}"), levels)
     assert np.array_equal(read_image(tmp_path / f"a{suffix}", channels=1), levels)  # type: ignore[arg-type]
@@ -131,7 +131,7 @@ def test_the_orientation_flag_counts_as_for_colour(tmp_path: Path) -> None:
         AugmentSettings(mosaic=0, scale=0, translate=0, flip_lr=1),
     ],
 )
-def test_a_grey_picture_is_augmented_alike_in_one_channel_and_in_three(
+def test_a_grey_picture_is_augmented_in_the_same_way_in_one_channel_and_in_three(
     tmp_path: Path, settings: AugmentSettings, cached: bool
 ) -> None:
     samples = grey_samples(tmp_path)
@@ -146,7 +146,7 @@ def test_a_grey_picture_is_augmented_alike_in_one_channel_and_in_three(
 
 @pytest.mark.parametrize("letterbox", [False, True])
 @pytest.mark.parametrize("resize", ["half-pixel", "align-corners"])
-def test_a_grey_picture_is_fitted_alike_in_one_channel_and_in_three(
+def test_a_grey_picture_is_fitted_in_the_same_way_in_one_channel_and_in_three(
     tmp_path: Path, resize: Resize, letterbox: bool
 ) -> None:
     samples = grey_samples(tmp_path, 2)
@@ -157,7 +157,7 @@ def test_a_grey_picture_is_fitted_alike_in_one_channel_and_in_three(
     assert torch.equal(three, one.expand(3, -1, -1))
 
 
-def test_brightness_alone_changes_a_grey_picture() -> None:
+def test_only_brightness_changes_a_grey_picture() -> None:
     grey = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
     coloured = jitter_colours(np.random.default_rng(1), grey, AugmentSettings(hue=1, saturation=1, value=0))
     assert np.array_equal(coloured, grey)
@@ -218,7 +218,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Runs the main of a command in `tmp_path`; gives its exit code."""
+    """Runs the main of a command in `tmp_path`; returns its exit code."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.cfg").write_text(cfg_text())
 
@@ -277,9 +277,9 @@ def test_another_number_of_channels_is_one_line_that_names_its_place(
     (tmp_path / "net.cfg").write_text(cfg_text(channels))
     source = f"--source {data.parent} --out out" if main is detect.main else "--out out"
     assert run(main, pair(tmp_path / "net.cfg"), f"--data {data}", source) == 2
-    told = capsys.readouterr().err
-    assert f"net.cfg:2: channels={channels}, but images are read with 3 channels (RGB) or 1 (grayscale)" in told
-    assert told.count("\n") == 1
+    error = capsys.readouterr().err
+    assert f"net.cfg:2: channels={channels}, but images are read with 3 channels (RGB) or 1 (grayscale)" in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [(1, 3), (3, 1)])
@@ -290,13 +290,13 @@ def test_a_teacher_of_other_images_is_refused(
     (tmp_path / "t.cfg").write_text(cfg_text(theirs))
     teacher = pair(tmp_path / "t.cfg").replace("--", "--t-")
     assert run(distill.main, f"--cfg net.cfg --data {data} --epochs 1 --out out", teacher) == 2
-    told = capsys.readouterr().err
-    assert f"t.cfg: channels={theirs} in [net], but the student" in told
-    assert f"use a teacher trained with channels={ours}" in told
-    assert told.count("\n") == 1
+    error = capsys.readouterr().err
+    assert f"t.cfg: channels={theirs} in [net], but the student" in error
+    assert f"use a teacher trained with channels={ours}" in error
+    assert error.count("\n") == 1
 
 
-def test_of_an_rgb_networks_weights_all_but_the_first_layer_are_taken(
+def test_of_an_rgb_networks_weights_all_except_the_first_layer_are_loaded(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "rgb.cfg").write_text(cfg_text(3))
@@ -314,11 +314,11 @@ def test_of_an_rgb_networks_weights_all_but_the_first_layer_are_taken(
 
 
 def one_frame(path: Path) -> Frame:
-    (frame,) = read_frames(find_sources([str(path)], Faults()), Faults())
+    (frame,) = read_frames(find_sources([str(path)], Issues()), Issues())
     return frame
 
 
-def test_a_frame_is_shown_in_colour_and_taken_as_its_grayscale(tmp_path: Path) -> None:
+def test_a_frame_is_shown_in_colour_and_read_as_its_grayscale(tmp_path: Path) -> None:
     path, rgb = colourful(tmp_path)
     frame = one_frame(path)
     assert np.array_equal(frame.image, rgb)
@@ -328,7 +328,7 @@ def test_a_frame_is_shown_in_colour_and_taken_as_its_grayscale(tmp_path: Path) -
     assert np.abs(of_a_video.pixels(1) - rgb @ np.array((0.299, 0.587, 0.114))).max() <= 1
 
 
-def test_what_is_shown_is_what_is_measured(tmp_path: Path) -> None:
+def test_detections_that_are_shown_are_those_that_are_measured(tmp_path: Path) -> None:
     path, _ = colourful(tmp_path, ".jpg", (64, 64))
     netdef: NetDef = parse_netdef(cfg_text())
     model = DarknetModel(netdef).eval()
@@ -341,9 +341,7 @@ def test_what_is_shown_is_what_is_measured(tmp_path: Path) -> None:
     assert torch.equal(taken[0], measured[None].float() / 255)
 
 
-def test_grey_and_rgb_networks_are_compared_on_pictures_that_stay_in_colour(
-    run: Run, data: Path, tmp_path: Path
-) -> None:
+def test_grey_and_rgb_networks_are_compared_on_colour_pictures(run: Run, data: Path, tmp_path: Path) -> None:
     colourful(tmp_path, size_wh=(640, 640))
     (tmp_path / "rgb.cfg").write_text(cfg_text(3))
     rgb = pair(tmp_path / "rgb.cfg").removeprefix("--cfg ").replace("--weights ", "")

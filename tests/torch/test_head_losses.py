@@ -43,7 +43,7 @@ def test_a_region_head_learns_the_same_objects_as_a_yolo_head_of_equal_anchors()
     assert places(1, TARGETS, two_heads(kinds=("region", "region"))) == places(1, TARGETS)
 
 
-def test_coordinates_cost_their_negative_log_likelihood() -> None:
+def test_the_loss_of_coordinates_is_their_negative_log_likelihood() -> None:
     heads = two_heads(kinds=("Gaussian_yolo", "yolo")).heads
     target = torch.tensor([[0, 0, 0.3, 0.3, 0.9, 1.7]])  # anchor 5, cell (1, 1) of head 0; only there
     raw = [torch.zeros(1, h.channels, *grid) for h, grid in zip(heads, GRIDS, strict=True)]
@@ -58,7 +58,7 @@ def test_coordinates_cost_their_negative_log_likelihood() -> None:
     assert float(loss(raw, target).box) == pytest.approx(nll * (2 - 0.9 * 1.7) / 2, rel=1e-5)
 
 
-def test_a_sure_and_right_box_costs_less_than_an_unsure_one_and_a_sure_and_wrong_one_most() -> None:
+def test_a_certain_correct_box_has_less_loss_than_an_uncertain_one_and_a_certain_wrong_one_most() -> None:
     heads = two_heads(kinds=("Gaussian_yolo", "yolo")).heads
     target = torch.tensor([[0, 0, 0.375, 0.375, 59 / 64, 119 / 64]])  # what zeros mean, exactly
     loss = YoloLoss(heads, LossSettings(match_iou=1.0), SIZE)

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from prune.samples.images import image_size, image_suffix, is_turned, orientation, read_image
-from tests.data_sets import turned_jpeg
+from tests.datasets import turned_jpeg
 from tests.torch.sample_files import write_image
 
 
 class TestImages:
     @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "webp"])
-    def test_the_header_tells_the_size(self, tmp_path: Path, suffix: str) -> None:
+    def test_the_size_is_read_from_the_header(self, tmp_path: Path, suffix: str) -> None:
         assert image_size(write_image(tmp_path / f"a.{suffix}", (33, 17))) == (33, 17)
 
-    def test_what_is_no_image_has_no_size_and_no_pixels(self, tmp_path: Path) -> None:
+    def test_a_file_that_is_not_an_image_has_no_size_and_no_pixels(self, tmp_path: Path) -> None:
         path = write_image(tmp_path / "a.jpg")
         for content in (b"", b"\xff\xd8", b"\xff\xd8\xff\xe0\x00", b"\x89PNG\r\n\x1a\n", b"text", b"BM"):
             path.write_bytes(content)
@@ -46,7 +46,7 @@ def test_the_orientation_flag_counts_only_where_the_annotation_followed_it(tmp_p
         assert image.shape == shape
 
 
-def test_only_the_flag_tells_a_turned_image_from_mixed_up_sides(tmp_path: Path) -> None:
+def test_only_the_flag_distinguishes_a_rotated_image_from_mixed_up_sides(tmp_path: Path) -> None:
     turned, plain = turned_jpeg(tmp_path / "a.jpg", (40, 20)), write_image(tmp_path / "b.jpg", (40, 20))
     assert is_turned(turned, (20, 40), (40, 20))
     assert not is_turned(plain, (20, 40), (40, 20))
@@ -70,7 +70,7 @@ def test_the_orientation_flag_is_read_from_either_byte_order(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tif", ".ppm"])
-def test_the_first_bytes_tell_the_suffix(tmp_path: Path, suffix: str) -> None:
+def test_the_suffix_follows_from_the_first_bytes(tmp_path: Path, suffix: str) -> None:
     assert image_suffix(write_image(tmp_path / f"a{suffix}").rename(tmp_path / "a")) == suffix
     (tmp_path / "a").write_text("no image")
     assert image_suffix(tmp_path / "a") is None

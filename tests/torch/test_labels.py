@@ -1,4 +1,4 @@
-"""Label files: where they lie, and their lines."""
+"""Label files: where they are, and their lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prune.samples.faults import Faults
+from prune.samples.issues import Issues
 from prune.samples.labels import label_candidates, overhangs, parse_labels
 
 
@@ -39,8 +39,8 @@ class TestLabelPaths:
 
 
 class TestLabelLines:
-    def parse(self, text: str) -> tuple[np.ndarray, np.ndarray, Faults]:
-        faults = Faults()
+    def parse(self, text: str) -> tuple[np.ndarray, np.ndarray, Issues]:
+        faults = Issues()
         labels = parse_labels(text, Path("a.txt"), 2, faults)
         return labels.classes, labels.boxes, faults
 
@@ -81,7 +81,7 @@ class TestLabelLines:
         np.testing.assert_allclose(boxes, [[0.925, 0.5, 0.15, 0.2]], atol=1e-6)
         assert not faults
 
-    def test_what_reaches_beyond_the_image_can_be_asked_for(self) -> None:
+    def test_boxes_that_reach_beyond_the_image_are_listed(self) -> None:
         text = "0 .5 .5 .5 .5\n9 .95 .5 .2 .2\n0 .95 .5 .2 .2\n\n1 .5 .1 .2 .6\n"
         found = overhangs(text, 2)
         assert [number for number, _, _ in found] == [1, 3, 5]

@@ -19,7 +19,7 @@ from tests.torch.heads import random_raw, two_head_cfg, two_heads
 from tests.torch.loss_cases import GRIDS, SIZE, TARGETS, places
 
 
-def test_each_object_goes_to_the_likeliest_anchor_of_all_heads() -> None:
+def test_each_object_is_assigned_to_the_most_similar_anchor_of_all_heads() -> None:
     assert places(0, TARGETS) == [(0, 2, 1, 1, 0)]
     assert places(1, TARGETS) == [(0, 0, 4, 5, 1), (2, 2, 0, 7, 1)]
 
@@ -30,14 +30,14 @@ def test_masks_out_of_order_are_followed() -> None:
     assert places(1, TARGETS, netdef) == [(2, 0, 0, 7, 1)]
 
 
-def test_alike_anchors_learn_an_object_too() -> None:
+def test_an_object_is_also_assigned_to_similar_anchors() -> None:
     one = TARGETS[2:]  # 32×26; anchors 16×30 (IoU 0.47), 33×23 (0.84), 30×61 (0.4), 62×45 (0.3)
     assert places(0, one, match_iou=0.35) == [(2, 0, 0, 3, 1)]
     assert places(1, one, match_iou=0.35) == [(2, 1, 0, 7, 1), (2, 2, 0, 7, 1)]
     assert places(1, one, match_iou=None) == [(2, 2, 0, 7, 1)]  # the cfg's iou_thresh: 1
 
 
-def test_where_objects_meet_the_better_fitting_one_stays() -> None:
+def test_where_objects_have_the_same_place_the_better_fitting_one_is_kept() -> None:
     rival = torch.tensor([[0, 0, 0.71, 0.61, 0.17, 0.22]])
     both = torch.cat((rival, TARGETS[1:2]))
     assert places(1, both) == [(0, 0, 4, 5, 1)]
@@ -94,7 +94,7 @@ def test_the_loss_is_that_of_its_formulas(new_coords: int) -> None:
     assert float(parts.total) == pytest.approx(sum(found))
 
 
-def test_a_box_that_overlaps_an_object_well_is_no_background() -> None:
+def test_a_box_that_overlaps_an_object_well_is_not_background() -> None:
     heads = two_heads().heads
     raw = [torch.zeros(1, h.channels, *grid) for h, grid in zip(heads, GRIDS, strict=True)]
     # Boxes at a cell's middle have the anchors' sizes: this object equals anchor 4 in cell (1, 1) of head 0.
@@ -240,7 +240,7 @@ def test_a_box_whose_overlap_equals_the_ignore_threshold_is_background() -> None
     assert objectness(0.499) == pytest.approx(everything * 239 / 240, rel=1e-6)
 
 
-def test_an_anchor_whose_agreement_equals_the_threshold_does_not_learn_the_object() -> None:
+def test_an_object_is_not_assigned_to_an_anchor_whose_shape_iou_equals_the_threshold() -> None:
     """As in Darknet (iou > iou_thresh); the best anchor learns it in any case."""
     netdef = two_heads(anchors="16,16, 8,8, 1,1, 32,16, 1,64, 64,1")
     target = torch.tensor([[0, 0, 0.5, 0.5, 16 / 64, 16 / 64]])
@@ -249,7 +249,7 @@ def test_an_anchor_whose_agreement_equals_the_threshold_does_not_learn_the_objec
     assert places(0, target, netdef, match_iou=0.499) == [(0, 0, 2, 2, 0)]
 
 
-def test_another_image_size_may_be_named_by_the_call() -> None:
+def test_a_call_may_state_another_image_size() -> None:
     heads = two_heads().heads
     raw = random_raw(heads, 3)
     called = YoloLoss(heads, LossSettings(), (32, 32))(raw, TARGETS, SIZE)

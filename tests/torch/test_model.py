@@ -67,7 +67,7 @@ def test_weights_pass_through_the_module_bit_for_bit(network: tuple[NetDef, Weig
     assert_same(to_weights(model, weights.header), weights)
 
 
-def test_what_the_module_gives_out_is_a_copy() -> None:
+def test_what_the_module_returns_is_a_copy() -> None:
     netdef = parse_netdef(NET + cbl(4) + HEAD)
     model = DarknetModel(netdef)
     weights = to_weights(model)
@@ -76,7 +76,7 @@ def test_what_the_module_gives_out_is_a_copy() -> None:
     assert weights.header == Header()
 
 
-def test_partial_weights_leave_the_rest_and_wrong_shapes_are_refused() -> None:
+def test_partial_weights_do_not_change_the_rest_and_wrong_shapes_are_refused() -> None:
     netdef = parse_netdef(NET + cbl(4) + HEAD, "net.cfg")
     model, weights = DarknetModel(netdef), random_weights(netdef, np.random.default_rng(0))
     before = model.block(1).conv.weight.clone()
@@ -87,7 +87,7 @@ def test_partial_weights_leave_the_rest_and_wrong_shapes_are_refused() -> None:
         load_weights(model, Weights(Header(), {0: wrong}))
 
 
-def test_asking_for_a_batch_norm_that_is_not_there_is_an_error() -> None:
+def test_a_missing_batch_norm_is_an_error() -> None:
     model = DarknetModel(parse_netdef(NET + cbl(4) + HEAD))
     assert model.bn_of(0).num_features == 4
     for index in (1, 2):
@@ -120,7 +120,7 @@ def test_parameters_are_those_of_the_weights_file(name: str) -> None:
     assert floats == network_cost(netdef).parameters
 
 
-def test_dropout_acts_in_training_alone() -> None:
+def test_dropout_acts_only_in_training() -> None:
     netdef = parse_netdef(NET + cbl(4) + "[dropout]\nprobability=0.5\n" + HEAD)
     model, imgs = DarknetModel(netdef), torch.rand(2, 3, 16, 16)
     assert not torch.equal(model(imgs)[0], model(imgs)[0])
@@ -161,14 +161,14 @@ def test_a_weighted_shortcut_learns() -> None:
     model(imgs)[0].square().sum().backward()
     assert weights.grad is not None
     assert weights.grad.abs().max() > 0
-    with pytest.raises(PlanError, match="layer 1 is no weighted shortcut"):
+    with pytest.raises(PlanError, match="layer 1 is not a weighted shortcut"):
         model.shortcut_weights(1)
     wrong = ShortcutParams(np.ones((2, 3), np.float32))
     with pytest.raises(WeightsError, match=r"layer 2 needs an array of shape \(2, 4\)"):
         load_weights(model, Weights(Header(), {2: wrong}))
 
 
-def test_a_layer_that_is_not_loaded_starts_fresh(tmp_path: Path) -> None:
+def test_a_layer_that_is_not_loaded_is_newly_initialised(tmp_path: Path) -> None:
     netdef = parse_netdef(NET + cbl(4) + cbl(4).replace("[convolutional]\n", "[convolutional]\ndontload=1\n") + HEAD)
     weights = random_weights(netdef, np.random.default_rng(0))
     rest = Weights(weights.header, {i: r for i, r in weights.records.items() if i != 1})
@@ -179,7 +179,7 @@ def test_a_layer_that_is_not_loaded_starts_fresh(tmp_path: Path) -> None:
     assert_same(Weights(Header(), {0: to_weights(model).records[0]}), Weights(Header(), {0: weights.records[0]}))
 
 
-def test_a_network_with_a_connected_layer_takes_one_image_size() -> None:
+def test_a_network_with_a_connected_layer_accepts_one_image_size() -> None:
     netdef = parse_netdef(NET + cbl(4) + "[connected]\noutput=6\nactivation=linear\n[region]\nanchors=1,1\nclasses=1\n")
     model = DarknetModel(netdef).eval()
     assert model(torch.rand(1, 3, 16, 16))[0].shape == (1, 6, 1, 1)
@@ -211,7 +211,7 @@ def test_the_features_of_a_convolution_are_what_its_module_returns(network: tupl
         assert torch.equal(value, expected[index])
 
 
-def test_features_of_any_layer_come_in_the_order_asked_and_nothing_after_the_last_is_computed() -> None:
+def test_features_of_any_layer_have_the_requested_order_and_nothing_after_the_last_is_computed() -> None:
     shortcut = "[shortcut]\nfrom=-2\nactivation=linear\n"
     model = DarknetModel(parse_netdef(NET + cbl(4) + cbl(4) + shortcut + HEAD)).eval()
     calls: list[int] = []
@@ -226,7 +226,7 @@ def test_features_of_any_layer_come_in_the_order_asked_and_nothing_after_the_las
 
 
 @pytest.mark.parametrize("index", [-1, 3, 99])
-def test_features_of_a_layer_that_is_not_there_are_refused(index: int) -> None:
+def test_features_of_a_missing_layer_are_refused(index: int) -> None:
     model = DarknetModel(parse_netdef(NET + cbl(4) + HEAD))
     with pytest.raises(PlanError, match=rf"there is no layer {index}; it has 3, from 0"):
         model.features(torch.rand(1, 3, 16, 16), [0, index])

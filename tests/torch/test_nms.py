@@ -15,7 +15,7 @@ from prune.errors import UsageError
 
 
 def crowd(boxes: int, classes: int, seed: int = 0) -> Tensor:
-    """Boxes (N, 5+C) as `decode` gives them, many of which overlap."""
+    """Boxes (N, 5+C) as `decode` returns them, many of which overlap."""
     generator = torch.Generator().manual_seed(seed)
     centres = torch.rand(20, 2, generator=generator)[torch.randint(20, (boxes,), generator=generator)]
     centres = centres + 0.03 * torch.randn(boxes, 2, generator=generator)
@@ -24,7 +24,7 @@ def crowd(boxes: int, classes: int, seed: int = 0) -> Tensor:
 
 
 def sequential(decoded: Tensor, settings: NmsSettings) -> set[tuple[int, int]]:
-    """(box, class) pairs kept by the procedure as textbooks write it, one box after the other."""
+    """(box, class) pairs kept by the textbook procedure, one box after the other."""
     centre, half = decoded[:, :2], decoded[:, 2:4] / 2
     boxes = torch.cat((centre - half, centre + half), 1)
     overlap = (pairwise_diou if settings.kind == "diou" else pairwise_iou)(boxes, boxes)
@@ -65,7 +65,7 @@ def test_a_class_with_more_boxes_than_are_compared_at_once_is_done_block_by_bloc
 
 
 @pytest.mark.parametrize("limits", [{}, {"max_detections": 7}, {"max_candidates": 30}, {"multi_label": False}])
-def test_the_images_of_a_batch_leave_each_other_alone(limits: dict[str, int]) -> None:
+def test_the_images_of_a_batch_do_not_affect_each_other(limits: dict[str, int]) -> None:
     batch = torch.stack([crowd(200, 3, seed) for seed in range(4)])
     batch[2, :, 4] = 0  # one in which nothing is found
     settings = NmsSettings(conf=0.05, iou=0.4, **limits)  # type: ignore[arg-type]
@@ -82,16 +82,16 @@ def test_the_exponent_makes_distance_count_more() -> None:
 
 
 @pytest.mark.parametrize("copies", [1, 600])
-def test_a_box_whose_overlap_equals_the_threshold_stays(copies: int) -> None:
+def test_a_box_whose_overlap_equals_the_threshold_is_kept(copies: int) -> None:
     """Darknet's do_nms_sort drops where box_iou > thresh only. The second box is one half of the first; with enough
-    copies of the first, which go, a class is compared block by block."""
+    copies of the first, which are removed, a class is compared block by block."""
     decoded = torch.tensor([[1.0, 0.5, 2.0, 1.0, 1.0, 0.9]] * copies + [[0.5, 0.5, 1.0, 1.0, 1.0, 0.8]])
     assert nms(decoded, NmsSettings(iou=0.5))[:, 5].tolist() == [0, 0]
     assert len(nms(decoded, NmsSettings(iou=0.499))) == 1
 
 
 @pytest.mark.parametrize("multi_label", [True, False])
-def test_a_score_that_equals_the_confidence_does_not_pass(multi_label: bool) -> None:
+def test_a_score_that_equals_the_confidence_is_not_selected(multi_label: bool) -> None:
     """Darknet's get_yolo_detections: prob > thresh."""
     decoded = torch.tensor([[0.5, 0.5, 0.2, 0.2, 1.0, 0.25]])
     assert len(nms(decoded, NmsSettings(conf=0.25, multi_label=multi_label))) == 0
@@ -127,7 +127,7 @@ def test_a_box_may_have_several_classes_or_only_its_likeliest() -> None:
     assert several[0, :4].tolist() == pytest.approx([0.4, 0.4, 0.6, 0.6])
 
 
-def test_boxes_of_different_classes_leave_each_other_alone() -> None:
+def test_boxes_of_different_classes_do_not_affect_each_other() -> None:
     decoded = torch.tensor([[0.5, 0.5, 0.2, 0.2, 1.0, 0.9, 0.0], [0.5, 0.5, 0.2, 0.2, 1.0, 0.0, 0.8]])
     assert len(nms(decoded, NmsSettings())) == 2
     decoded[1, 5:] = torch.tensor([0.8, 0.0])
@@ -148,7 +148,7 @@ def test_no_boxes_and_no_confident_boxes_give_an_empty_result(limit: int) -> Non
     assert nms(torch.full((10, 7), 0.4), settings).shape == (0, 6)
 
 
-def test_boxes_that_are_not_finite_never_pass() -> None:
+def test_boxes_that_are_not_finite_are_never_selected() -> None:
     decoded = torch.ones(3, 6)
     decoded[0, 2], decoded[1, 5] = float("inf"), float("nan")
     assert len(nms(decoded, NmsSettings())) == 1

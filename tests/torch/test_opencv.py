@@ -29,7 +29,7 @@ from tests.strategies import as_float32, tame_weights
 PARITY = 1e-4
 ZOO = sorted(path.stem for path in (SHARED / "cfg-zoo").glob("*.cfg"))
 LARGE = {"yolov4x-mish", "yolov4-csp-swish", "yolov3", "yolov3-voc", "yolov3-spp", "cd53paspp-gamma"}
-"""Networks of the zoo whose sections and options are those of smaller ones; `python -m benchmarks.zoo` takes all."""
+"""Networks of the zoo whose sections and options are those of smaller ones; `python -m benchmarks.zoo` runs all."""
 
 
 def sized(netdef: NetDef, side: int) -> NetDef:
@@ -45,7 +45,7 @@ def assert_parity(netdef: NetDef, weights: Weights, folder: Path) -> ParityResul
 
 
 def pruned(netdef: NetDef, weights: Weights) -> tuple[NetDef, Weights]:
-    """60 % of the channels gone."""
+    """60 % of the channels removed."""
     plan = plan_channels(trace_groups(netdef), weights, ChannelPolicy(percent=0.6, rule="share"))
     pair = apply(netdef, weights, plan)
     return pair.netdef, pair.weights
@@ -92,7 +92,7 @@ def test_our_networks_give_what_opencv_computes_also_pruned(tmp_path: Path, name
 def test_a_network_of_the_zoo_gives_what_opencv_computes(tmp_path: Path, name: str) -> None:
     netdef = sized(read_netdef(SHARED / "cfg-zoo" / f"{name}.cfg"), 64)
     result = assert_parity(netdef, quick_weights(netdef), tmp_path)
-    assert ("OpenCV knows no [Gaussian_yolo]" in result.note) == name.startswith("Gaussian")
+    assert ("OpenCV does not support [Gaussian_yolo]" in result.note) == name.startswith("Gaussian")
 
 
 CONV = "[convolutional]\nbatch_normalize=1\nfilters=8\nsize=3\npad=1\nactivation=leaky\n"
@@ -141,7 +141,7 @@ def test_where_opencv_deviates_it_is_known_and_really_does(tmp_path: Path, secti
     "section",
     ["[reorg3d]\nstride=2\n", "[local_avgpool]\nsize=2\n", CONV.replace("leaky", "selu"), CONV + "[connected]\n"],
 )
-def test_what_opencv_does_not_read_is_said(tmp_path: Path, section: str) -> None:
+def test_what_opencv_does_not_read_is_reported(tmp_path: Path, section: str) -> None:
     netdef = network(section)
     with pytest.raises(UnreadError, match=r"\w{4}"):
         parity(netdef, as_float32(tame_weights(netdef, 0)), tmp_path)

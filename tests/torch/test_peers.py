@@ -45,7 +45,7 @@ def pair() -> tuple[NetDef, Weights]:
 
 
 def spoken(weights: Weights, name: Name) -> dict[str, Tensor]:
-    """The floats of a network under another program's names."""
+    """The parameters of a network under another program's names."""
     state: dict[str, Tensor] = {}
     for count, index in enumerate(sorted(weights.records)):
         record, (conv, norm) = weights.conv(index), name(index, count)
@@ -76,16 +76,14 @@ def test_a_peers_checkpoint_is_read_by_layer_number_in_any_order(tmp_path: Path,
         assert seen == 0
 
 
-def test_without_layer_numbers_the_order_counts_and_that_is_said(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_layer_numbers_the_order_is_used_and_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     netdef, weights = pair()
     state = spoken(weights, lambda _, n: (f"stage{'abcd'[n]}.conv", f"stage{'abcd'[n]}.bn"))
     assert_same(read_exact(saved(tmp_path, state), netdef), weights)
     assert "read in their order; check the result" in caplog.text
 
 
-def test_numbers_that_are_not_the_cfgs_count_as_order(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_numbers_that_are_not_the_cfgs_are_read_as_an_order(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     netdef, weights = pair()
     state = spoken(weights, lambda _, n: (f"{2 * n}", f"{2 * n + 1}"))
     assert_same(read_exact(saved(tmp_path, state), netdef), weights)
@@ -106,7 +104,7 @@ def test_numbers_that_are_not_the_cfgs_count_as_order(tmp_path: Path, caplog: py
         (lambda s: s.update({"module_list.0.Conv2d.bias": torch.ones(6)}), "layer 0 needs batch norm"),
     ],
 )
-def test_a_peers_checkpoint_that_does_not_fit_names_the_program_and_the_way(
+def test_the_error_of_a_peers_checkpoint_that_does_not_fit_names_the_program_and_the_fix(
     tmp_path: Path, change: Callable[[dict[str, Tensor]], object], what: str
 ) -> None:
     netdef, weights = pair()
@@ -117,7 +115,7 @@ def test_a_peers_checkpoint_that_does_not_fit_names_the_program_and_the_way(
     message = str(caught.value)
     assert "has parameter names of the PyTorch YOLOv3 of Ultralytics" in message
     assert what in message
-    assert message.endswith("export it as .weights there and pass that file")
+    assert message.endswith("export it as .weights with that program and pass that file")
 
 
 def test_a_weighted_shortcut_of_another_program_is_not_guessed(tmp_path: Path) -> None:
@@ -137,9 +135,7 @@ def test_a_weighted_shortcut_of_another_program_is_not_guessed(tmp_path: Path) -
     ],
 )
 @pytest.mark.parametrize("ours", [True, False])
-def test_a_value_that_no_training_leaves_is_one_line(
-    tmp_path: Path, leaf: str, value: float, what: str, ours: bool
-) -> None:
+def test_an_impossible_value_is_one_line(tmp_path: Path, leaf: str, value: float, what: str, ours: bool) -> None:
     netdef, weights = pair()
     if ours:
         load_weights(model := DarknetModel(netdef), weights)
@@ -152,7 +148,7 @@ def test_a_value_that_no_training_leaves_is_one_line(
         read_exact(saved(tmp_path, state), netdef)
 
 
-def test_a_checkpoint_of_another_number_of_classes_is_named_by_it(tmp_path: Path) -> None:
+def test_the_error_of_another_number_of_classes_names_it(tmp_path: Path) -> None:
     netdef = parse_netdef(HEADS, "two.cfg")
     state = dict(DarknetModel(adapt_classes(netdef, 80)).state_dict())
     with pytest.raises(WeightsError, match=r"peer\.pt: does not fit two\.cfg: its heads have 80 classes, not 2; is it"):
@@ -161,13 +157,13 @@ def test_a_checkpoint_of_another_number_of_classes_is_named_by_it(tmp_path: Path
         start_network(netdef, saved(tmp_path, state))
 
 
-def test_a_checkpoint_of_another_network_names_the_first_difference(tmp_path: Path) -> None:
+def test_the_error_of_another_network_names_the_first_difference(tmp_path: Path) -> None:
     netdef, _ = pair()
     wide = dict(DarknetModel(parse_netdef(CFG.replace("filters=4", "filters=8"))).state_dict())
     with pytest.raises(WeightsError, match=r"its blocks\.1\.conv\.weight has the shape 8×6×3×3, the cfg needs 4×6×3×3"):
         read_exact(saved(tmp_path, wide), netdef)
     more = dict(DarknetModel(netdef).state_dict()) | {"blocks.9.conv.weight": torch.ones(1, 1, 1, 1)}
-    with pytest.raises(WeightsError, match=r"it has blocks\.9\.conv\.weight, which the cfg has not"):
+    with pytest.raises(WeightsError, match=r"it has blocks\.9\.conv\.weight, which the cfg does not have"):
         read_exact(saved(tmp_path, more), netdef)
 
 

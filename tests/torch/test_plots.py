@@ -13,7 +13,7 @@ import pytest
 from prune.errors import UsageError
 from prune.metrics.confusion import Confusion
 from prune.metrics.findings import Findings
-from prune.metrics.operating_point import ClassCurve, Operating
+from prune.metrics.operating_point import ClassCurve, OperatingPoint
 from prune.metrics.worst_images import WorstImage
 from prune.report import plots
 from prune.report.plots import MATRIX_CLASSES, PLOTS, save_plots
@@ -26,7 +26,7 @@ PROTOCOL = "darknet, 101 points, 4,952 images, 416x416 letterbox, conf 0.005, nm
 def curve(name: str, rng: np.random.Generator, objects: int = 20) -> ClassCurve:
     hits = rng.random(30) < 0.5
     recall, precision = hits.cumsum() / 30, hits.cumsum() / np.arange(1, 31)
-    best = Operating(0.4, 10, 5, 10) if objects else None
+    best = OperatingPoint(0.4, 10, 5, 10) if objects else None
     return ClassCurve(name, objects, 0.5 if objects else None, best, recall, precision, np.linspace(1, 0, 30))
 
 
@@ -36,7 +36,7 @@ def make_findings(names: list[str], worst: tuple[WorstImage, ...] = (), **change
     curves = tuple(curve(name, rng, objects=20 if number % 3 else 7) for number, name in enumerate(names))
     values: dict[str, Any] = {
         "curves": curves,
-        "overall": Operating(0.4, 10, 5, 10),
+        "overall": OperatingPoint(0.4, 10, 5, 10),
         "sizes": {},
         "confusion": confusion,
     }
@@ -101,7 +101,7 @@ def test_no_word_of_a_plot_is_cut_off(names: list[str]) -> None:
     assert_nothing_cut_off(plots._confusion_figure(findings, names))
 
 
-def test_names_are_shown_as_they_are_and_not_read_as_formulas() -> None:
+def test_names_are_shown_unchanged_and_not_parsed_as_formulas() -> None:
     pytest.importorskip("matplotlib")
     shown = [text.get_text() for text in texts(plots._curves_figure(make_findings(ODD_NAMES), ODD_NAMES))]
     for name in ODD_NAMES:
@@ -137,11 +137,11 @@ def test_the_rest_of_many_classes_is_summed_up_and_none_is_lost() -> None:
     counts, labels = plots._largest(findings.confusion, MANY_NAMES)
     assert len(labels) == len(counts) == MATRIX_CLASSES + 2
     assert counts.sum() == findings.confusion.counts.sum()
-    assert counts[-1].sum() == findings.confusion.counts[-1].sum(), "false alarms stay false alarms"
+    assert counts[-1].sum() == findings.confusion.counts[-1].sum(), "false positives stay false positives"
     assert labels[-2] == f"{80 - MATRIX_CLASSES} others"
 
 
-def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_one_line_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr(plots, "find_spec", lambda name: None)
     assert not plots.available()
@@ -150,7 +150,7 @@ def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path, monkey
     assert not list(tmp_path.iterdir())
 
 
-def test_the_worst_images_stand_in_two_columns_and_a_lost_one_is_said(tmp_path: Path) -> None:
+def test_the_worst_images_are_in_two_columns_and_a_lost_one_is_reported(tmp_path: Path) -> None:
     sizes = [(640, 480), (10, 300), (300, 10), (4000, 30)]
     worst = [worst_image(tmp_path / f"{number}.png", size) for number, size in enumerate(sizes)]
     worst[0].image.unlink()

@@ -295,7 +295,7 @@ def test_skipped_labels_and_images_are_reported(
     command = ("--cfg", NANO, "--weights", weights, "--data", broken / "shapes.data", "--img-size", 64)
     assert run(prune_channel.main, *command, "--out", tmp_path / "out") == 0
     told = capsys.readouterr().err
-    assert told.count("1 × image does not decode") == 1
+    assert told.count("1 × image cannot be decoded") == 1
     assert told.count("1 × label line skipped, class") == 1
 
 
@@ -305,7 +305,7 @@ def test_data_that_measure_nothing_are_reported(
     empty = tmp_path / "empty"
     make_shapes(["--out", str(empty), "--train", "1", "--valid", "1", "--size", "64"])
     (empty / "labels/valid/valid-00000.txt").write_text("")
-    told = "no image of the valid set has an object that counts, so AP measures nothing"
+    told = "no image of the valid set has an object that counts, so there is no AP"
     for path, said in ((empty / "shapes.data", True), (data, False)):
         assert run(prune_channel.main, "--cfg", NANO, "--weights", weights, "--data", path, "--dry-run") == 0
         assert (told in capsys.readouterr().err) == said

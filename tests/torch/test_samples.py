@@ -10,7 +10,7 @@ import pytest
 
 from prune.darknet.datafile import DataFile, read_datafile
 from prune.errors import DataError
-from prune.samples.faults import Faults
+from prune.samples.issues import Issues
 from prune.samples.read import Split, read_samples
 from prune.samples.sample import SampleSet
 from tests.shared import SHARED, needs_shared
@@ -54,7 +54,7 @@ class TestImageList:
         with pytest.raises(DataError, match="is empty"):
             read_samples(data, "train")
 
-    def test_no_label_at_all_is_an_error_that_names_where_it_looked(self, tmp_path: Path) -> None:
+    def test_no_label_at_all_is_an_error_that_names_the_searched_places(self, tmp_path: Path) -> None:
         data = write_list(tmp_path, {"a": None, "b": None})
         with pytest.raises(DataError, match=r"none of the 2 images has a label file .*labels.a\.txt"):
             read_samples(data, "train")
@@ -80,7 +80,7 @@ class TestImageList:
         assert b.difficult.tolist() == [False]
         assert not any(sample.difficult.any() for sample in read_samples(data, "train").samples)
 
-    def test_a_difficult_list_that_leads_nowhere_or_elsewhere_is_told(self, tmp_path: Path) -> None:
+    def test_a_difficult_list_that_leads_nowhere_or_elsewhere_is_reported(self, tmp_path: Path) -> None:
         for stem in "ab":
             write_image(tmp_path / f"{stem}.jpg")
             (tmp_path / f"{stem}.txt").write_text("0 .5 .5 .2 .2\n")
@@ -101,7 +101,7 @@ class TestImageList:
         with pytest.raises(DataError, match=r"hard\.txt:1: names b, but the same line of the images names a"):
             read_samples(data, "valid")
 
-    def test_the_difficult_objects_of_training_images_have_a_list_of_ours(self, tmp_path: Path) -> None:
+    def test_the_difficult_objects_of_training_images_have_their_own_list(self, tmp_path: Path) -> None:
         write_list(tmp_path, {"a": "0 .5 .5 .5 .5"})
         (tmp_path / "hard").mkdir()
         (tmp_path / "hard/a.txt").write_text("1 .2 .2 .1 .1")
@@ -110,18 +110,18 @@ class TestImageList:
         assert read_samples(data, "train").samples[0].difficult.tolist() == [False, True]
         assert read_samples(data, "valid").samples[0].difficult.tolist() == [False]
 
-    def test_lines_written_on_windows_are_understood(self, tmp_path: Path) -> None:
+    def test_lines_written_on_windows_are_read(self, tmp_path: Path) -> None:
         data = write_list(tmp_path, {"a": "0 .5 .5 .5 .5"})
         (tmp_path / "train.txt").write_bytes(b"images\\a.jpg\r\n")
         assert len(read_samples(data, "train").samples[0].classes) == 1
 
     @pytest.mark.parametrize("line", ["images\\a.jpg", ".\\images\\a.jpg", "~nosuchuser\\x.jpg\r\nimages/a.jpg"])
-    def test_every_spelling_of_windows_is_understood(self, tmp_path: Path, line: str) -> None:
+    def test_every_path_format_of_windows_is_read(self, tmp_path: Path, line: str) -> None:
         data = write_list(tmp_path, {"a": "0 .5 .5 .5 .5"})
         (tmp_path / "train.txt").write_bytes(f"{line}\r\n".encode())
         assert [sample.image.name for sample in read_samples(data, "train").samples] == ["a.jpg"]
 
-    def test_polygons_are_taken_as_the_box_around_them_and_remarked(self, tmp_path: Path) -> None:
+    def test_polygons_are_read_as_the_box_around_them_and_remarked(self, tmp_path: Path) -> None:
         triangle, quad = "1 .2 .1 .6 .3 .4 .5", "0 .1 .1 .5 .1 .5 .6 .1 .6"
         found = read_samples(write_list(tmp_path, {"a": f"{triangle}\n0 .5 .5 .2 .2\n{quad}\n"}), "train")
         (sample,) = found.samples
@@ -129,7 +129,7 @@ class TestImageList:
         assert sample.classes.tolist() == [1, 0, 0]
         assert not found.faults
         (kind,) = found.remarks.counts
-        assert kind.startswith("label line is a polygon, the box around it is taken")
+        assert kind.startswith("label line is a polygon, the box around it is used")
         assert found.remarks.places(kind) == (f"{tmp_path}/labels/a.txt:1", f"{tmp_path}/labels/a.txt:3")
 
     @pytest.mark.parametrize(
@@ -144,14 +144,14 @@ class TestImageList:
             ("0 1e308 .1 -1e308 .1 .5 .2", "a number is not finite"),
         ],
     )
-    def test_what_is_no_polygon_is_skipped_and_named(self, tmp_path: Path, line: str, reason: str) -> None:
+    def test_what_is_not_a_polygon_is_skipped_and_named(self, tmp_path: Path, line: str, reason: str) -> None:
         found = read_samples(write_list(tmp_path, {"a": f"{line}\n0 .5 .5 .2 .2\n"}), "train")
         assert len(found.samples[0].classes) == 1
         assert found.faults.counts == {f"label line skipped, {reason}": 1}
         assert not found.remarks
 
     @pytest.mark.parametrize(
-        ("content", "told"),
+        ("content", "message"),
         [
             ("0 .5 .5 .5 .5\n".encode("utf-16"), "it is UTF-16 text, save it as UTF-8"),
             (b"version https://git-lfs.github.com/spec/v1\noid", "it is a pointer of Git LFS (run 'git lfs pull')"),
@@ -159,13 +159,13 @@ class TestImageList:
             (b"\1\0\2", "it contains NUL bytes"),
         ],
     )
-    def test_a_label_file_that_is_not_text_is_one_fault(self, tmp_path: Path, content: bytes, told: str) -> None:
+    def test_a_label_file_that_is_not_text_is_one_fault(self, tmp_path: Path, content: bytes, message: str) -> None:
         data = write_list(tmp_path, {"a": "", "b": "0 .5 .5 .5 .5"})
         (tmp_path / "labels/a.txt").write_bytes(content)
         found = read_samples(data, "train")
         (kind,) = found.faults.counts
         assert kind.startswith("label file skipped, not plain text: ")
-        assert told in kind
+        assert message in kind
         assert found.faults.places(kind) == (f"{tmp_path}/labels/a.txt",)
         assert [len(sample.classes) for sample in found.samples] == [0, 1]
 
@@ -185,13 +185,13 @@ class TestImageList:
         with pytest.raises(DataError, match=r"labels/a\.txt: is a pipe or a device"):
             read_samples(data, "train")
 
-    def test_a_list_in_another_encoding_is_pointed_at_where_nothing_is_found(self, tmp_path: Path) -> None:
+    def test_another_encoding_of_the_list_is_suggested_where_nothing_is_found(self, tmp_path: Path) -> None:
         data = write_list(tmp_path, {"a": "0 .5 .5 .5 .5"})
         (tmp_path / "train.txt").write_bytes("训练集/a.jpg\n".encode("gbk"))
         with pytest.raises(DataError, match="or save the list as UTF-8"):
             read_samples(data, "train")
 
-    def test_some_objects_of_a_sample_can_be_taken(self, tmp_path: Path) -> None:
+    def test_some_objects_of_a_sample_can_be_selected(self, tmp_path: Path) -> None:
         sample = read_samples(write_list(tmp_path, {"a": "1 .5 .5 .5 .5\n0 .2 .2 .1 .1"}), "train").samples[0]
         part = sample.only(np.array([False, True]))
         assert part.classes.tolist() == [0]
@@ -200,18 +200,18 @@ class TestImageList:
     def test_a_list_that_is_neither_of_images_nor_of_voc_ids_is_explained(self, tmp_path: Path) -> None:
         (tmp_path / "train.txt").write_text("\n000001\n")
         data = write_data(tmp_path, "train.txt")
-        with pytest.raises(DataError, match=r"train\.txt:2: '000001' does not end like an image.*no VOC") as caught:
+        with pytest.raises(DataError, match=r"train\.txt:2: '000001' has no image suffix.*not a VOC") as caught:
             read_samples(data, "train")
         assert "\n" not in str(caught.value)
 
-    def test_a_folder_is_no_list(self, tmp_path: Path) -> None:
+    def test_a_folder_is_not_a_list(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"set\.data:3: train: .* is a folder"):
             read_samples(write_data(tmp_path, "."), "train")
 
 
 class TestFaults:
     def test_kinds_are_counted_and_the_first_places_named(self) -> None:
-        faults, more = Faults(named=2), Faults()
+        faults, more = Issues(named=2), Issues()
         for line in range(1, 4):
             faults.add("bad", f"a.txt:{line}")
         more.add("bad", "b.txt:1")
@@ -222,7 +222,7 @@ class TestFaults:
         assert faults.places("bad") == ("a.txt:1", "a.txt:2", "a.txt:3", "b.txt:1")
         assert faults.places("good") == ()
         assert faults.total == 5
-        assert not Faults()
+        assert not Issues()
 
 
 @needs_shared

@@ -115,7 +115,7 @@ def test_what_was_skipped_while_reading_is_reported_once_before_the_first_epoch(
         "warning: train and valid: 1 × label line skipped, not five numbers": before,
         "warning: valid: 1 × label line skipped, class is not in 0 … 1": before,
         "train: 1 × label line is a polygon": before,
-        "warning: train: 1 × image does not decode": after,
+        "warning: train: 1 × image cannot be decoded": after,
     }
     for text, place in told.items():
         assert len([line for line in lines if line.startswith(text)]) == 1, text

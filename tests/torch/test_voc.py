@@ -113,7 +113,7 @@ def test_a_detection_whose_best_object_is_taken_is_a_false_positive() -> None:
     assert result.ap == pytest.approx(0.5)
 
 
-def test_difficult_objects_are_neither_hits_nor_misses() -> None:
+def test_difficult_objects_are_neither_found_nor_missed() -> None:
     truths = [truth((1, 1, 10, 10, 0, True), (50, 50, 60, 60, 0, False))]
     detections = [found((1, 1, 10, 10, 0.9, 0), (1, 1, 10, 10, 0.8, 0), (50, 50, 60, 60, 0.7, 0))]
     (result,) = voc_ap(detections, truths, 1, "area")

@@ -11,7 +11,7 @@ import pytest
 from prune.darknet.datafile import DataFile
 from prune.errors import DataError
 from prune.samples.read import read_samples
-from tests.data_sets import turned_jpeg
+from tests.datasets import turned_jpeg
 from tests.torch.sample_files import write_data, write_image
 
 
@@ -47,7 +47,7 @@ class TestVoc:
         np.testing.assert_array_equal(sample.pixel_boxes_xyxy((40, 20)), [[1, 1, 40, 20], [11, 6, 20, 10]])
         assert not found.faults
 
-    def test_crowds_are_marked_and_objects_keep_their_places_in_the_xml(self, tmp_path: Path) -> None:
+    def test_crowds_are_marked_and_objects_keep_their_positions_in_the_xml(self, tmp_path: Path) -> None:
         objects = (
             voc_object("cow", (1, 1, 9, 9)),
             voc_object("cat", (1, 1, 9, 9), "<difficult>1</difficult><crowd>1</crowd>"),
@@ -88,13 +88,13 @@ class TestVoc:
         assert [(sample.image_id, len(sample.classes)) for sample in found.samples] == [("a", 1), ("c", 0)]
         assert found.faults.total == 4
 
-    def test_the_images_own_size_counts(self, tmp_path: Path) -> None:
+    def test_the_images_own_size_is_used(self, tmp_path: Path) -> None:
         size = "<size><width>400</width><height>200</height></size>"
         found = read_samples(self.write(tmp_path, {"a": size + voc_object("cat", (1, 1, 20, 10))}), "train")
         np.testing.assert_allclose(found.samples[0].boxes, [[0.25, 0.25, 0.5, 0.5]])
         assert "another image size" in found.faults.summary()
 
-    def test_an_annotation_of_the_turned_image_is_understood(self, tmp_path: Path) -> None:
+    def test_an_annotation_of_the_rotated_image_is_recognised(self, tmp_path: Path) -> None:
         size = "<size><width>20</width><height>40</height></size>"
         data = self.write(tmp_path, {"a": size + voc_object("cat", (1, 1, 10, 40))})
         turned_jpeg(tmp_path / "JPEGImages/a.jpg", (40, 20))
@@ -103,13 +103,13 @@ class TestVoc:
         assert found.samples[0].size_wh == (20, 40)
         assert not found.faults
 
-    def test_width_and_height_mixed_up_are_no_turn(self, tmp_path: Path) -> None:
+    def test_mixed_up_width_and_height_are_not_a_rotation(self, tmp_path: Path) -> None:
         size = "<size><width>20</width><height>40</height></size>"
         objects = voc_object("cat", (11, 1, 40, 20)) + voc_object("dog", (25, 5, 40, 15))
         found = read_samples(self.write(tmp_path, {"a": size + objects}), "train")
         np.testing.assert_allclose(found.samples[0].boxes, [[0.625, 0.5, 0.75, 1], [0.8, 0.475, 0.4, 0.55]])
         assert found.samples[0].size_wh == (40, 20)
-        assert list(found.faults.counts) == ["XML gives another image size; the image's own is taken"]
+        assert list(found.faults.counts) == ["XML gives another image size; the image's own is used"]
 
     @pytest.mark.parametrize(("encoding", "name"), [("gbk", "白细胞"), ("big5", "白細胞"), ("latin-1", "Zürich")])
     def test_other_encodings_are_read_as_they_are_declared(self, tmp_path: Path, encoding: str, name: str) -> None:
@@ -126,7 +126,7 @@ class TestVoc:
         "document",
         [b'<?xml version="1.0" encoding="foo"?><a/>', b'<?xml version="1.0" encoding="gbk"?><a>\xff\xff</a>'],
     )
-    def test_an_encoding_that_is_unknown_or_untrue_is_counted(self, tmp_path: Path, document: bytes) -> None:
+    def test_an_unknown_or_wrong_encoding_is_counted(self, tmp_path: Path, document: bytes) -> None:
         data = self.write(tmp_path, {"a": "", "b": voc_object("cat", (1, 1, 9, 9))})
         (tmp_path / "Annotations/a.xml").write_bytes(document)
         found = read_samples(data, "train")
@@ -140,14 +140,14 @@ class TestVoc:
         )
         found = read_samples(self.write(tmp_path, {"a": objects}), "train")
         assert found.samples[0].difficult.tolist() == [True, True, False, False, False, False]
-        assert found.faults.counts == {"<difficult> is neither 0 nor 1, taken as 0": 1}
+        assert found.faults.counts == {"<difficult> is neither 0 nor 1, read as 0": 1}
 
-    def test_boxes_in_fractions_are_a_fault_that_says_so(self, tmp_path: Path) -> None:
+    def test_boxes_in_fractions_are_reported_as_a_fault(self, tmp_path: Path) -> None:
         found = read_samples(self.write(tmp_path, {"a": voc_object("cat", (0.1, 0.2, 0.9, 1.0))}), "train")
         (kind,) = found.faults.counts
         assert "in fractions of the image" in kind
 
-    def test_an_annotation_that_is_a_web_page_or_a_pointer_says_so(self, tmp_path: Path) -> None:
+    def test_an_annotation_that_is_a_web_page_or_a_pointer_is_recognised(self, tmp_path: Path) -> None:
         data = self.write(tmp_path, {"a": voc_object("cat", (1, 1, 9, 9)), "b": "x", "c": "x"})
         (tmp_path / "Annotations/b.xml").write_text("<html><body></body></html>")
         (tmp_path / "Annotations/c.xml").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\n")
@@ -177,7 +177,7 @@ class TestVoc:
         os.mkfifo(tmp_path / "JPEGImages/b.jpg")
         assert read_samples(data, "train").faults.counts == {"listed image does not exist": 1}
 
-    def test_an_image_listed_again_has_an_id_of_its_own(self, tmp_path: Path) -> None:
+    def test_an_image_listed_twice_has_unique_ids(self, tmp_path: Path) -> None:
         data = self.write(tmp_path, {"a": voc_object("cat", (1, 1, 9, 9)), "b": ""})
         for listed in tmp_path.rglob("ImageSets/**/*.txt"):
             listed.write_text("a\nb\na\n")

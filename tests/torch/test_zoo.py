@@ -1,4 +1,4 @@
-"""The table of `benchmarks.zoo`: what a row says of a good cfg, of a bad one, and how it reads."""
+"""The table of `benchmarks.zoo`: the row of a good cfg, of a bad one, and its text."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def test_every_check_of_the_toy_is_green(toy: Row) -> None:
     ]
     assert all(0 < cut.real < 1 and cut.equivalence <= 1e-9 and cut.reread <= 1e-4 for cut in toy.cuts)
     assert toy.blocks.removable == toy.blocks.found == 1
-    assert toy.blocks.layers_gone >= 2
+    assert toy.blocks.layers_removed >= 2
 
 
-def test_a_bad_cfg_costs_its_row_and_names_the_line(tmp_path: Path) -> None:
+def test_a_bad_cfg_is_a_red_row_that_names_the_line(tmp_path: Path) -> None:
     file = tmp_path / "bad.cfg"
     file.write_text("[net]\n[crnn]\n")
     row = check_cfg(file, "bad.cfg")
@@ -44,7 +44,7 @@ def test_a_bad_cfg_costs_its_row_and_names_the_line(tmp_path: Path) -> None:
     assert "bad.cfg:2: [crnn]" in format_table([row], "command")
 
 
-def test_a_fault_of_one_cut_is_red_and_the_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_one_cut_is_red_and_the_others_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = list[Pruned]()
 
     def failing_once(pruned: Pruned) -> float:
@@ -60,10 +60,10 @@ def test_a_fault_of_one_cut_is_red_and_the_others_stay(monkeypatch: pytest.Monke
     assert not row.blocks.fault
 
 
-def test_the_table_has_a_row_for_each_cfg_and_says_why_something_is_red(toy: Row) -> None:
+def test_the_table_has_a_row_for_each_cfg_and_states_why_something_is_red(toy: Row) -> None:
     red = Row("red.cfg", layers=3, parameters=5_000_000, round_trip=True, parity=0.5)
     red.cuts = [Cut(0.3, "union", fault="red.cfg: no channel may be cut"), Cut(0.3, "first", real=0.25)]
-    red.blocks = Blocks(found=2, removable=1, layers_gone=4, kept={"the skip has another shape": 1})
+    red.blocks = Blocks(found=2, removable=1, layers_removed=4, kept={"the skip has another shape": 1})
     text = format_table([toy, red], "python -m benchmarks.zoo")
     lines = [line for line in text.splitlines() if line.startswith("| `")]
     assert [line.split("|")[2].strip() for line in lines] == ["✓", "✗"]
@@ -71,11 +71,11 @@ def test_the_table_has_a_row_for_each_cfg_and_says_why_something_is_red(toy: Row
     assert "| ✗ / 25 |" in lines[1]
     assert "| 1 / 2, 4 layers |" in lines[1]
     assert "**red.cfg: no channel may be cut**; **parity 5.0e-01**" in text
-    assert "1 block must stay: the skip has another shape" in text
+    assert "1 block must be kept: the skip has another shape" in text
     assert "2 cfgs, 1 of them green" in text
 
 
-def test_names_say_the_folder_and_nothing_of_the_machine(tmp_path: Path) -> None:
+def test_names_contain_the_folder_but_no_absolute_path(tmp_path: Path) -> None:
     folder = tmp_path / "nets" / "deep"
     folder.mkdir(parents=True)
     for file in (folder.parent / "a.cfg", folder / "b.cfg", folder / "notes.txt"):

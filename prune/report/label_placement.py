@@ -1,4 +1,4 @@
-"""Where a label goes: inside the picture, at its box, on top of no other label."""
+"""Placement of labels: inside the picture, at their box, without covering another label."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STEPS = 6
 
 def find_place(label_wh: Wh, box: Edges, taken: Sequence[Edges], canvas_wh: Wh) -> Edges | None:
     """A free place for a label of `label_wh` at `box`, the most usual first: above its left corner, inside it, below
-    it, then along its edges. None where all of them would leave the picture or touch one of `taken`."""
+    it, then along its edges. None where all of them reach beyond the picture or overlap one of `taken`."""
     width, height = label_wh
     if width > canvas_wh[0] or height > canvas_wh[1]:
         return None

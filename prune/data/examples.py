@@ -1,4 +1,4 @@
-"""Which images to show, and what of them."""
+"""The images that a check shows, and what is marked in them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ PER_KIND, EXAMPLES = 4, 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shot:
-    """An image to show: its boxes are in pixels of `size_wh`, `marked` are the objects in question; `title` says why
-    it is shown."""
+class Example:
+    """An image to show: its boxes are in pixels of `size_wh`, `marked` are the objects in question, `title` says why it
+    is shown."""
 
     sample: Sample
     size_wh: Wh
@@ -25,14 +25,14 @@ class Shot:
     marked: tuple[int, ...] = ()
 
 
-def add_shot(shots: list[Shot], shot: Shot) -> None:
-    """Keeps the first `PER_KIND` shots of each title."""
-    if sum(other.title == shot.title for other in shots) < PER_KIND:
-        shots.append(shot)
+def add_example(examples: list[Example], example: Example) -> None:
+    """Adds an example unless there are `PER_KIND` with its title already."""
+    if sum(other.title == example.title for other in examples) < PER_KIND:
+        examples.append(example)
 
 
-def examples(split: Split, pairs: Sequence[tuple[Sample, Wh]], seed: int) -> list[Shot]:
-    """A few images of a split: at random, but first one of each class, the rarest first."""
+def pick_examples(split: Split, pairs: Sequence[tuple[Sample, Wh]], seed: int) -> list[Example]:
+    """A few images of a split: first one of each class, the rarest first, then random ones."""
     order = np.random.default_rng(seed).permutation(len(pairs))
     classes = [set(pairs[at][0].classes.tolist()) for at in order]
     counts: dict[int, int] = {}
@@ -42,4 +42,4 @@ def examples(split: Split, pairs: Sequence[tuple[Sample, Wh]], seed: int) -> lis
     rarest = sorted(counts, key=lambda label: (counts[label], label))
     first = [next(at for at, present in enumerate(classes) if label in present) for label in rarest[:EXAMPLES]]
     chosen = list(dict.fromkeys([*first, *range(len(classes))]))[:EXAMPLES]
-    return [Shot(sample, size, f"from {split}") for sample, size in (pairs[order[at]] for at in chosen)]
+    return [Example(sample, size, f"from {split}") for sample, size in (pairs[order[at]] for at in chosen)]

@@ -1,4 +1,4 @@
-"""Pictures put together on a sheet: two networks side by side, the worst images of an evaluation."""
+"""Montages of pictures: two networks side by side, the worst images of an evaluation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOST = Tag("lost", (176, 16, 32))
 NEW = Tag("new", (16, 72, 200))
 _SHARE = 0.01
 _SAMPLE: Colour = (255, 200, 60)
-"""The colour of the sample lines in a legend; classes have their own."""
+"""The colour of the sample lines in a legend."""
 
 
 def detection_marks(found: Boxes, names: Sequence[str]) -> list[Mark]:
@@ -39,8 +39,8 @@ def draw_detections(image: Image, found: Boxes, names: Sequence[str]) -> Drawn:
 def compare_detections(
     image: Image, before: Boxes, after: Boxes, changes: Changes, names: Sequence[str], titles: tuple[str, str]
 ) -> Drawn:
-    """One picture twice: on the left with the detections `before`, on the right with those `after`, those that were
-    lost and those that are new marked; above it what each side is, below it a legend."""
+    """One picture twice: on the left with the detections `before`, on the right with those `after`, where lost and new
+    ones are marked; a title above each side, a legend below."""
     factor = enlargement((image.shape[1], image.shape[0]))
     capital = max(10, round(_SHARE * max(2 * factor * image.shape[1], factor * image.shape[0])))
     left = draw_marks(image, _side_marks(before, changes.lost, LOST, "dashed", names), capital)
@@ -81,7 +81,7 @@ def wrapped(text: str, capital: int, width: int) -> list[str]:
 
 
 def text_block(lines: Sequence[str], width: int, capital: int, ground: Colour = GROUND) -> Image:
-    """Lines of text under each other on plain ground, `width` wide; a line that is too long shrinks."""
+    """Lines of text below each other on a plain background, `width` wide; a line that is too long shrinks."""
     chips = [chip(fitting_mask(line, capital, width - 2 * capital), ground, capital) for line in lines if line]
     padded = [_wide(piece, width, ground) for piece in chips]
     return np.concatenate(padded) if padded else np.full((0, width, 3), ground, np.uint8)
@@ -97,7 +97,7 @@ def write_picture(path: Path, image: Image) -> None:
 
 
 def sample_line(text: str, line: Line, capital: int, tag: Tag | None = None) -> Image:
-    """A legend's entry: a box in its line, a label's tag where it has one, and what that means."""
+    """An entry of a legend: a box with its line style, the tag of its label if any, and the meaning."""
     box = np.full((round(2.2 * capital), round(3.4 * capital), 3), GROUND, np.uint8)
     margin = capital // 3 + 1
     draw_frame(box, (margin, margin, box.shape[1] - margin - 1, len(box) - margin - 1), _SAMPLE, line, capital)
@@ -116,7 +116,7 @@ def _compare_legend(capital: int) -> list[Image]:
 
 
 def _side_marks(found: Boxes, changed: Ids, tag: Tag, line: Line, names: Sequence[str]) -> list[Mark]:
-    """Marks of one side, the changed ones first, so that their labels find room first."""
+    """Marks of one side, the changed ones first, so that their labels are placed first."""
     different = {int(index) for index in changed}
     order = sorted(range(len(found)), key=lambda index: index not in different)
     return [_mark(found[i], names, line, tag) if i in different else _mark(found[i], names, "thin") for i in order]
@@ -134,7 +134,7 @@ def _header(title: str, note: str, width: int, capital: int) -> Image:
 
 
 def level(images: Sequence[Image]) -> list[Image]:
-    """Images with ground below, so that all are as high as the highest."""
+    """Images with background below, so that all are as high as the highest."""
     rows = max(len(image) for image in images)
     return [
         np.asarray(cv2.copyMakeBorder(i, 0, rows - len(i), 0, 0, cv2.BORDER_CONSTANT, value=GROUND), np.uint8)

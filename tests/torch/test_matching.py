@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from prune.metrics.matching import (
     IGNORED,
-    MISS,
+    UNMATCHED,
     coco_overlap,
     first_of_each,
-    pair_coco,
-    pair_darknet,
-    pair_voc,
+    match_coco,
+    match_darknet,
+    match_voc,
     same_class,
 )
 
@@ -36,52 +36,57 @@ def none(count: int) -> NDArray[np.bool_]:
 def test_the_rules_differ_where_the_best_object_is_taken() -> None:
     # The second detection overlaps the taken object more than the free one.
     overlap = np.array([[0.9, 0.1], [0.8, 0.6]])
-    assert pair_coco(overlap, SCORES[:2], none(2)).tolist() == [0, 1]
-    assert pair_voc(overlap, SCORES[:2], none(2)).tolist() == [0, MISS]
-    assert pair_darknet(overlap, SCORES[:2], none(2)).tolist() == [0, MISS]
+    assert match_coco(overlap, SCORES[:2], none(2)).tolist() == [0, 1]
+    assert match_voc(overlap, SCORES[:2], none(2)).tolist() == [0, UNMATCHED]
+    assert match_darknet(overlap, SCORES[:2], none(2)).tolist() == [0, UNMATCHED]
 
 
-def test_an_overlap_of_exactly_the_threshold_is_enough_but_for_darknet() -> None:
+def test_an_overlap_of_exactly_the_threshold_is_enough_except_for_darknet() -> None:
     overlap = np.array([[0.5]])
-    assert pair_coco(overlap, SCORES[:1], none(1)).tolist() == [0]
-    assert pair_voc(overlap, SCORES[:1], none(1)).tolist() == [0]
-    assert pair_darknet(overlap, SCORES[:1], none(1)).tolist() == [MISS]
+    assert match_coco(overlap, SCORES[:1], none(1)).tolist() == [0]
+    assert match_voc(overlap, SCORES[:1], none(1)).tolist() == [0]
+    assert match_darknet(overlap, SCORES[:1], none(1)).tolist() == [UNMATCHED]
 
 
 def test_a_detection_between_an_object_and_a_difficult_one_counts_for_darknet_only() -> None:
     # Best overlapped: the difficult object. VOC leaves the detection out, Darknet takes the other object.
     overlap, difficult = np.array([[0.6, 0.8]]), np.array([False, True])
-    assert pair_voc(overlap, SCORES[:1], difficult).tolist() == [IGNORED]
-    assert pair_darknet(overlap, SCORES[:1], difficult).tolist() == [0]
+    assert match_voc(overlap, SCORES[:1], difficult).tolist() == [IGNORED]
+    assert match_darknet(overlap, SCORES[:1], difficult).tolist() == [0]
 
 
 def test_ignored_objects_take_any_number_of_detections() -> None:
     overlap, hidden = np.full((3, 1), 0.9), np.array([True])
-    for pair in (pair_coco, pair_voc, pair_darknet):
+    for pair in (match_coco, match_voc, match_darknet):
         assert pair(overlap, SCORES, hidden).tolist() == [IGNORED] * 3
 
 
-def test_the_best_scored_detection_gets_the_object_wherever_it_stands() -> None:
+def test_the_best_scored_detection_gets_the_object_whatever_its_position() -> None:
     overlap, scores = np.full((3, 1), 0.9), np.array([0.2, 0.9, 0.9])
-    for pair in (pair_coco, pair_voc, pair_darknet):
-        assert pair(overlap, scores, none(1)).tolist() == [MISS, 0, MISS]
+    for pair in (match_coco, match_voc, match_darknet):
+        assert pair(overlap, scores, none(1)).tolist() == [UNMATCHED, 0, UNMATCHED]
 
 
-def test_nothing_to_pair_is_a_miss_each() -> None:
-    for pair in (pair_coco, pair_voc, pair_darknet):
-        assert pair(np.zeros((2, 0)), SCORES[:2], none(0)).tolist() == [MISS, MISS]
+def test_without_objects_all_detections_are_unmatched() -> None:
+    for pair in (match_coco, match_voc, match_darknet):
+        assert pair(np.zeros((2, 0)), SCORES[:2], none(0)).tolist() == [UNMATCHED, UNMATCHED]
         assert pair(np.zeros((0, 2)), SCORES[:0], none(2)).tolist() == []
 
 
 def test_objects_of_another_class_are_never_found() -> None:
     overlap = same_class(np.ones((2, 2)), np.array([0.0, 1.0]), np.array([1, 1]))
     assert overlap.tolist() == [[-1, -1], [1, 1]]
-    # Even a threshold of 0 does not let them in.
-    assert pair_voc(overlap, SCORES[:2], none(2), iou=0.0).tolist() == [MISS, 0]
+    # Not even with a threshold of 0.
+    assert match_voc(overlap, SCORES[:2], none(2), iou=0.0).tolist() == [UNMATCHED, 0]
 
 
 def test_only_the_best_of_an_object_keeps_it() -> None:
-    assert first_of_each(np.array([3, MISS, 3, 1]), np.array([0.1, 0.9, 0.2, 0.3])).tolist() == [MISS, MISS, 3, 1]
+    assert first_of_each(np.array([3, UNMATCHED, 3, 1]), np.array([0.1, 0.9, 0.2, 0.3])).tolist() == [
+        UNMATCHED,
+        UNMATCHED,
+        3,
+        1,
+    ]
 
 
 def test_the_overlap_with_a_crowd_is_the_share_of_the_detection() -> None:
@@ -139,8 +144,8 @@ def of_pycocotools(found: Floats, objects: Floats, crowd: NDArray[np.bool_], sco
         evaluation.evaluate()
     image = evaluation.evalImgs[0]
     if image is None:
-        return [MISS] * len(found)
-    matches = dict.fromkeys(range(len(found)), MISS)
+        return [UNMATCHED] * len(found)
+    matches = dict.fromkeys(range(len(found)), UNMATCHED)
     for number, match, ignored in zip(image["dtIds"], image["dtMatches"][0], image["dtIgnore"][0], strict=True):
         matches[number - 1] = IGNORED if ignored else int(match) - 1
     return list(matches.values())
@@ -150,6 +155,6 @@ def of_pycocotools(found: Floats, objects: Floats, crowd: NDArray[np.bool_], sco
 @given(scenes())
 def test_cocos_rule_is_that_of_pycocotools(scene: tuple[Floats, Floats, NDArray[np.bool_], Floats]) -> None:
     found, objects, crowd, scores = scene
-    assert pair_coco(coco_overlap(found, objects, crowd), scores, crowd).tolist() == of_pycocotools(
+    assert match_coco(coco_overlap(found, objects, crowd), scores, crowd).tolist() == of_pycocotools(
         found, objects, crowd, scores
     )

@@ -1,4 +1,4 @@
-"""Detections as files: YOLO label lines, COCO's results, and crops."""
+"""Detections as files: YOLO label lines, a COCO results file, and crops."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from prune.detect.predict_settings import DetectSettings
 from prune.files.writing import atomic_write
-from prune.report.sheets import write_picture
+from prune.report.montage import write_picture
 from prune.samples.boxes import Boxes, to_centres
 from prune.samples.frames import Frame
 from prune.samples.images import Image
@@ -23,7 +23,7 @@ LABELS, CROPS, RESULTS = "labels", "crops", "detections.json"
 
 
 def output_names(sources: Sequence[Source], settings: DetectSettings) -> list[str]:
-    """What an Album writes, relative to its folder; `crops` stands for all in it, a video's labels for their
+    """What a DetectionWriter writes, relative to its folder; `crops` stands for all in it, a video's labels for their
     folder."""
     names = [source.picture_name for source in sources]
     if settings.save_txt:
@@ -51,7 +51,7 @@ def write_labels(out: Path, frame: Frame, found: Boxes) -> Path:
 
 
 class Results:
-    """Detections of all frames as COCO's results: a list of entries, with the file's name in each."""
+    """Detections of all frames as a COCO results file: a list of entries, each with the file's name."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
@@ -59,7 +59,7 @@ class Results:
         self._frames = 0
 
     def add(self, frame: Frame, found: Boxes) -> None:
-        """Note the detections (n, 6) of one more frame. Images are numbered from 1 as they come, categories are the
+        """Add the detections (n, 6) of one more frame. Images are numbered from 1 in their order, categories are the
         class numbers plus 1, boxes [left, top, width, height] in pixels."""
         self._frames += 1
         place = {"image_id": self._frames, "file_name": frame.source.path.as_posix()}
@@ -72,20 +72,20 @@ class Results:
             self._entries.append(place | entry)
 
     def write(self, path: Path) -> None:
-        """Write them, one entry a line."""
+        """Write them, one entry per line."""
         lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in self._entries)
         atomic_write(path, f"[\n{lines}\n]\n" if lines else "[]\n")
 
 
 class Crops:
-    """`crops/CLASS/NAME_001.jpg`: what each box holds, best first."""
+    """`crops/CLASS/NAME_001.jpg`: the content of each box, best first."""
 
     def __init__(self, out: Path, names: Sequence[str]) -> None:
         self._out = out / CROPS
         self._folders = class_folders(names)
 
     def write(self, frame: Frame, found: Boxes) -> list[Path]:
-        """Write one crop per detection (n, 6); those that an earlier run left of this frame go."""
+        """Write one crop per detection (n, 6); those of this frame from an earlier run are removed."""
         name = frame_name(frame)
         stale = re.compile(re.escape(Path(name).name) + r"_\d{3,}\.jpg")
         for folder in self._folders:
@@ -110,7 +110,7 @@ def crop(image: Image, edges: Boxes) -> Image:
 
 
 def class_folders(names: Sequence[str]) -> tuple[str, ...]:
-    """A folder name for each class: its own where the file system can have it and no other class comes to the
+    """A folder name for each class: its name where the file system allows it and no other class gets the
     same, else with its number before it."""
     plain = [re.sub(r'[/\\:*?"<>|\x00-\x1f]', "_", name).strip(". ") for name in names]
     counts = Counter(name.casefold() for name in plain)
