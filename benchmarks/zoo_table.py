@@ -27,10 +27,12 @@ side (64 × 64 pixels for a stride of 32).
 - **prunable**: the share of the channels with batch norm that can be pruned: by default (inputs of an upsample are
   protected) / with `--protect ''`.
 - **cut at 30, 60, 85 %**: the share of all channels with batch norm that was removed under `--rule share` with
-  `--tie union` / `first` / `freeze`. Each of the nine cuts passed the equivalence check, and OpenCV (or numpy) computed the same
-  from the pruned pair; ✗ if not. Where it is less than requested, the rest is frozen, or a layer's last channel.
-- **equivalence**, **re-read**: the largest deviation over all cuts and the removal of blocks: of the equivalence check (float64, allowed
-  1e-9), and between us and OpenCV (or numpy) on the pruned pair, read from its files (float32, allowed 1e-4).
+  `--tie union` / `first` / `freeze`. Each of the nine cuts passed the equivalence check, and OpenCV (or numpy) computed
+  the same from the pruned pair; ✗ if not. Where it is less than requested, the rest is frozen, or a layer's last
+  channel.
+- **equivalence**, **re-read**: the largest deviation over all cuts and the removal of blocks: of the equivalence check
+  (float64, allowed 1e-9), and between us and OpenCV (or numpy) on the pruned pair, read from its files (float32,
+  allowed 1e-4).
 - **blocks**: residual blocks that can be removed / found, and how many layers were removed with all of the former at
   once (equivalence and re-read as above).
 """

@@ -10,7 +10,7 @@ from hypothesis import given
 
 from prune.darknet.activations import ACTIVATIONS
 from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
-from prune.darknet.records import Weights
+from prune.darknet.records import Floats, Weights
 from prune.errors import VerificationError
 from prune.graph.channels import EVERYTHING, trace_groups
 from prune.graph.scope import Scope
@@ -19,6 +19,12 @@ from prune.verify.rescaling import check_rescaling
 from tests.shared import REPOSITORY
 from tests.small_cfgs import ADD, HEAD, NET, cbl
 from tests.strategies import examples, networks, tame_weights
+
+
+def gamma_of(weights: Weights, layer: int) -> Floats:
+    gamma = weights.conv(layer).gamma
+    assert gamma is not None
+    return gamma
 
 
 @given(networks())
@@ -38,11 +44,10 @@ def test_gammas_that_no_shortcut_ties_become_one_unless_they_were_nearly_0_or_a_
     graph = trace_groups(netdef, EVERYTHING)
     equalized = equalize(graph, weights)
     for index in graph.prunable_layers:
-        gamma = equalized.weights.conv(index).gamma
-        assert gamma is not None
+        gamma = gamma_of(equalized.weights, index)
         assert (gamma >= 0).all()
         if index not in equalized.left and not graph.group(index).shortcuts:
-            size = np.abs(weights.conv(index).gamma)
+            size = np.abs(gamma_of(weights, index))
             np.testing.assert_allclose(gamma, size / np.maximum(size, FLOOR * np.median(size)))
 
 
@@ -56,8 +61,8 @@ def test_layers_that_a_shortcut_adds_get_the_same_factor() -> None:
     netdef = parse_netdef(NET + cbl(4) + cbl(4) + ADD + "from=-2\n" + cbl(4) + HEAD)
     weights = tame_weights(netdef, 0)
     graph = trace_groups(netdef, EVERYTHING)
-    gammas = np.abs([weights.conv(0).gamma, weights.conv(1).gamma])
-    found = [equalize(graph, weights).weights.conv(i).gamma for i in (0, 1)]
+    gammas = np.abs([gamma_of(weights, 0), gamma_of(weights, 1)])
+    found = [gamma_of(equalize(graph, weights).weights, i) for i in (0, 1)]
     np.testing.assert_allclose(found, gammas / gammas.max(axis=0))
 
 
@@ -66,24 +71,22 @@ def test_an_activation_that_passes_no_factor_on_leaves_its_layer_and_says_so() -
     weights = tame_weights(netdef, 0)
     equalized = equalize(trace_groups(netdef, EVERYTHING), weights)
     assert equalized.left == {0: "activation=mish of layer 0 passes no factor on"}
-    np.testing.assert_array_equal(equalized.weights.conv(0).gamma, np.abs(weights.conv(0).gamma))
+    np.testing.assert_array_equal(gamma_of(equalized.weights, 0), np.abs(gamma_of(weights, 0)))
 
 
 def test_what_cannot_be_pruned_keeps_its_size() -> None:
     netdef = read_netdef(REPOSITORY / "cfg" / "yolov3-tiny.cfg")
     weights = tame_weights(netdef, 0)
     equalized = equalize(trace_groups(netdef, Scope()), weights)
-    np.testing.assert_array_equal(equalized.weights.conv(18).gamma, weights.conv(18).gamma)
+    np.testing.assert_array_equal(gamma_of(equalized.weights, 18), gamma_of(weights, 18))
 
 
 def test_a_nearly_dead_channel_stays_nearly_dead() -> None:
     netdef = parse_netdef(NET + cbl(8) + cbl(4) + HEAD)
     weights = tame_weights(netdef, 0)
-    gamma = weights.conv(0).gamma
-    assert gamma is not None
+    gamma = gamma_of(weights, 0)
     gamma[3] = 1e-6 * np.median(np.abs(gamma))
-    found = equalize(trace_groups(netdef, EVERYTHING), weights).weights.conv(0).gamma
-    assert found is not None
+    found = gamma_of(equalize(trace_groups(netdef, EVERYTHING), weights).weights, 0)
     assert found[3] < 1e-6 / FLOOR * 1.01
 
 

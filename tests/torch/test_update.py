@@ -11,6 +11,7 @@ from torch.amp.grad_scaler import GradScaler
 
 from prune.errors import TrainingError
 from prune.train.engine import Trainer
+from prune.train.gammas import Gammas
 from prune.train.hooks import Batch, Hook, StepInfo
 from prune.train.settings import SparsitySettings
 from prune.train.sparsity import SparsityHook
@@ -96,7 +97,7 @@ def test_clipping_limits_the_gradient_of_the_loss_and_0_turns_it_off() -> None:
 @pytest.mark.parametrize("scale", [None, 256.0])
 def test_l1_is_added_to_the_gradient_after_it_is_unscaled_and_clipped(scale: float | None) -> None:
     model = steady_model()
-    hook = SparsityHook([model.norm], SparsitySettings(s=0.5), epochs=1)
+    hook = SparsityHook(Gammas([model.norm]), SparsitySettings(s=0.5), epochs=1)
     before = model.norm.weight.detach().clone()
     updated(4, scale=scale, hooks=(hook,), model=model, clip=1e-6, momentum=0.0, warmup=0.0, lr=0.1)
     torch.testing.assert_close(before - model.norm.weight.detach(), torch.full((8,), 0.05), rtol=1e-3, atol=1e-6)
