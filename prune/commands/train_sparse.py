@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from prune.cli import Parser, take, take_row
+from prune.cli.readiness import PICTURE, READINESS, ReadyArgs, assess_run, check_ready, forget_readiness
 from prune.cli.training import close_training, open_training, training_parser
 from prune.graph.channels import trace_groups
 from prune.graph.scope import Scope
+from prune.report.readiness import readiness_facts
 from prune.train.penalties import PENALTIES
 from prune.train.settings import SparsitySettings
 
@@ -18,11 +20,16 @@ EXAMPLE = (
 )
 SPARSE_DEFAULTS = {"out": Path("runs/sparse"), "optimizer": "sgd", "lr": 0.02}
 """SGD: its momentum moves γ ten times as far as the proximal step of other optimisers at the same rate."""
-OUTPUTS = ["mid.pt", "gamma_history.npz"]
+OUTPUTS = ["mid.pt", "gamma_history.npz", READINESS, PICTURE]
 
 
 def make_parser() -> Parser:
-    groups: dict[str, type[Any]] = {"sparsity": SparsitySettings, **PENALTIES, "what is sparsified": Scope}
+    groups: dict[str, type[Any]] = {
+        "sparsity": SparsitySettings,
+        **PENALTIES,
+        "what is sparsified": Scope,
+        "readiness": ReadyArgs,
+    }
     parser = training_parser(str(__doc__), EXAMPLE, groups=groups, defaults=SPARSE_DEFAULTS)
     parser.add_argument(
         "-sr",
@@ -35,7 +42,7 @@ def make_parser() -> Parser:
 
 def main() -> int:
     namespace = make_parser().parse_args()
-    settings, scope = take(namespace, SparsitySettings), take(namespace, Scope)
+    settings, scope, ready = take(namespace, SparsitySettings), take(namespace, Scope), take(namespace, ReadyArgs)
     penalty = take_row(namespace, PENALTIES, settings.penalty)
     job, command = open_training(namespace, outputs=OUTPUTS)
 
@@ -45,6 +52,11 @@ def main() -> int:
     session = Session(job)
     graph = trace_groups(session.netdef, scope)
     hook = sparsify(session, graph, settings, penalty)
+    forget_readiness(session)
     session.fit([hook], measured="last")  # the last network is pruned: the best may not be sparse
-    close_training(command, session)
+    if session.world.writes:
+        readiness = assess_run(command, graph, hook.history)
+        close_training(command, session, {"readiness": readiness_facts(readiness)})
+        command.echo(readiness.advice())
+        check_ready(readiness, ready)
     return 0

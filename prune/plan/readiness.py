@@ -17,7 +17,7 @@ from prune.graph.cost import kept_costs
 from prune.plan.channel import ChannelPolicy, choose_channels
 from prune.plan.score import Scores, gammas, prunable_ids, slot_scores
 from prune.plan.spread import SpreadWalk, kernel_powers
-from prune.plan.valley import WIDTH, Valley, find_valley
+from prune.plan.valley import EMPTY, WIDTH, Valley, find_valley
 
 THRESHOLDS = (0.001, 0.01, 0.1)
 HARMLESS = 0.01
@@ -79,13 +79,16 @@ class Readiness:
         """What to do, in a sentence."""
         if not self.separated:
             return self._why_not()
-        cut = f"{self.percent:.1%} of the channels ({self.parameters:.1%} of the parameters)"
+        cut = f"{self.share:.1%} of the channels ({self.parameters:.1%} of the parameters)"
         if not self.ready:
             worst = self.most_lost
             return f"not safe to cut {cut}: layer {worst.layer} would lose {worst.lost:.1%} of what it reads; train on"
-        full = self.emptiest
-        note = f"; layer {full.layer} keeps {1 - full.cut:.1%} of its channels" if full.cut > NEARLY_EMPTY else ""
-        return f"safe to cut {cut}: no layer loses more than {self.most_lost.lost:.2%} of what it reads{note}"
+        full, notes = self.emptiest, ""
+        if full.cut > NEARLY_EMPTY:
+            notes += f"; layer {full.layer} keeps {1 - full.cut:.1%} of its channels"
+        if self.percent - self.share > EMPTY:
+            notes += f"; {self.percent:.1%} of the gammas are small, but some are tied to large ones"
+        return f"safe to cut {cut}: no layer loses more than {self.most_lost.lost:.2%} of what it reads{notes}"
 
     def _why_not(self) -> str:
         if not self.largest:

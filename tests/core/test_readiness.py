@@ -98,7 +98,7 @@ def test_a_layer_of_dead_gammas_alone_keeps_one_channel() -> None:
     assert not found.ready, "three quarters of what layer 1 reads would go"
     assert found.most_lost.layer == 1
     said = found.advice()
-    assert said.startswith("not safe to cut 33.3% of the channels (")
+    assert said.startswith("not safe to cut 25.0% of the channels (")
     assert f": layer 1 would lose {found.most_lost.lost:.1%} of what it reads; train on" in said
 
 
@@ -144,6 +144,7 @@ def test_tied_layers_count_once_per_gamma() -> None:
     assert found.percent == pytest.approx(4 / 10), "of ten γ four are 0"
     assert found.share == pytest.approx(2 / 10), "only one slot of two γ can go"
     assert found.valley.percent == pytest.approx(2 / 10)
+    assert found.advice().endswith("; 40.0% of the gammas are small, but some are tied to large ones")
 
 
 def test_protected_layers_have_no_part_in_it() -> None:
