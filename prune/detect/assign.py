@@ -43,6 +43,7 @@ def assign(
     grids: Sequence[tuple[int, int]],
     net_size_wh: tuple[int, int],
     match_iou: float | None,
+    shared_places: bool = False,
 ) -> list[Assignment]:
     """Distribute objects over the heads by shape: one Assignment per head.
 
@@ -51,7 +52,8 @@ def assign(
     (Redmon and Farhadi, "YOLOv3", 2018, section 2.1), and also to every anchor whose shape IoU with it is above
     `match_iou` (AlexeyAB's Darknet, option `iou_thresh`, which None takes from each head): that gives small
     datasets several times the positives. Where several objects have one place, it keeps the one whose shape
-    fits best. Objects without area, and classes that a head does not know, are left out.
+    fits best, or with `shared_places` all of them. Objects without area, and classes that a head does not know,
+    are left out.
     """
     shape_iou = _shape_iou(targets, heads, grids, net_size_wh)
     best = shape_iou.argmax(1, keepdim=True)
@@ -61,7 +63,7 @@ def assign(
     found, first = [], 0
     for head, grid in zip(heads, grids, strict=True):
         part = slice(first, first + head.boxes)
-        found.append(_place(targets, shape_iou[:, part], chosen[:, part], grid))
+        found.append(_place(targets, shape_iou[:, part], chosen[:, part], grid, shared_places))
         first = part.stop
     return found
 
@@ -79,13 +81,17 @@ def _shape_iou(
     return torch.where(allowed, wh_iou(sizes, anchors), -1.0)
 
 
-def _place(targets: Tensor, shape_iou: Tensor, chosen: Tensor, grid: tuple[int, int]) -> Assignment:
+def _place(
+    targets: Tensor, shape_iou: Tensor, chosen: Tensor, grid: tuple[int, int], shared_places: bool
+) -> Assignment:
     """The places of one head from the objects × anchors that were chosen (N, A)."""
     rows, columns = grid
     target, anchor = chosen.nonzero(as_tuple=True)
     image, classes, boxes = targets[target, 0].long(), targets[target, 1].long(), targets[target, 2:6]
     column = (boxes[:, 0] * columns).long().clamp(0, columns - 1)
     row = (boxes[:, 1] * rows).long().clamp(0, rows - 1)
+    if shared_places:
+        return Assignment(image, anchor, row, column, classes, boxes)
     key = ((image * chosen.shape[1] + anchor) * rows + row) * columns + column
     keep = _best_of_each(key, shape_iou[target, anchor])
     return Assignment(image[keep], anchor[keep], row[keep], column[keep], classes[keep], boxes[keep])

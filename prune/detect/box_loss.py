@@ -15,7 +15,7 @@ from prune.detect.decode import HeadGeometry, decode_wh, decode_xy
 _SIGMA_FLOOR = 0.3
 # Choi et al. 2019, equation 5: epsilon of the logarithm.
 _EPSILON = 1e-9
-# The least uncertainty that is divided by.
+# Lower bound of an uncertainty used as a divisor.
 _LEAST_SIGMA = 1e-3
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from prune.metrics.matching import greedy_pairs
 from prune.samples.boxes import Boxes, pairwise_iou
 
 SAME_IOU = 0.5
@@ -28,13 +29,7 @@ def find_changes(before: Boxes, after: Boxes, iou: float = SAME_IOU) -> Changes:
     largest overlap first; overlaps below `iou` do not match."""
     overlap = pairwise_iou(before[:, :4], after[:, :4])
     overlap[before[:, 5][:, None] != after[:, 5][None, :]] = 0.0
-    partner: dict[int, int] = {}
-    for flat in np.argsort(-overlap, axis=None, kind="stable"):
-        i, j = divmod(int(flat), len(after))
-        if overlap[i, j] < iou:
-            break
-        if i not in partner and j not in partner.values():
-            partner[i] = j
-    kept = np.array(sorted(partner.items()), np.int64).reshape(-1, 2)
+    pairs = greedy_pairs(overlap, np.zeros(len(before)), iou)
+    kept = np.array(sorted(pairs), np.int64).reshape(-1, 2)
     lost = np.setdiff1d(np.arange(len(before)), kept[:, 0])
     return Changes(kept, lost, np.setdiff1d(np.arange(len(after)), kept[:, 1]))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from prune.metrics.csv_text import csv_text
 from prune.metrics.detections import Detected
-from prune.metrics.matching import coco_overlap
+from prune.metrics.matching import coco_overlap, greedy_pairs
 
 BACKGROUND = "background"
 
@@ -55,7 +55,7 @@ def _count_image(counts: NDArray[np.int64], image: Detected, conf: float, iou: f
     found, ignored = image.found[image.found[:, 4] >= conf], image.ignored
     overlap = coco_overlap(found, image.boxes, image.sample.crowd)
     background = len(counts) - 1
-    pairs = _match(overlap[:, ~ignored], found[:, 4], iou)
+    pairs = greedy_pairs(overlap[:, ~ignored], found[:, 4], iou)
     labels, truths = found[:, 5].astype(np.int64), image.sample.classes[~ignored]
     false = np.ones(len(found), np.bool_)
     missed = np.ones(len(truths), np.bool_)
@@ -65,17 +65,3 @@ def _count_image(counts: NDArray[np.int64], image: Detected, conf: float, iou: f
     false &= ~(overlap[:, ignored] >= iou).any(1)
     counts[background] += np.bincount(labels[false], minlength=len(counts))
     counts[:, background] += np.bincount(truths[missed], minlength=len(counts))
-
-
-def _match(overlap: NDArray[np.float64], scores: NDArray[np.float64], iou: float) -> list[tuple[int, int]]:
-    """(detection, object) pairs, each at most once, by falling overlap, then score."""
-    rows, columns = (overlap >= iou).nonzero()
-    order = np.lexsort((-scores[rows], -overlap[rows, columns]))
-    pairs: list[tuple[int, int]] = []
-    used_rows, used_columns = set[int](), set[int]()
-    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
-        if row not in used_rows and column not in used_columns:
-            pairs.append((row, column))
-            used_rows.add(row)
-            used_columns.add(column)
-    return pairs

@@ -101,3 +101,18 @@ def inclusive_iou(a: Floats, b: Floats) -> Floats:
     size_a, size_b = (np.maximum(box[:, 2:] - box[:, :2] + 1, 0).prod(-1) for box in (a, b))
     union = size_a[:, None] + size_b[None, :] - common
     return np.asarray(np.divide(common, union, out=np.zeros_like(common), where=union > 0))
+
+
+def greedy_pairs(overlap: Floats, scores: Floats, iou: float) -> list[tuple[int, int]]:
+    """(row, column) pairs of overlap (n, m) of at least `iou`, each row and column at most once: the largest overlap
+    first, of equal ones the highest of scores (n,), then the first."""
+    rows, columns = (overlap >= iou).nonzero()
+    order = np.lexsort((-scores[rows], -overlap[rows, columns]))
+    pairs: list[tuple[int, int]] = []
+    used_rows, used_columns = set[int](), set[int]()
+    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
+        if row not in used_rows and column not in used_columns:
+            pairs.append((row, column))
+            used_rows.add(row)
+            used_columns.add(column)
+    return pairs

@@ -116,7 +116,7 @@ class Metrics:
         return f"{self.protocol}{points}, {self.images} images, {self.origin}"
 
     def rows(self, classes: bool = False) -> list[tuple[str, float]]:
-        """What was computed: (name, value), followed by the classes if asked for."""
+        """What was computed: (name, value), followed by the classes if `classes`."""
         return [*self.numbers.items(), *(self.per_class.items() if classes else ())]
 
     def class_table(self) -> tuple[list[str], list[list[object]]]:

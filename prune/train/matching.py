@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,8 +10,7 @@ import torch
 from torch import Tensor
 
 from prune.darknet.layers import Head
-from prune.detect.boxes import wh_iou
-from prune.detect.heads import anchors_in_pixels
+from prune.detect.assign import Assignment, assign
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +32,15 @@ def matched_cells(
 ) -> list[Match]:
     """One Match per head. `targets` (N, 6): image, class, cxcywh normalised; `size_wh`: network input in pixels.
 
-    Each object is assigned to one anchor of all heads, the one with the highest shape IoU (Redmon and Farhadi
-    2018, "YOLOv3", section 2.1).
+    Each object is assigned to one anchor of all heads, the one with the highest shape IoU (see `assign`); objects may
+    share a cell.
     """
-    sizes = targets[:, 4:6] * targets.new_tensor(size_wh)
-    grids = zip(heads, grids_hw, strict=True)
-    anchors = targets.new_tensor([a for head, grid in grids for a in anchors_in_pixels(head, grid, size_wh)])
-    best = wh_iou(sizes, anchors).argmax(1)
-    matches, first = [], 0
-    for head, grid in zip(heads, grids_hw, strict=True):
-        last = first + head.boxes
-        here = (best >= first) & (best < last)
-        matches.append(_match(targets[here], sizes[here], best[here] - first, grid))
-        first = last
-    return matches
+    found = assign(targets, heads, grids_hw, size_wh, math.inf, shared_places=True)
+    return [_match(each, grid, size_wh) for each, grid in zip(found, grids_hw, strict=True)]
 
 
-def _match(targets: Tensor, sizes: Tensor, anchors: Tensor, grid_hw: tuple[int, int]) -> Match:
-    height, width = grid_hw
-    centres = targets[:, 2:4] * targets.new_tensor([width, height])
-    column, row = centres[:, 0].long().clamp(0, width - 1), centres[:, 1].long().clamp(0, height - 1)
-    offsets = centres - torch.stack((column, row), 1)
-    cells = torch.stack((targets[:, 0].long(), anchors, row, column), 1)
-    return Match(cells, torch.cat((offsets, sizes, anchors[:, None].to(sizes.dtype)), 1))
+def _match(found: Assignment, grid_hw: tuple[int, int], size_wh: tuple[int, int]) -> Match:
+    cells = torch.stack((found.image, found.anchor, found.row, found.column), 1)
+    boxes = found.boxes * found.boxes.new_tensor((*grid_hw[::-1], *size_wh))
+    boxes[:, :2] -= cells[:, [3, 2]]
+    return Match(cells, torch.cat((boxes, found.anchor[:, None].to(boxes.dtype)), 1))

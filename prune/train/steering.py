@@ -2,7 +2,7 @@
 
 Three things are decided, none of them by a number that depends on the data:
 
-- *which* channels: those of least importance by the loss itself. The importance of a slot is the mean over the steps of
+- *which* channels: those of least importance to the loss itself. The importance of a slot is the mean over the steps of
   (Σ γ · ∂loss/∂γ)² over its γ: the square of the change of the loss, to first order, if they became 0 (Molchanov et al.
   2019, "Importance Estimation for Neural Network Pruning", equations 8 and 12). Chosen channels stay chosen.
 - *how many* by which epoch: the share rises as 1 − (1 − x)³ (Zhu and Gupta 2017, "To prune, or not to prune", section
@@ -14,7 +14,6 @@ Three things are decided, none of them by a number that depends on the data:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,9 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from prune.errors import UsageError
 from prune.graph.channels import ChannelGraph
-from prune.plan.budget import Budget
-from prune.plan.channel import ChannelPolicy, choose_channels
+from prune.plan.goal import Goal
 from prune.train.gammas import Gammas
 from prune.train.hooks import StepInfo
 
@@ -36,16 +35,8 @@ RAMP = 0.1
 """The share of the epochs that a chosen γ has for its way to 0."""
 COST_EXPONENT = 0.5
 """Importance is divided by the cost of a slot to this power: 0 counts channels, 1 the loss per parameter."""
-FAR = 1e300
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Goal:
-    """How much is to become sparse: the share of `budget`, in (0, 1); of each layer at least `layer_keep` is kept."""
-
-    share: float
-    budget: Budget
-    layer_keep: float = 0.05
+_NEVER = 1e300
+STATE = ("chosen", "deadlines", "importance")
 
 
 class Steering:
@@ -66,80 +57,100 @@ class Steering:
     ) -> None:
         self.graph, self.goal, self.epochs = graph, goal, epochs
         self.ids = np.concatenate([graph.trace.outputs[index] for index in layers])
-        self.slots = gammas.slots
-        count = int(gammas.slots.max()) + 1
-        self.chosen = torch.zeros(count, dtype=torch.bool)
-        self.deadlines = torch.zeros(count, dtype=torch.int64)  # in epochs
-        self.importance = torch.zeros(count, dtype=torch.float64)
+        self.slots, device = gammas.slots, gammas.slots.device
+        count = int(self.slots.max()) + 1
+        self.chosen = torch.zeros(count, dtype=torch.bool, device=device)
+        self.deadlines = torch.zeros(count, dtype=torch.int64, device=device)  # in epochs
+        self.importance = torch.zeros(count, dtype=torch.float64, device=device)
         self.observed = 0
-        self.way = torch.cat(
-            [torch.zeros(1, dtype=torch.float64), torch.tensor(travels, dtype=torch.float64).cumsum(0)]
-        )
+        way = np.concatenate([[0.0], np.cumsum(travels)])
+        self.way = torch.from_numpy(way).to(device)
         self.steps_per_epoch = len(travels) // epochs
-        self.strongest, self.cost = 0.0, slot_costs(graph, self.ids, self.slots.cpu().numpy())
+        self.strongest = torch.zeros((), dtype=torch.float64, device=device)
+        self.cost = slot_costs(graph, self.ids, self.slots.cpu().numpy())
+
+    @property
+    def first(self) -> int:
+        """The epoch in which channels are chosen for the first time."""
+        return min(max(1, round(PROBE * self.epochs)), self.epochs - 1)
+
+    @property
+    def done(self) -> int:
+        """The epoch before which all that is to go is 0."""
+        return min(max(self.first + 1, round(DONE * self.epochs)), self.epochs)
 
     def start(self, epoch: int, gammas: Gammas) -> None:
         """Choose the channels of this epoch."""
-        first = min(max(1, round(PROBE * self.epochs)), self.epochs - 1)
         ramp = max(1, round(RAMP * self.epochs))
-        done = max(first + 1, round(DONE * self.epochs))
-        last = max(first, done - ramp)
-        self.strongest = 0.0
-        if first <= epoch <= last:
-            x = (epoch - first + 1) / (last - first + 1)
-            self._choose(self.goal.share * (1 - (1 - x) ** 3), min(epoch + ramp, done))
+        last = max(self.first, self.done - ramp)
+        self.strongest.zero_()
+        if self.first <= epoch <= last:
+            x = (epoch - self.first + 1) / (last - self.first + 1)
+            self._choose(1 - (1 - x) ** 3, min(epoch + ramp, self.done), gammas)
 
-    def _choose(self, share: float, deadline: int) -> None:
-        importance = (self.importance / max(1, self.observed)).numpy() / self.cost**COST_EXPONENT
-        importance[self.chosen.numpy()] = -1.0
-        values = np.full(self.graph.trace.total, FAR)
-        values[self.ids] = importance[self.slots.cpu().numpy()]
-        policy = ChannelPolicy(percent=share, rule="share", layer_keep=self.goal.layer_keep)
-        masks = choose_channels(self.graph, values, policy, self.goal.budget)
-        kept = self.graph.kept_ids({mask.group: mask.keep for mask in masks})
+    def _choose(self, part: float, deadline: int, gammas: Gammas) -> None:
+        """Choose what `part` of the goal takes; what is new has to be 0 at the start of epoch `deadline`."""
+        values = np.full(self.graph.trace.total, _NEVER)
+        values[self.ids] = self._ranking(gammas)[self.slots.cpu().numpy()]
+        kept = self.graph.kept_ids({mask.group: mask.keep for mask in self.goal.choose(self.graph, values, part)})
         gone = torch.zeros_like(self.chosen)
-        gone[self.slots[torch.from_numpy(~kept[self.ids])]] = True
+        gone[self.slots[torch.from_numpy(~kept[self.ids]).to(self.slots.device)]] = True
         self.deadlines[gone & ~self.chosen] = deadline
         self.chosen |= gone
         self.importance.zero_()
         self.observed = 0
 
+    def _ranking(self, gammas: Gammas) -> NDArray[np.float64]:
+        """The importance of each slot (S,) for its cost; of chosen ones -1. Nothing observed yet: by γ² alone."""
+        found = self.importance / self.observed if self.observed else self._summed(gammas.values().double() ** 2)
+        ranking: NDArray[np.float64] = found.cpu().numpy() / self.cost**COST_EXPONENT
+        ranking[self.chosen.cpu().numpy()] = -1.0
+        return ranking
+
     def observe(self, gammas: Gammas) -> None:
         """Add the importance of a step."""
-        change = (gammas.values() * gammas.gradients()).double()
-        self.importance += torch.zeros_like(self.importance).index_add_(0, self.slots, change).square_()
+        self.importance += self._summed((gammas.values() * gammas.gradients()).double()) ** 2
         self.observed += 1
 
     def at(self, info: StepInfo, gammas: Gammas) -> Tensor:
         """|γ| over the way that is left up to the deadline, for chosen ones; 0 for the others."""
         ends = (self.deadlines * self.steps_per_epoch).clamp(max=len(self.way) - 1)
-        left = (self.way[ends] - self.way[min(info.step, len(self.way) - 1)]).clamp_(min=info.travel)[self.slots]
-        pull = torch.where(self.chosen[self.slots], gammas.values().abs().double() / left, 0.0)
-        self.strongest = max(self.strongest, float(pull.max()))
+        left = (self.way[ends] - self.way[min(info.step, len(self.way) - 1)]).clamp_(min=info.travel)
+        pull = torch.where(self.chosen[self.slots], gammas.values().abs().double() / left[self.slots], 0.0)
+        self.strongest = torch.maximum(self.strongest, pull.max())
         return pull.to(gammas.parameters[0].dtype)
 
     def facts(self) -> dict[str, float]:
         """The strongest s of the epoch and the share of the γ that are chosen."""
-        return {"s": self.strongest, "chosen": float(self.chosen[self.slots].double().mean())}
+        return {"s": float(self.strongest), "chosen": float(self.chosen[self.slots].double().mean())}
 
     def state(self) -> dict[str, Any]:
         """What is chosen and observed."""
-        return {
-            "chosen": self.chosen.clone(),
-            "deadlines": self.deadlines.clone(),
-            "importance": self.importance.clone(),
-            "observed": self.observed,
-        }
+        return {name: getattr(self, name).cpu().clone() for name in STATE} | {"observed": self.observed}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take it back; a checkpoint of a fixed s has none of it, and everything is chosen anew."""
-        if "chosen" in state:
-            self.chosen, self.deadlines = state["chosen"].clone(), state["deadlines"].clone()
-            self.importance, self.observed = state["importance"].clone(), int(state["observed"])
+        """Take it back; a checkpoint of a fixed s has none of it, and everything is chosen anew.
+
+        Raises UsageError where it is of other layers.
+        """
+        if STATE[0] not in state:
+            return
+        for name in STATE:
+            mine, stored = getattr(self, name), state[name]
+            if not isinstance(stored, Tensor) or stored.shape != mine.shape or stored.dtype != mine.dtype:
+                raise UsageError(
+                    "--resume: the checkpoint chose among other layers; pass its --tie, --protect and so on"
+                )
+            mine.copy_(stored)
+        self.observed = int(state["observed"])
+
+    def _summed(self, values: Tensor) -> Tensor:
+        """values (N,) added up by slot (S,)."""
+        return torch.zeros_like(self.importance).index_add_(0, self.slots, values)
 
 
 def slot_costs(graph: ChannelGraph, ids: NDArray[np.int64], slots: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The parameters that go with each slot alone (S,): the kernels that write and read its channels."""
+    """The parameters that go with each slot alone (S,): of the kernels that write and read its channels."""
     cost = np.zeros(graph.trace.total)
     for layer in graph.netdef.convolutions:
         read = graph.trace.reads[layer.index]
