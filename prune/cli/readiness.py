@@ -15,6 +15,7 @@ from prune.darknet.weights import read_weights
 from prune.errors import DataError, TargetError
 from prune.files.writing import atomic_write
 from prune.graph.channels import ChannelGraph
+from prune.plan.goal import Goal
 from prune.plan.readiness import Readiness, assess, prunable_gammas
 from prune.report.gamma_chart import Histograms, gamma_chart
 from prune.report.montage import write_picture
@@ -78,10 +79,12 @@ def forget_readiness(session: Session) -> None:
             (session.job.out / name).unlink(missing_ok=True)
 
 
-def assess_run(command: Command, graph: ChannelGraph, history: GammaHistory | None) -> Readiness:
-    """The readiness of the last.weights of a finished sparse training; writes both files."""
+def assess_run(
+    command: Command, graph: ChannelGraph, history: GammaHistory | None, goal: Goal | None = None
+) -> Readiness:
+    """The readiness of the last.weights of a finished sparse training, which had that goal; writes both files."""
     weights = read_weights(command.path("last.weights"), graph.netdef)
-    readiness = assess(graph, weights)
+    readiness = assess(graph, weights, goal)
     write_readiness(command, graph, weights, readiness, histograms(history) if history else None)
     return readiness
 

@@ -13,8 +13,9 @@ from prune.darknet.records import Weights
 from prune.darknet.walk import walk
 from prune.errors import PlanError
 from prune.graph.channels import ChannelGraph
-from prune.graph.cost import kept_costs
+from prune.plan.budget import BUDGETS, Budget
 from prune.plan.channel import ChannelPolicy, choose_channels
+from prune.plan.goal import Goal
 from prune.plan.score import Scores, gammas, prunable_ids, slot_scores
 from prune.plan.spread import SpreadWalk, kernel_powers
 from prune.plan.valley import EMPTY, WIDTH, Valley, find_valley
@@ -23,6 +24,8 @@ THRESHOLDS = (0.001, 0.01, 0.1)
 HARMLESS = 0.01
 """A cut is safe where no layer loses more than this share of what it reads."""
 NEARLY_EMPTY = 0.95
+TOLERANCE = 0.05
+"""A goal is met from this much under it."""
 Flags = NDArray[np.bool_]
 
 
@@ -44,7 +47,8 @@ class Readiness:
 
     percent: the share of the prunable γ below it, what `prune_channel.py --percent auto` takes. share: of the prunable
     channels that are really cut. parameters: the share of the network's parameters that goes with them. smallest,
-    largest: of the prunable γ. layers: all that can be cut, and all that read something.
+    largest: of the prunable γ. layers: all convolutions. asked, reached: the share of a goal's budget that was to go,
+    and that goes; None without a goal.
     """
 
     valley: Valley
@@ -54,6 +58,8 @@ class Readiness:
     smallest: float
     largest: float
     layers: tuple[LayerReadiness, ...]
+    asked: float | None = None
+    reached: float | None = None
 
     @property
     def separated(self) -> bool:
@@ -71,19 +77,31 @@ class Readiness:
         return max(self.layers, key=lambda layer: (layer.lost, -layer.layer))
 
     @property
-    def ready(self) -> bool:
+    def safe(self) -> bool:
         """Whether the cut is safe: separated, and no layer loses much of what it reads."""
         return self.separated and self.most_lost.lost <= HARMLESS
+
+    @property
+    def met(self) -> bool:
+        """Whether as much goes as was asked for, if anything was."""
+        return self.asked is None or self.reached is None or self.reached >= self.asked - TOLERANCE
+
+    @property
+    def ready(self) -> bool:
+        """Whether the cut is safe and takes what was asked for."""
+        return self.safe and self.met
 
     def advice(self) -> str:
         """What to do, in a sentence."""
         if not self.separated:
             return self._why_not()
         cut = f"{self.share:.1%} of the channels ({self.parameters:.1%} of the parameters)"
-        if not self.ready:
+        if not self.safe:
             worst = self.most_lost
             return f"not safe to cut {cut}: layer {worst.layer} would lose {worst.lost:.1%} of what it reads; train on"
         full, notes = self.emptiest, ""
+        if not self.met:
+            notes += f"; but {self.asked:.1%} was to go and {self.reached:.1%} does: train longer, or ask for less"
         if full.cut > NEARLY_EMPTY:
             notes += f"; layer {full.layer} keeps {1 - full.cut:.1%} of its channels"
         if self.percent - self.share > EMPTY:
@@ -105,9 +123,9 @@ class Readiness:
         )
 
 
-def assess(graph: ChannelGraph, weights: Weights) -> Readiness:
-    """The readiness of a network for a cut by |γ|. Raises PlanError where no channel can be pruned, or a γ is not
-    finite.
+def assess(graph: ChannelGraph, weights: Weights, goal: Goal | None = None) -> Readiness:
+    """The readiness of a network for a cut by |γ|, and whether that meets `goal`. Raises PlanError where no channel can
+    be pruned, or a γ is not finite.
     """
     ids = prunable_ids(graph)
     if not len(ids):
@@ -124,17 +142,22 @@ def assess(graph: ChannelGraph, weights: Weights) -> Readiness:
     percent = exact_percent(int((own < valley.threshold).sum()), len(ids))
     masks = choose_channels(graph, values, ChannelPolicy(percent=percent, layer_keep=0.0))
     kept = graph.kept_ids({mask.group: mask.keep for mask in masks})
-    whole = sum(cost.parameters for cost in kept_costs(graph, np.ones(graph.trace.total, bool)))
-    left = sum(cost.parameters for cost in kept_costs(graph, kept))
     return Readiness(
         valley,
         percent,
         float((~kept[ids]).mean()),
-        1 - left / whole,
+        cut_share(graph, BUDGETS["parameters"], kept),
         float(own.min()),
         float(own.max()),
         tuple(_layers(graph, weights, values, kept)),
+        None if goal is None else goal.share,
+        None if goal is None else cut_share(graph, goal.budget, kept),
     )
+
+
+def cut_share(graph: ChannelGraph, budget: Budget, kept: Flags) -> float:
+    """The share of a budget that goes with the channels that are not kept (ids,)."""
+    return 1 - budget.cost(graph, kept) / budget.cost(graph, np.ones(graph.trace.total, bool))
 
 
 def prunable_gammas(graph: ChannelGraph, weights: Weights) -> Scores:

@@ -27,6 +27,8 @@ def readiness_facts(readiness: Readiness) -> dict[str, Any]:
         "advice": readiness.advice(),
         "ready": readiness.ready,
         "separated": readiness.separated,
+        "asked": readiness.asked,
+        "reached": readiness.reached,
         "percent": readiness.percent,
         "share": readiness.share,
         "parameters": readiness.parameters,

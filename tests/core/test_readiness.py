@@ -15,7 +15,9 @@ from prune.darknet.records import Weights
 from prune.errors import PlanError
 from prune.graph.channels import ChannelGraph, trace_groups
 from prune.graph.scope import Scope
+from prune.plan.budget import BUDGETS, CHANNELS
 from prune.plan.channel import ChannelPolicy, plan_channels, shares
+from prune.plan.goal import Goal
 from prune.plan.readiness import Readiness, assess, exact_percent
 from prune.plan.spread import activated_variance
 from tests.given_gammas import with_gammas
@@ -135,6 +137,26 @@ def test_gammas_that_are_all_0_mean_a_network_that_computes_nothing() -> None:
     assert not found.ready
     assert found.percent == 0
     assert found.advice().startswith("nothing to cut by: every gamma is 0")
+
+
+@pytest.mark.parametrize(("asked", "met"), [(0.3, True), (0.44, True), (0.46, False)])
+def test_a_goal_is_met_from_five_points_under_it(asked: float, met: bool) -> None:
+    graph = graph_of(cbl(10) + cbl(10))
+    weights = with_gammas(graph, {0: [DEAD] * 6 + [LIVE] * 4, 1: [DEAD] * 2 + [LIVE] * 8})
+    found = assess(graph, weights, Goal(share=asked, budget=CHANNELS))
+    assert found.safe
+    assert found.reached == pytest.approx(0.4)
+    assert found.ready is found.met is met
+    missed = f"; but {asked:.1%} was to go and 40.0% does: train longer, or ask for less"
+    assert found.advice().startswith("safe to cut 40.0% of the channels")
+    assert found.advice().endswith(missed) is not met
+
+
+def test_a_goal_may_be_a_share_of_the_parameters() -> None:
+    graph = graph_of(cbl(10))
+    weights = with_gammas(graph, {0: [DEAD] * 6 + [LIVE] * 4})
+    found = assess(graph, weights, Goal(share=0.5, budget=BUDGETS["parameters"]))
+    assert found.reached == found.parameters
 
 
 def test_tied_layers_count_once_per_gamma() -> None:
