@@ -31,6 +31,7 @@ CALLED = {
     "evaluate.py": "evaluate",
     "detect.py": "detect",
     "python -m prune.explain": "prune.explain",
+    "python -m prune.readiness": "prune.readiness",
     "python -m prune.adapt": "prune.adapt",
     "python -m prune.compare": "prune.compare",
     "python -m prune.convert": "prune.convert",

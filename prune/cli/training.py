@@ -114,11 +114,11 @@ def open_training(
     return job, command
 
 
-def close_training(command: Command, session: Session) -> None:
-    """Write the summary and show the results."""
+def close_training(command: Command, session: Session, more: Mapping[str, Any] | None = None) -> None:
+    """Write the summary, with `more` facts, and show the results."""
     if not session.world.writes:
         return
-    facts = session.facts()
+    facts = session.facts() | dict(more or {})
     command.finish(facts)
     names = ("best_epoch", "ap", "ap50", "parameters", "bflops", "weights_bytes")
     command.echo(format_table(["", str(command.out)], [[name, facts[name]] for name in names if name in facts]))

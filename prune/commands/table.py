@@ -38,6 +38,7 @@ SUBCOMMANDS = (
     Subcommand("detect", "detect", "draw what a network detects in images and videos", "results"),
     Subcommand("compare", "compare", "networks of several stages side by side", "results"),
     Subcommand("explain", "explain", "layers, costs, and what can be pruned", "networks"),
+    Subcommand("readiness", "readiness", "how much can be pruned safely", "networks"),
     Subcommand("adapt", "adapt", "a cfg for another number of classes", "networks"),
     Subcommand("cfg", "cfg", "list the cfgs that come with the program, or print one", "networks"),
     Subcommand("convert", "convert", "a dataset in another format", "datasets"),

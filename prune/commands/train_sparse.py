@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prune.cli import Later, Parser, take, take_row
+from prune.cli.readiness import PICTURE, READINESS, ReadyArgs, assess_run, check_ready, forget_readiness
 from prune.cli.training import close_training, open_training, training_parser
 from prune.graph.channels import trace_groups
 from prune.graph.scope import Scope
+from prune.report.readiness import readiness_facts
 from prune.train.penalties import PENALTIES
 from prune.train.settings import SparsitySettings
 
@@ -25,11 +27,16 @@ same rate."""
 SPARSE_DEFAULTS: dict[str, Any] = {"out": Path("runs/sparse")} | {
     name: Later(f"{STEERED[name]}; with --s X {FIXED[name]}") for name in STEERED
 }
-OUTPUTS = ["mid.pt", "gamma_history.npz"]
+OUTPUTS = ["mid.pt", "gamma_history.npz", READINESS, PICTURE]
 
 
 def make_parser() -> Parser:
-    groups: dict[str, type[Any]] = {"sparsity": SparsitySettings, **PENALTIES, "what is sparsified": Scope}
+    groups: dict[str, type[Any]] = {
+        "sparsity": SparsitySettings,
+        **PENALTIES,
+        "what is sparsified": Scope,
+        "readiness": ReadyArgs,
+    }
     parser = training_parser(str(__doc__), EXAMPLE, groups=groups, defaults=SPARSE_DEFAULTS)
     parser.add_argument(
         "-sr",
@@ -50,7 +57,7 @@ def settled(namespace: argparse.Namespace) -> argparse.Namespace:
 
 def main() -> int:
     namespace = settled(make_parser().parse_args())
-    settings, scope = take(namespace, SparsitySettings), take(namespace, Scope)
+    settings, scope, ready = take(namespace, SparsitySettings), take(namespace, Scope), take(namespace, ReadyArgs)
     penalty = take_row(namespace, PENALTIES, settings.penalty)
     job, command = open_training(namespace, outputs=OUTPUTS)
 
@@ -60,7 +67,12 @@ def main() -> int:
     session = Session(job)
     graph = trace_groups(session.netdef, scope)
     hook = sparsify(session, graph, settings, penalty)
-    fixed = settings.s is not None  # the best network of such a run may not be sparse yet: the last one is pruned
-    session.fit([hook], measured="last" if fixed else "best")
-    close_training(command, session)
+    forget_readiness(session)
+    kept: Literal["best", "last"] = "best" if hook.goal else "last"  # with a given s the best may not be sparse yet
+    session.fit([hook], measured=kept)
+    if session.world.writes:
+        readiness = assess_run(command, graph, hook.history, f"{kept}.weights", hook.goal)
+        close_training(command, session, {"readiness": readiness_facts(readiness)})
+        command.echo(readiness.advice())
+        check_ready(readiness, ready)
     return 0

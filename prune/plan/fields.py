@@ -86,6 +86,13 @@ def fraction(value: Any, name: str) -> float:
     return float(value)
 
 
+def truth(value: Any, name: str) -> bool:
+    """true or false. Raises ValueError for anything else."""
+    if not isinstance(value, bool):
+        raise ValueError(f"'{name}' must be true or false, not {_shown(value)}")
+    return value
+
+
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found = dict[str, Any]()
     for key, value in pairs:

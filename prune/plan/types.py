@@ -194,6 +194,8 @@ def _parse_policy(value: Any) -> dict[str, Any]:
     for name in ("percent", "layer_keep"):
         if name in policy:
             fields.fraction(policy[name], name)
+    if "auto" in policy:
+        fields.truth(policy["auto"], "auto")
     if "shortcuts" in policy:
         fields.whole(policy["shortcuts"], "shortcuts", MOST_LAYERS)
     return policy

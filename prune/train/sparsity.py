@@ -14,7 +14,7 @@ from prune.errors import UsageError
 from prune.graph.channels import ChannelGraph
 from prune.plan.amount import Amount
 from prune.plan.budget import BUDGETS
-from prune.plan.goal import reachable_goal
+from prune.plan.goal import Goal, reachable_goal
 from prune.train.equalizing import equalize_session
 from prune.train.gamma import GammaHistory, is_late, magnitudes, measure_reach, resume_history, shares_below
 from prune.train.gammas import Gammas
@@ -34,6 +34,7 @@ class SparsityHook(Hook):
     """Adds the penalty's gradient to that of the gammas before each step, or shrinks the gammas after it.
 
     `penalty`: None means the one named in the settings, with its defaults. `strengths`: None means the settings' mode.
+    `goal`: what is to become sparse, if that is known.
     """
 
     name = "sparsity"
@@ -46,8 +47,9 @@ class SparsityHook(Hook):
         history: GammaHistory | None = None,
         penalty: Penalty | None = None,
         strengths: Strengths | None = None,
+        goal: Goal | None = None,
     ) -> None:
-        self.gammas = gammas
+        self.gammas, self.goal = gammas, goal
         self.settings, self.epochs, self.history = settings, epochs, history
         self.penalty = penalty or PENALTIES[settings.penalty]()
         self.strengths = strengths or Scheduled(settings, epochs)
@@ -125,7 +127,7 @@ def sparsify(
     if settings.equalize and not session.resumed:
         equalize_session(session, graph)
     gammas = Gammas([session.model.bn_of(index) for index in layers], slots_of(graph, layers))
-    strengths: Strengths | None = None
+    strengths: Steering | None = None
     if settings.s is None:
         strengths = steer(session, graph, layers, gammas, settings)
     elif penalty.constant_pull:
@@ -134,7 +136,8 @@ def sparsify(
         raise UsageError(f"--penalty {settings.penalty} needs gammas of at least 0: pass --equalize")
     history = resume_history(session.job.out / "gamma_history.npz", session.first_epoch if session.job.continues else 0)
     kept = history if session.world.writes else None
-    return SparsityHook(gammas, settings, session.job.train.epochs, kept, penalty, strengths)
+    goal = strengths.goal if strengths else None
+    return SparsityHook(gammas, settings, session.job.train.epochs, kept, penalty, strengths, goal)
 
 
 def _trained_layers(session: Session, graph: ChannelGraph, settings: SparsitySettings) -> list[int]:

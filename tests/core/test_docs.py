@@ -106,7 +106,8 @@ def test_a_page_that_differs_from_the_parsers_is_found(
 
 def test_a_flag_is_written_with_its_spellings_its_values_and_its_default() -> None:
     found = cli_docs.rows(cli_docs.parser_of("prune_channel"))
-    percent = "| `--percent X` `--global-percent X` | the share of channels to cut, in [0, 1) (default: 0.8) |"
-    assert percent in found
+    keep = "| `--layer-keep X` | minimum fraction of channels kept per layer (default: 0.01) |"
+    assert keep in found
+    assert any(row.startswith("| `--percent X` `--global-percent X` | the share of channels to cut") for row in found)
     assert any(row.startswith("| `--rule threshold\\|share` |") for row in found)
     assert any(row.startswith("| `--cfg FILE` |") and row.endswith("(required) |") for row in found)

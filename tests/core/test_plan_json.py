@@ -133,6 +133,7 @@ GOOD = _changed()
         (_changed(policy={"layer_keep": None}), "'layer_keep' must be a number from 0 to 1, not None"),
         (_changed(policy={"kind": ["channels"]}), "'kind' must be a text of one line, not a list"),
         (_changed(policy={"rule": "a\nb"}), "'rule' must be a text of one line"),
+        (_changed(policy={"auto": 1}), "'auto' must be true or false, not 1"),
         (_changed(policy={"shortcuts": 1.5}), "'shortcuts' must be a whole number"),
         (GOOD.replace('"policy": {', '"policy": {"percent": 1e400').replace("1e400,", "1e400"), "1e400 is too large"),
         (GOOD.replace('"policy": {', '"policy": {"percent": NaN'), "NaN is not a number"),

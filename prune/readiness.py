@@ -1,0 +1,14 @@
+"""`python -m prune.readiness CFG WEIGHTS`: how much of a network can be cut safely."""
+
+from __future__ import annotations
+
+if __name__ == "__main__":  # before the slow imports
+    from prune.startup import start
+
+    start()
+
+from prune.cli import run_command
+from prune.commands.readiness import main as main
+
+if __name__ == "__main__":
+    run_command(main)
