@@ -94,16 +94,9 @@ def prepare(out: Path, name: str, net: str) -> None:
         (out / f"{name}-{split}.data").write_text("\n".join((*lines, f"names={name}.names", "")))
     cfg = out / f"{name}-{net}.cfg"
     if not cfg.is_file():
-        adapt = [
-            "-m",
-            "prune.adapt",
-            str(ROOT / "cfg" / f"{net}.cfg"),
-            "--classes",
-            str(len(SETS[name])),
-            "--out",
-            str(cfg),
-        ]
-        subprocess.run([sys.executable, *adapt], check=True, cwd=ROOT)
+        source, classes = str(ROOT / "cfg" / f"{net}.cfg"), str(len(SETS[name]))
+        adapt = ["prune.adapt", source, "--classes", classes, "--out", str(cfg.resolve())]
+        subprocess.run([sys.executable, "-m", *adapt], check=True, cwd=ROOT)
 
 
 def baseline(cell: Cell) -> Path:
@@ -132,8 +125,8 @@ def row_of(cell: Cell, recipe: str) -> Row:
         pair = ("--cfg", sparse / "model.cfg", "--weights", sparse / "best.weights", "--percent", "auto")
         cell.run(f"{recipe}-cut", "prune_channel.py", *pair)
     stages["cut"] = cell.tested(f"{recipe}-cut", cut / "pruned.cfg", cut / "pruned.weights")
-    pair = ("--cfg", cut / "pruned.cfg", "--weights", cut / "pruned.weights")
-    tuned = cell.train(f"{recipe}-finetune", "finetune.py", *pair, epochs=epochs)
+    pruned = ("--cfg", cut / "pruned.cfg", "--weights", cut / "pruned.weights")
+    tuned = cell.train(f"{recipe}-finetune", "finetune.py", *pruned, epochs=epochs)
     stages["finetuned"] = cell.tested(f"{recipe}-finetune", tuned / "model.cfg", tuned / "best.weights")
     return Row(cell.name, cell.net, recipe, cell.seed, cell.size, cell.epochs, target, stages)
 
