@@ -29,12 +29,13 @@ from prune.cli.groups import (
     parse_size,
     require,
 )
-from prune.cli.parser import Parser, add_options, parse_finite, take, take_row
+from prune.cli.parser import Later, Parser, add_options, parse_finite, take, take_row
 
 __all__ = [
     "Command",
     "DataArgs",
     "ImageArgs",
+    "Later",
     "MaybeDataArgs",
     "NetworkArgs",
     "Parser",

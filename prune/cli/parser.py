@@ -34,6 +34,13 @@ def parse_finite(text: str) -> float:
     return value
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Later:
+    """A default that the command settles once it knows the other arguments: None until then, `text` in the help."""
+
+    text: str
+
+
 class Parser(argparse.ArgumentParser):
     """argparse with `_` and `-` equivalent in flags, defaults in --help, a worked example, errors in one line."""
 
@@ -90,7 +97,10 @@ def _add_option(target: Any, item: dataclasses.Field[Any], hint: Any, default: A
     meta, kind = item.metadata, _plain_type(hint)
     flags = [meta.get("flag", "--" + item.name.replace("_", "-")), *meta.get("flags", ())]
     required = required or default is dataclasses.MISSING
+    later = default if isinstance(default, Later) else None
+    default = None if later else default
     shown = "" if required or default in (None, ()) or kind is bool else f" (default: {_shown(default)})"
+    shown = f" (default: {later.text})" if later else shown
     about = re.sub(r" \(default: [^)]*\)$", "", meta.get("help", "")) if shown else meta.get("help", "")
     options: dict[str, Any] = {"dest": item.name, "help": (about + shown).replace("%", "%%")}
     if not required:

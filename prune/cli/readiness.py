@@ -72,7 +72,7 @@ def write_readiness(
 
 def forget_readiness(session: Session) -> None:
     """Remove both files of a finished run that is trained on in place: until its end they would describe an earlier
-    epoch. They are made of last.weights, again whenever the run is resumed."""
+    epoch. They are made of the weights that are to be pruned, again whenever the run is resumed."""
     trains_on = session.job.continues and session.first_epoch < session.job.train.epochs
     if trains_on and session.world.writes:
         for name in (PICTURE, READINESS):
@@ -80,10 +80,10 @@ def forget_readiness(session: Session) -> None:
 
 
 def assess_run(
-    command: Command, graph: ChannelGraph, history: GammaHistory | None, goal: Goal | None = None
+    command: Command, graph: ChannelGraph, history: GammaHistory | None, name: str, goal: Goal | None
 ) -> Readiness:
-    """The readiness of the last.weights of a finished sparse training, which had that goal; writes both files."""
-    weights = read_weights(command.path("last.weights"), graph.netdef)
+    """The readiness of the weights file `name` of a finished sparse training, which had that goal; writes both files."""
+    weights = read_weights(command.path(name), graph.netdef)
     readiness = assess(graph, weights, goal)
     write_readiness(command, graph, weights, readiness, histograms(history) if history else None)
     return readiness

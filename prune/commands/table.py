@@ -29,7 +29,7 @@ class Subcommand:
 
 SUBCOMMANDS = (
     Subcommand("train", "train", "train a network", "training"),
-    Subcommand("train-sparse", "train_sparse", "continue with L1 on the γ of batch norm", "training"),
+    Subcommand("train-sparse", "train_sparse", "continue with a penalty on the γ of batch norm", "training"),
     Subcommand("finetune", "finetune", "recover the accuracy of a pruned network", "training"),
     Subcommand("distill", "distill", "the same, with the unpruned network as the teacher", "training"),
     Subcommand("prune-channel", "prune_channel", "prune channels by |γ|", "pruning"),

@@ -10,8 +10,9 @@ from prune.errors import UsageError
 from prune.graph.channels import ChannelGraph
 from prune.plan.amount import Amount
 from prune.plan.budget import Budget
-from prune.plan.channel import ChannelMask, ChannelPolicy, choose_channels
+from prune.plan.channel import ChannelPolicy, choose_channels
 from prune.plan.score import Scores
+from prune.plan.types import ChannelMask
 
 LAYER_KEEP = 0.05
 """Of each layer at least this share is kept: what is left of a narrower one carries too little."""

@@ -200,6 +200,8 @@ class Trainer:
         """Count the epoch; without a validation set the last epoch is the best."""
         self.progress.epoch = epoch + 1
         self.progress.last = metrics
+        if not all(hook.counts(epoch) for hook in self.hooks):
+            return
         if not self.validate or metrics.get("ap50", -1.0) > self.progress.best.get("ap50", -1.0):
             self.progress.best = {"epoch": float(epoch), **metrics}
 

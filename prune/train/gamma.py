@@ -117,8 +117,8 @@ def measure_reach(
         decays = settings.sr_mode == "global-decay" and is_late(step // schedule.steps_per_epoch, epochs, settings)
         total += travel * (settings.alpha if decays else 1.0)
     quantiles = {q: float(np.quantile(values, q)) for q in QUANTILES}
-    needed = float(np.quantile(values, settings.target_percent))
-    return Reach(settings.s, total, needed, settings.target_percent, quantiles)
+    needed = float(np.quantile(values, settings.planned_percent))
+    return Reach(settings.given_s, total, needed, settings.planned_percent, quantiles)
 
 
 def is_late(epoch: int, epochs: int, settings: SparsitySettings) -> bool:

@@ -20,6 +20,7 @@ class GroupLasso:
     """
 
     constant_pull: ClassVar[bool] = True
+    positive: ClassVar[bool] = False
 
     def proximal(self, optimizer: Optimizer) -> bool:
         """With all optimisers: its gradient at 0 has no direction."""

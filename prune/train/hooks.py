@@ -64,6 +64,10 @@ class Hook:
     def settle(self, model: nn.Module, averaged: nn.Module) -> None:
         """May change the averaged network at the end of an epoch, before it is evaluated and saved."""
 
+    def counts(self, epoch: int) -> bool:
+        """Whether the network after `epoch` is a candidate for the best one."""
+        return True
+
     def state(self) -> dict[str, Any]:
         """What the hook has to remember from epoch to epoch: tensors and plain values by name."""
         return {}

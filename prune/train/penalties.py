@@ -23,10 +23,11 @@ class Penalty(Protocol):
 
     `gammas`, `strengths`, `steps` and the results are vectors (N,): the γ of all layers together. slots (N,) int64,
     from 0: γ of equal slots are pruned together. `constant_pull`: whether it pulls by s regardless of the size of γ, so
-    that the reach of s is known before a run.
+    that the reach of s is known before a run. `positive`: whether it needs γ of at least 0.
     """
 
     constant_pull: ClassVar[bool]
+    positive: ClassVar[bool]
 
     def proximal(self, optimizer: Optimizer) -> bool:
         """Whether with `optimizer` the γ are `shrunk` after each step, instead of adding the `gradient` before it."""

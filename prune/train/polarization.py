@@ -21,6 +21,7 @@ class Polarization:
     """
 
     constant_pull: ClassVar[bool] = False
+    positive: ClassVar[bool] = True
     polarize: float = option(1.2, "polarization: t; the larger, the more γ become 0", metavar="X", within=POSITIVE)
     gamma_limit: float = option(1.5, "polarization: γ are kept in [0, this]", metavar="X", within=POSITIVE)
 

@@ -19,6 +19,7 @@ class ProximalL1:
     """
 
     constant_pull: ClassVar[bool] = True
+    positive: ClassVar[bool] = False
 
     def proximal(self, optimizer: Optimizer) -> bool:
         """With all optimisers."""

@@ -30,6 +30,7 @@ from prune.train.inputs import check_classes, read_sets, report_faults, trained_
 from prune.train.job import Job
 from prune.train.memory import keep_freed_memory
 from prune.train.results import resume_results
+from prune.train.schedule import Schedule, make_schedule
 from prune.train.sizes import scaled_sizes
 from prune.train.start import restore_network, start_network
 from prune.train.validator import Validator, evaluate_settings
@@ -110,6 +111,10 @@ class Session:
             self._report_changes(self.resumed)
             trainer.resume(self.resumed)
         return trainer
+
+    def schedule(self) -> Schedule:
+        """The schedule of learning rates that `fit` follows."""
+        return make_schedule(self.job.train, math.ceil(len(self.batches) / self.job.train.accumulate))
 
     def fit(self, hooks: Sequence[Hook] = (), measured: Literal["best", "last"] = "best") -> Progress:
         """Train and write all files in `job.out` except the summary, which reports the metrics of `measured`."""

@@ -5,10 +5,13 @@ Plain values (no torch here): commands make their flags from them before torch i
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from prune.errors import UsageError
+from prune.plan.amount import Amount, parse_amount
 from prune.settings import AT_LEAST_ONE, BELOW_ONE, FRACTION, NOT_NEGATIVE, POSITIVE, Interval, check_options, option
 from prune.train.penalties import PENALTIES
 from prune.train.strategies import STRATEGIES
@@ -86,18 +89,55 @@ def parse_mode(text: str) -> str:
     return MODES[int(text) - 1] if text in ("1", "2", "3") else text
 
 
+def parse_strength(text: str) -> float | None:
+    """A strength, or None for `auto`."""
+    if text == "auto":
+        return None
+    if not math.isfinite(value := float(text)):
+        raise ValueError(text)
+    return value
+
+
+PLANNED_PERCENT = 0.8
+DEFAULT_TARGET = Amount(0.25, relative=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SparsitySettings:
-    """A penalty on the gammas of batch norm (Liu et al. 2017, "Network Slimming", section 3: L1)."""
+    """A penalty on the gammas of batch norm (Liu et al. 2017, "Network Slimming", section 3: L1).
 
-    s: float = option(
-        0.001,
-        "strength: s * sign(gamma) is added to the gradient at each step",
+    s: None means auto.
+    """
+
+    s: float | None = option(
+        None,
+        "strength of the penalty, such as 0.005; auto: steered during the run, so that the target is met (default: "
+        "auto)",
         flags=("-s",),
+        parse=parse_strength,
         metavar="X",
         within=NOT_NEGATIVE,
     )
+    target_params: Amount | None = option(
+        None,
+        "with --s auto: parameters to be left, such as 0.15x or 1.2M (default: 0.25x)",
+        parse=parse_amount,
+        metavar="N",
+    )
+    target_percent: float | None = option(
+        None,
+        "fraction of the channels you plan to prune: with --s auto the target instead of --target-params, else warn if "
+        "s is too small for it (default: 0.8)",
+        metavar="X",
+        within=BELOW_ONE,
+    )
     penalty: str = option("l1", "penalty that pulls the gammas to 0", choices=PENALTIES)
+    equalize: bool = option(
+        False,
+        "first make the gammas of one size, exactly: whatever reads a channel is multiplied by what its gamma is "
+        "divided by",
+        off="no-equalize",
+    )
     sr_mode: SparsityMode = option(
         "constant",
         "1 constant: s throughout; 2 global-decay: s * alpha after --decay-at; "
@@ -114,15 +154,24 @@ class SparsitySettings:
     local_percent: float = option(
         0.85, "fraction of the gammas, smallest first, that keep s in mode 3", metavar="X", within=FRACTION
     )
-    target_percent: float = option(
-        0.8,
-        "fraction of channels you plan to prune: warn if s is too small for it",
-        metavar="X",
-        within=BELOW_ONE,
-    )
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.s is None and self.sr_mode != "constant":
+            raise UsageError(f"--sr-mode {self.sr_mode} needs a strength: pass --s X")
+        if self.target_params is not None and (self.s is not None or self.target_percent is not None):
+            other = "--s auto" if self.s is not None else "without --target-percent"
+            raise UsageError(f"--target-params only works {'with ' * (self.s is not None)}{other}")
+
+    @property
+    def given_s(self) -> float:
+        """The strength that was given; 0 with auto."""
+        return self.s or 0.0
+
+    @property
+    def planned_percent(self) -> float:
+        """The fraction of the channels that a fixed s should make sparse."""
+        return PLANNED_PERCENT if self.target_percent is None else self.target_percent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,16 @@ from torch import nn
 
 from prune.errors import UsageError
 from prune.graph.channels import ChannelGraph
+from prune.plan.amount import Amount
+from prune.plan.budget import BUDGETS
+from prune.plan.goal import Goal, reachable_goal
+from prune.train.equalizing import equalize_session
 from prune.train.gamma import GammaHistory, is_late, magnitudes, measure_reach, resume_history, shares_below
 from prune.train.gammas import Gammas
 from prune.train.hooks import Hook, StepInfo
 from prune.train.penalties import PENALTIES, Penalty
-from prune.train.schedule import make_schedule
-from prune.train.settings import SparsitySettings
+from prune.train.settings import DEFAULT_TARGET, SparsitySettings
+from prune.train.steering import Steering
 from prune.train.strengths import Scheduled, Strengths
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ class SparsityHook(Hook):
     """Adds the penalty's gradient to that of the gammas before each step, or shrinks the gammas after it.
 
     `penalty`: None means the one named in the settings, with its defaults. `strengths`: None means the settings' mode.
+    `goal`: what is to become sparse, if that is known.
     """
 
     name = "sparsity"
@@ -43,8 +47,9 @@ class SparsityHook(Hook):
         history: GammaHistory | None = None,
         penalty: Penalty | None = None,
         strengths: Strengths | None = None,
+        goal: Goal | None = None,
     ) -> None:
-        self.gammas = gammas
+        self.gammas, self.goal = gammas, goal
         self.settings, self.epochs, self.history = settings, epochs, history
         self.penalty = penalty or PENALTIES[settings.penalty]()
         self.strengths = strengths or Scheduled(settings, epochs)
@@ -68,6 +73,8 @@ class SparsityHook(Hook):
         if self.penalty.proximal(info.optimizer):
             steps = info.travel * self.strengths.at(info, self.gammas)
             self.gammas.write(self.penalty.shrunk(self.gammas.values(), steps, self.gammas.slots))
+        if (due := self.strengths.due(info)) is not None:
+            self.gammas.write(self.gammas.values().masked_fill_(due, 0.0))
 
     def epoch_end(self, epoch: int) -> dict[str, float]:
         """The shares of gammas below thresholds; the histogram is added to the history."""
@@ -83,6 +90,10 @@ class SparsityHook(Hook):
         for parameter, average in zip(model.parameters(), averaged.parameters(), strict=True):
             if id(parameter) in own:
                 average.masked_fill_(parameter == 0, 0.0)
+
+    def counts(self, epoch: int) -> bool:
+        """The best network is one of those that are sparse already."""
+        return self.strengths.met(epoch)
 
     def state(self) -> dict[str, Any]:
         """The penalty's name and what the strengths remember."""
@@ -104,13 +115,32 @@ class SparsityHook(Hook):
 def sparsify(
     session: Session, graph: ChannelGraph, settings: SparsitySettings, penalty: Penalty | None = None
 ) -> SparsityHook:
-    """The hook for the batch norms of the prunable layers of `graph`; logs the reach of s before training starts.
+    """The hook for the batch norms of the prunable layers of `graph`; equalizes and reports before training starts.
 
     `penalty`: None means the one named in the settings, with its defaults.
 
-    Frozen layers are excluded: their γ must not change. Raises UsageError if there is no prunable layer, or all of
-    them are frozen.
+    Frozen layers are excluded: their γ must not change. Raises UsageError if there is no prunable layer, all of them
+    are frozen, or the target cannot be reached.
     """
+    layers = _trained_layers(session, graph, settings)
+    penalty = penalty or PENALTIES[settings.penalty]()
+    if settings.equalize and not session.resumed:
+        equalize_session(session, graph)
+    gammas = Gammas([session.model.bn_of(index) for index in layers], slots_of(graph, layers))
+    strengths: Steering | None = None
+    if settings.s is None:
+        strengths = steer(session, graph, layers, gammas, settings)
+    elif penalty.constant_pull:
+        report_reach(session, gammas, settings)
+    if penalty.positive and bool((gammas.values() < 0).any()):
+        raise UsageError(f"--penalty {settings.penalty} needs gammas of at least 0: pass --equalize")
+    history = resume_history(session.job.out / "gamma_history.npz", session.first_epoch if session.job.continues else 0)
+    kept = history if session.world.writes else None
+    goal = strengths.goal if strengths else None
+    return SparsityHook(gammas, settings, session.job.train.epochs, kept, penalty, strengths, goal)
+
+
+def _trained_layers(session: Session, graph: ChannelGraph, settings: SparsitySettings) -> list[int]:
     layers, scope = graph.prunable_layers, graph.scope
     if not layers:
         also = " and these --keep-layers" if scope.keep else ""
@@ -120,14 +150,7 @@ def sparsify(
         raise UsageError(f"{session.netdef.path}: all prunable layers are frozen; lower --freeze")
     if len(trained) < len(layers):
         logger.info("%s acts on %d of %d layers; the others are frozen", settings.penalty, len(trained), len(layers))
-    norms = [session.model.bn_of(index) for index in trained]
-    history = resume_history(session.job.out / "gamma_history.npz", session.first_epoch if session.job.continues else 0)
-    penalty = penalty or PENALTIES[settings.penalty]()
-    if penalty.constant_pull:
-        report_reach(session, norms, settings)
-    kept = history if session.world.writes else None
-    gammas = Gammas(norms, slots_of(graph, trained))
-    return SparsityHook(gammas, settings, session.job.train.epochs, kept, penalty)
+    return trained
 
 
 def slots_of(graph: ChannelGraph, layers: Sequence[int]) -> torch.Tensor:
@@ -137,12 +160,36 @@ def slots_of(graph: ChannelGraph, layers: Sequence[int]) -> torch.Tensor:
     return torch.from_numpy(np.unique(slots, return_inverse=True)[1])
 
 
-def report_reach(session: Session, norms: Sequence[nn.BatchNorm2d], settings: SparsitySettings) -> None:
+def steer(
+    session: Session, graph: ChannelGraph, layers: Sequence[int], gammas: Gammas, settings: SparsitySettings
+) -> Steering:
+    """The strengths of --s auto; reports what is to become sparse by when. Raises UsageError where that cannot be
+    reached."""
+    train, schedule = session.job.train, session.schedule()
+    if settings.target_percent is None:
+        amount, flag, name = settings.target_params or DEFAULT_TARGET, "--target-params", "parameters"
+    else:
+        share = settings.target_percent * graph.channels(graph.prunable_layers) / graph.channels(graph.cbl)
+        amount, flag, name = Amount(1 - share, relative=True), "--target-percent", "channels"
+    goal = reachable_goal(graph, BUDGETS[name], amount, flag)
+    at = schedule.travel if train.optimizer == "sgd" else schedule.lr_at
+    steering = Steering(graph, layers, gammas, goal, [at(step) for step in range(schedule.steps)], train.epochs)
+    logger.info(
+        "s auto: channels with %.1f %% of the %s become sparse in epochs %d to %d of %d, chosen by the gradients",
+        100 * goal.share,
+        name,
+        steering.first,
+        steering.done - 1,
+        train.epochs,
+    )
+    return steering
+
+
+def report_reach(session: Session, gammas: Gammas, settings: SparsitySettings) -> None:
     """Log how far s can move a gamma in the remaining steps, and the gammas' quantiles; warn if it is not enough."""
-    train = session.job.train
-    schedule = make_schedule(train, math.ceil(len(session.batches) / train.accumulate))
+    train, schedule = session.job.train, session.schedule()
     reach = measure_reach(
-        magnitudes([norm.weight for norm in norms]),
+        magnitudes(gammas.parameters),
         schedule,
         settings,
         epochs=train.epochs,

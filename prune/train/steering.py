@@ -120,6 +120,14 @@ class Steering:
         self.strongest = torch.maximum(self.strongest, pull.max())
         return pull.to(gammas.parameters[0].dtype)
 
+    def due(self, info: StepInfo) -> Tensor:
+        """The chosen ones at their deadline: so the goal is met by penalties that stop short of 0, too."""
+        return (self.chosen & (info.step + 1 >= self.deadlines * self.steps_per_epoch))[self.slots]
+
+    def met(self, epoch: int) -> bool:
+        """From the epoch on in which the last γ that is to go becomes 0."""
+        return epoch + 1 >= self.done
+
     def facts(self) -> dict[str, float]:
         """The strongest s of the epoch and the share of the γ that are chosen."""
         return {"s": float(self.strongest), "chosen": float(self.chosen[self.slots].double().mean())}

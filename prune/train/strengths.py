@@ -29,6 +29,14 @@ class Strengths(Protocol):
         """The s of every γ (N,) in this step."""
         ...
 
+    def due(self, info: StepInfo) -> Tensor | None:
+        """Which γ (N,) have to be 0 after this step; None: none."""
+        ...
+
+    def met(self, epoch: int) -> bool:
+        """Whether after `epoch` the network is as sparse as it is to be."""
+        ...
+
     def facts(self) -> dict[str, float]:
         """Columns of results.csv after an epoch; the same keys every time."""
         ...
@@ -58,6 +66,12 @@ class Scheduled:
     def at(self, info: StepInfo, gammas: Gammas) -> Tensor:
         return self.values
 
+    def due(self, info: StepInfo) -> None:
+        return None
+
+    def met(self, epoch: int) -> bool:
+        return True
+
     def facts(self) -> dict[str, float]:
         return {}
 
@@ -76,9 +90,9 @@ def strengths(gammas: Tensor, epoch: int, epochs: int, settings: SparsitySetting
     get s*alpha.
     """
     if settings.sr_mode == "constant" or not is_late(epoch, epochs, settings):
-        return torch.full_like(gammas, settings.s)
-    values = torch.full_like(gammas, settings.s * settings.alpha)
+        return torch.full_like(gammas, settings.given_s)
+    values = torch.full_like(gammas, settings.given_s * settings.alpha)
     if settings.sr_mode == "local-decay":
         kept = int(settings.local_percent * gammas.numel() + 1e-9)
-        values[torch.argsort(gammas.abs(), stable=True)[:kept]] = settings.s
+        values[torch.argsort(gammas.abs(), stable=True)[:kept]] = settings.given_s
     return values

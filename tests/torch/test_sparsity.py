@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from prune.cli import take, take_row
-from prune.commands.train_sparse import make_parser
+from prune.commands.train_sparse import make_parser, settled
 from prune.errors import UsageError
 from prune.settings import Interval, check_options, option
 from prune.train.checkpoint import read_checkpoint
@@ -23,6 +23,7 @@ from prune.train.gammas import Gammas
 from prune.train.hooks import StepInfo
 from prune.train.l1 import L1
 from prune.train.penalties import PENALTIES
+from prune.train.proximal_l1 import ProximalL1
 from prune.train.schedule import Schedule
 from prune.train.settings import SparsitySettings, parse_mode
 from prune.train.sparsity import SparsityHook
@@ -125,7 +126,9 @@ def test_a_gamma_that_the_loss_does_not_reach_is_pulled_down_too() -> None:
 def test_mid_pt_is_that_of_the_last_epoch_before_the_decay_or_of_the_run(
     decay_at: float, epochs: int, kept: int
 ) -> None:
-    hook = SparsityHook(Gammas(norms([1.0])), SparsitySettings(sr_mode="local-decay", decay_at=decay_at), epochs)
+    hook = SparsityHook(
+        Gammas(norms([1.0])), SparsitySettings(s=0.001, sr_mode="local-decay", decay_at=decay_at), epochs
+    )
     assert [epoch for epoch in range(epochs) if hook.snapshot_name(epoch)] == [kept]
 
 
@@ -275,6 +278,7 @@ class Power:
     """s · |γ|^power / power: a penalty that is not of the project."""
 
     constant_pull: ClassVar[bool] = False
+    positive: ClassVar[bool] = False
     power: float = option(2.0, "exponent", metavar="X", within=Interval(1, ends="()"))
 
     def __post_init__(self) -> None:
@@ -305,9 +309,15 @@ def test_a_penalty_is_a_row_of_the_table_with_flags_of_its_own(monkeypatch: pyte
     assert norm.weight.tolist() == pytest.approx([2 / 1.05, -3 / 1.05])
 
 
-def test_the_penalty_is_l1_unless_another_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    namespace = make_parser().parse_args("--cfg c --data d".split())
-    assert take_row(namespace, PENALTIES, take(namespace, SparsitySettings).penalty) == L1()
+@pytest.mark.parametrize(("strength", "penalty"), [("--s 0.01", L1()), ("--s auto", ProximalL1()), ("", ProximalL1())])
+def test_the_penalty_follows_the_strength_unless_one_is_named(strength: str, penalty: object) -> None:
+    namespace = settled(make_parser().parse_args(["--cfg", "c", "--data", "d", *strength.split()]))
+    assert take_row(namespace, PENALTIES, take(namespace, SparsitySettings).penalty) == penalty
+    named = settled(make_parser().parse_args(["--cfg", "c", "--data", "d", "--penalty", "group", *strength.split()]))
+    assert take(named, SparsitySettings).penalty == "group"
+
+
+def test_an_unknown_penalty_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         make_parser().parse_args("--cfg c --data d --penalty l0".split())
     assert caught.value.code == 2

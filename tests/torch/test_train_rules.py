@@ -19,6 +19,7 @@ from prune.train.batches import DetectionBatches
 from prune.train.checkpoint import read_checkpoint
 from prune.train.checkpoint_writer import CheckpointWriter
 from prune.train.gamma import GammaHistory
+from prune.train.gammas import Gammas
 from prune.train.results import Results, resume_results
 from prune.train.session import Session
 from prune.train.settings import SparsitySettings, TrainSettings
@@ -35,6 +36,7 @@ def session_of(out: Path, first_epoch: int = 0, continues: bool = False, **setti
     model = SimpleNamespace(bn_of=lambda index: nn.BatchNorm2d(4))
     world = SimpleNamespace(writes=True)
     found = SimpleNamespace(job=job, batches=range(10), first_epoch=first_epoch, model=model, world=world)
+    found.schedule = lambda: Session.schedule(cast(Session, found))
     return cast(Session, found)
 
 
@@ -53,7 +55,7 @@ def test_the_reach_is_that_of_the_remaining_steps_with_the_optimiser(
 ) -> None:
     session = session_of(tmp_path, first_epoch, **settings)
     with caplog.at_level(logging.INFO, logger="prune.train.sparsity"):
-        report_reach(session, [nn.BatchNorm2d(4)], SparsitySettings(s=1.0))
+        report_reach(session, Gammas([nn.BatchNorm2d(4)]), SparsitySettings(s=1.0))
     assert f"can move a gamma by {reach}" in caplog.text
 
 
@@ -64,7 +66,7 @@ def test_the_histogram_of_gammas_continues_only_in_the_folder_of_the_run_itself(
     history = GammaHistory(tmp_path / "gamma_history.npz")
     for epoch in range(4):
         history.append(epoch, np.array([0.1, 1.0]))
-    hook = sparsify(session_of(tmp_path, 2, continues), graph_of(cbl(4)), SparsitySettings())
+    hook = sparsify(session_of(tmp_path, 2, continues), graph_of(cbl(4)), SparsitySettings(s=0.001))
     assert hook.history is not None
     assert list(hook.history.rows) == rows
 
