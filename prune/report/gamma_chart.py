@@ -58,13 +58,13 @@ def gamma_chart(gammas: Array, readiness: Readiness, history: Histograms | None 
     canvas = blank(WIDTH, height)
     for number, line in enumerate(lines):
         write(canvas, line, 20, (2 * number + 1.8) * CAPITAL)
-    _draw_now(canvas, top, gammas, readiness.valley)
+    _draw_now(canvas, top, gammas, readiness)
     if later:
-        _draw_epochs(canvas, top + _HIGH + 7 * CAPITAL, later, readiness.valley)
+        _draw_epochs(canvas, top + _HIGH + 7 * CAPITAL, later, readiness)
     return canvas
 
 
-def _draw_now(canvas: Image, top: int, gammas: Array, valley: Valley) -> None:
+def _draw_now(canvas: Image, top: int, gammas: Array, readiness: Readiness) -> None:
     """The histogram over a logarithmic axis."""
     largest = float(gammas.max(initial=0.0))
     highest = math.ceil(math.log10(largest) + 1e-9) if largest > 0 else 0
@@ -87,15 +87,15 @@ def _draw_now(canvas: Image, top: int, gammas: Array, valley: Valley) -> None:
         Axis(f"{NAME} now (leftmost bar: below {_number(10.0**lowest)})", across, tuple(ticks)),
         Axis("channels", lambda value: value / (1.05 * most), _counts(most)),
     )
-    _draw_band(canvas, panel, valley)
+    _draw_band(canvas, panel, readiness.valley)
     draw_grid(canvas, panel)
     starts = [first, *powers[:-1]]
     for start, count in zip(starts, counts, strict=True):
         x0, x1 = panel.x(10.0**start), panel.x(10.0 ** (start + 1 / PER_DECADE))
         level = min(panel.y(int(count)), panel.below - 2) if count else panel.below
-        small = valley.percent and 10.0 ** (start + 0.5 / PER_DECADE) < valley.threshold
+        small = 10.0 ** (start + 0.5 / PER_DECADE) < readiness.valley.threshold
         fill(canvas, (x0 + 1, level, x1, panel.below), _DEAD if small else _BARS)
-    _mark(canvas, panel, valley, upright=True)
+    _mark(canvas, panel, readiness, upright=True)
     draw_axes(canvas, panel)
 
 
@@ -111,7 +111,7 @@ def _counts(most: int) -> tuple[tuple[float, str], ...]:
     return tuple((value, f"{value:,.0f}") for value in np.arange(0, most + 1, step).tolist())
 
 
-def _draw_epochs(canvas: Image, top: int, history: Histograms, valley: Valley) -> None:
+def _draw_epochs(canvas: Image, top: int, history: Histograms, readiness: Readiness) -> None:
     """For every epoch a column, the darker the more of its γ are of a size; the root of γ spreads the small ones."""
     shares = history.counts / np.maximum(history.counts.sum(axis=1, keepdims=True), 1)
     used = np.flatnonzero(shares.any(axis=0))
@@ -141,7 +141,7 @@ def _draw_epochs(canvas: Image, top: int, history: Histograms, valley: Valley) -
             if share > 0 and low < largest:
                 part = canvas[panel.y(float(high)) : panel.y(float(low)), x0:x1]
                 blend(part, _BARS, 0.12 + 0.88 * min(1.0, math.sqrt(float(share) / 0.3)))
-    _mark(canvas, panel, valley, upright=False)
+    _mark(canvas, panel, readiness, upright=False)
     draw_axes(canvas, panel)
 
 
@@ -151,13 +151,14 @@ def _draw_band(canvas: Image, panel: Panel, valley: Valley) -> None:
         fill(canvas, (low, panel.top, high, panel.below), _BAND)
 
 
-def _mark(canvas: Image, panel: Panel, valley: Valley, upright: bool) -> None:
+def _mark(canvas: Image, panel: Panel, readiness: Readiness, upright: bool) -> None:
     """A dashed line at the threshold, with its meaning beside it; nothing where nothing is small."""
+    valley = readiness.valley
     if not valley.percent:
         return
     ink = _MARK if valley.separated else GREY
     kind = "valley" if valley.separated else "no valley; emptiest place"
-    words = f"{kind} at {valley.threshold:.3g}: {valley.percent:.1%} below"
+    words = f"{kind} at {valley.threshold:.3g}: {readiness.percent:.1%} below"
     if upright:
         x = panel.x(valley.threshold)
         dashed(canvas, (x, panel.top), (x, panel.below), ink)
