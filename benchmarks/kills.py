@@ -2,8 +2,9 @@
 
     python -m benchmarks.kills --kills 100
 
-Each of the four training commands is killed (SIGKILL) just before or after one of its renames and removals, or at a
-random time; in every third case the resumed run is killed as well. Some runs replace an earlier one (`--overwrite`).
+Each of the training commands, and variants of them, is killed (SIGKILL) just before or after one of its renames and
+removals, or at a random time; in every third case the resumed run is killed as well. Some runs replace an
+earlier one (`--overwrite`).
 """
 
 from __future__ import annotations

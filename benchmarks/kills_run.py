@@ -29,7 +29,7 @@ def prepare() -> None:
     """Import what the commands import, once for all children, and let each compute in one thread."""
     torch.set_num_threads(1)
     sys.path.insert(0, str(ROOT))
-    for name in (*COMMANDS, *PRELOADED):
+    for name in (*(command.partition("-")[0] for command in COMMANDS), *PRELOADED):
         importlib.import_module(name)
 
 
@@ -104,8 +104,9 @@ def _be_child(
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.chdir(folder)
-        sys.argv = [f"{command}.py", *arguments]
-        main = importlib.import_module(command).main
+        name = command.partition("-")[0]
+        sys.argv = [f"{name}.py", *arguments]
+        main = importlib.import_module(name).main
         moves.watch()
         code = exit_code(main)
         if counted is not None:

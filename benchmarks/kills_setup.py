@@ -12,7 +12,6 @@ from benchmarks.places import ROOT
 from prune.darknet.netdef import read_netdef
 from prune.darknet.weights import random_weights, write_weights
 
-COMMANDS = ("train", "train_sparse", "finetune", "distill")
 CFG = (
     "[net]\nwidth=32\nheight=32\nchannels=3\n\n"
     + "[convolutional]\nbatch_normalize=1\nfilters=8\nsize=3\nstride=4\npad=1\nactivation=leaky\n\n" * 2
@@ -22,9 +21,15 @@ SHARED = "--cfg a.cfg --epochs 3 --batch-size 4 --eval-interval 1 --device cpu -
 OWN = {
     "train": "--data shapes/shapes.data --optimizer sgd",
     "train_sparse": "--data shapes/shapes.data -s 0.05",
+    "train_sparse-auto": "--data shapes/shapes.data --target-params 0.6x --epochs 4 --accumulate 2 --cache-images",
+    "train_sparse-group": "--data shapes/shapes.data -s 0.05 --penalty group --equalize --sr-mode 3",
+    "train_sparse-polar": "--data shapes/shapes.data -s 0.05 --penalty polarization --equalize --sr-mode 2 --workers 1 "
+    "--multi-scale",
     "finetune": "--data shapes/train.data --weights a.weights",  # no valid images: each epoch is the best so far
     "distill": "--data shapes/shapes.data --weights a.weights --t-cfg a.cfg --t-weights a.weights",
 }
+COMMANDS = tuple(OWN)
+"""The runs that are killed: the name of a command, and after a hyphen that of a variant."""
 
 
 def make_inputs(folder: Path) -> None:
