@@ -1,17 +1,21 @@
 #!/usr/bin/env bash
-# From a cfg, a dataset and weights to a smaller network, stage by stage:
+# From a cfg, a dataset and weights to a smaller network, one stage after the other:
 #
 #   bash scripts/compress.sh CFG DATA WEIGHTS OUT [percent] [shortcuts]
 #
-# WEIGHTS: the baseline's initial weights, a weights file of CFG; '' or -: newly initialised.
-# percent (default 0.8) and shortcuts (default 0): how many channels and residual blocks are removed.
-# A finished stage (with a summary.json) is not run again; an interrupted training is resumed.
+# WEIGHTS: where the baseline starts from; '' or - for random weights, or a weights file of CFG.
+# TARGET (in the environment, default 0.2x): what is to be left of the parameters, such as 0.1x or 1.2M. With `percent`
+# instead that share of the channels is pruned; shortcuts (default 0): so many residual blocks are removed.
+# A finished stage (its summary.json exists) is not repeated, an interrupted training is resumed. Epochs follow from the
+# number of images. A stage that cannot do its work (nothing became sparse, AP50 fell by half) ends the script with exit
+# code 3, the reason and the next step.
 #
 # Flags for single stages, in the environment:
-#   ALL_ARGS        for every stage that reads images, e.g. "--img-size 320 --device cpu"
-#   TRAIN_ARGS      for every training, e.g. "--batch-size 8 --cache-images"
+#   ALL_ARGS        for every stage that uses images, e.g. "--img-size 320 --device cpu"
+#   TRAIN_ARGS      for every training, e.g. "--batch-size 8"
 #   BASE_ARGS SPARSE_ARGS CHANNEL_ARGS LAYER_ARGS FINETUNE_ARGS DISTILL_ARGS
 # ALWAYS_DISTILL=1 distils even if fine-tuning alone recovers the accuracy.
+# NO_GUARD=1 continues whatever a stage did to the accuracy.
 set -euo pipefail
 
 if [ $# -lt 4 ] || [ $# -gt 6 ]; then
@@ -20,7 +24,7 @@ if [ $# -lt 4 ] || [ $# -gt 6 ]; then
 fi
 source "$(dirname "${BASH_SOURCE[0]}")/venv.sh" requirements.txt
 
-cfg=$1 data=$2 weights=$3 out=$4 percent=${5:-0.8} shortcuts=${6:-0}
+cfg=$1 data=$2 weights=$3 out=$4 percent=${5:-} shortcuts=${6:-0}
 read -ra all_args <<<"${ALL_ARGS:-}"
 read -ra train_args <<<"${TRAIN_ARGS:-}"
 read -ra base <<<"${BASE_ARGS:-}"
@@ -29,6 +33,16 @@ read -ra channel <<<"${CHANNEL_ARGS:-}"
 read -ra layer <<<"${LAYER_ARGS:-}"
 read -ra finetune <<<"${FINETUNE_ARGS:-}"
 read -ra distill <<<"${DISTILL_ARGS:-}"
+epochs=$(PYTHONPATH=$REPOSITORY python -m scripts.epochs "$data")
+
+target=(--target-params "${TARGET:-0.2x}") kept=best ratio=auto
+if [ -n "$percent" ]; then target=(--target-percent "$percent"); fi
+case " ${SPARSE_ARGS:-} " in
+*" --s auto "* | *" -s auto "*) ;;
+*" --s "* | *" -s "* | *" --s="*) # a given strength: the last network is the sparsest, and it may have no gap to prune in
+    target=(--target-percent "${percent:-0.8}") kept=last ratio=${percent:-0.8}
+    ;;
+esac
 started=$SECONDS
 
 run() { # NAME COMMAND FLAGS...: runs a stage unless it is finished; files of an interrupted run are replaced
@@ -47,8 +61,14 @@ cut() { run "$@" --overwrite; }
 
 fit() { # a training, resumed if it was interrupted
     local again=--overwrite
+    local length=(--epochs "$epochs")
     if [ -f "$out/$1/last.pt" ]; then again=--resume; fi
-    run "$@" ${train_args[@]+"${train_args[@]}"} "$again"
+    case " $* ${TRAIN_ARGS:-} " in *" --epochs"[\ =]*) length=() ;; esac
+    run "$@" ${length[@]+"${length[@]}"} ${train_args[@]+"${train_args[@]}"} "$again"
+}
+
+guard() { # STAGE REFERENCE: ends here if the stage lost more than half of the AP50
+    [ -n "${NO_GUARD:-}" ] || PYTHONPATH=$REPOSITORY python -m scripts.guard "$1" "$2"
 }
 
 behind() { # STAGE REFERENCE X: is its AP50 more than X below the reference's?
@@ -70,9 +90,11 @@ if [ -n "$weights" ] && [ "$weights" != - ]; then start=(--weights "$weights"); 
 stages=("$out/baseline" "$out/sparse" "$out/channels")
 fit baseline train.py --cfg "$cfg" ${start[@]+"${start[@]}"} ${base[@]+"${base[@]}"}
 fit sparse train_sparse.py --cfg "$out/baseline/model.cfg" --weights "$out/baseline/best.weights" \
-    --target-percent "$percent" ${sparse[@]+"${sparse[@]}"}
-cut channels prune_channel.py --cfg "$out/sparse/model.cfg" --weights "$out/sparse/last.weights" \
-    --percent "$percent" ${channel[@]+"${channel[@]}"}
+    "${target[@]}" ${sparse[@]+"${sparse[@]}"}
+guard "$out/sparse" "$out/baseline"
+cut channels prune_channel.py --cfg "$out/sparse/model.cfg" --weights "$out/sparse/$kept.weights" \
+    --percent "$ratio" ${channel[@]+"${channel[@]}"}
+guard "$out/channels" "$out/sparse"
 pruned=$out/channels
 if [ "$shortcuts" -gt 0 ]; then
     cut layers prune_layer.py --cfg "$pruned/pruned.cfg" --weights "$pruned/pruned.weights" \

@@ -14,7 +14,7 @@ python "$REPOSITORY/data/make_shapes.py" --out "$out/shapes"
 export ALL_ARGS=${ALL_ARGS:-"--batch-size 16 --seed 0"}
 export TRAIN_ARGS=${TRAIN_ARGS:-"--cache-images"}
 export BASE_ARGS=${BASE_ARGS:-"--epochs 40 --lr 0.003"}
-export SPARSE_ARGS=${SPARSE_ARGS:-"--epochs 25 --lr 0.04 --s 0.015"}
+export SPARSE_ARGS=${SPARSE_ARGS:-"--epochs 25"} TARGET=${TARGET:-0.3x}
 export FINETUNE_ARGS=${FINETUNE_ARGS:-"--epochs 40 --lr 0.002"}
 export DISTILL_ARGS=${DISTILL_ARGS:-"--epochs 40 --lr 0.002"}
-bash "$REPOSITORY/scripts/compress.sh" "$REPOSITORY/cfg/yolov3-nano.cfg" "$out/shapes/shapes.data" - "$out/run" 0.6 3
+bash "$REPOSITORY/scripts/compress.sh" "$REPOSITORY/cfg/yolov3-nano.cfg" "$out/shapes/shapes.data" - "$out/run" "" 3

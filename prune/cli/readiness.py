@@ -82,7 +82,8 @@ def forget_readiness(session: Session) -> None:
 def assess_run(
     command: Command, graph: ChannelGraph, history: GammaHistory | None, name: str, goal: Goal | None
 ) -> Readiness:
-    """The readiness of the weights file `name` of a finished sparse training with that goal; writes both files."""
+    """The readiness of the weights file `name` of a finished sparse training, which had that goal; writes both
+    files."""
     weights = read_weights(command.path(name), graph.netdef)
     readiness = assess(graph, weights, goal)
     write_readiness(command, graph, weights, readiness, histograms(history) if history else None)

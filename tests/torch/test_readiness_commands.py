@@ -137,7 +137,7 @@ def test_an_empty_history_is_one_line(
 def test_a_sparse_training_ends_with_its_readiness(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, train_sparse, f"{BASE.replace(' --quiet', '')} out") == 0
+    assert run(monkeypatch, train_sparse, f"{BASE.replace(' --quiet', '')} out --s 0.001") == 0
     netdef = read_netdef("out/model.cfg")
     found = assess(trace_groups(netdef), read_weights("out/last.weights", netdef))
     assert capsys.readouterr().out.splitlines()[-1] == found.advice()
