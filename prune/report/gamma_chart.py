@@ -135,12 +135,14 @@ def _draw_epochs(canvas: Image, top: int, history: Histograms, readiness: Readin
         Axis("epoch (from 0; darker: more channels)", across, tuple(epochs)),
         Axis(NAME, up, spaced(sizes, up, 0.1)),
     )
-    for epoch, row in zip(history.epochs, shares, strict=True):
-        x0, x1 = panel.x(float(epoch)), panel.x(float(epoch) + 1)
-        for low, high, share in zip(history.edges[:-1], history.edges[1:], row, strict=True):
-            if share > 0 and low < largest:
-                part = canvas[panel.y(float(high)) : panel.y(float(low)), x0:x1]
-                blend(part, _BARS, 0.12 + 0.88 * min(1.0, math.sqrt(float(share) / 0.3)))
+    rows = (panel.below - np.arange(panel.top, panel.below) - 0.5) / (panel.below - panel.top)
+    bins = np.minimum(np.searchsorted(history.edges, largest * rows**2, side="right") - 1, shares.shape[1] - 1)
+    columns = first + (np.arange(panel.left, panel.right) + 0.5 - panel.left) * (last - first) / (_RIGHT - _LEFT)
+    number = np.searchsorted(history.epochs, np.floor(columns), side="right") - 1
+    known = history.epochs[number] == np.floor(columns)
+    share = np.where(known, shares[number][:, bins].T, 0.0)
+    opacity = np.where(share > 0, 0.12 + 0.88 * np.minimum(1.0, np.sqrt(share / 0.3)), 0.0)
+    blend(canvas[panel.top : panel.below, panel.left : panel.right], _BARS, opacity[:, :, None])
     _mark(canvas, panel, readiness, upright=False)
     draw_axes(canvas, panel)
 

@@ -52,6 +52,16 @@ def test_every_distribution_has_its_picture_with_empty_margins(kind: str, epochs
         assert (edge == 255).all(), "nothing is cut off"
 
 
+def test_epochs_that_are_missing_stay_white() -> None:
+    gammas = GAMMAS["large"]
+    whole = history_of(gammas, 4)
+    some = Histograms(whole.epochs[[0, 3]], whole.edges, whole.counts[[0, 3]])
+    for history, white in ((whole, [False] * 4), (some, [False, True, True, False])):
+        panel = gamma_chart(gammas, readiness_of(gammas), history)[-250:-120, 120:860]
+        quarters = [part[:, 20:-20] for part in np.array_split(panel, 4, axis=1)]
+        assert [bool((part == 255).all()) for part in quarters] == white
+
+
 def test_the_valley_is_green_and_only_where_there_is_one() -> None:
     drawn = {kind: gamma_chart(gammas, readiness_of(gammas)) for kind, gammas in GAMMAS.items()}
     green = {kind for kind, picture in drawn.items() if inked(picture, (190, 230, 200))}

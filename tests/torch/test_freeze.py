@@ -123,7 +123,7 @@ def test_the_reach_does_not_count_frozen_gammas(
     started(folder, cfg_text())
     flags = START.replace("--quiet ", "")
     assert run(monkeypatch, train_sparse, f"{flags} --freeze 2 -s 0.1") == 0
-    assert "L1 acts on 1 of 3 layers; the others are frozen" in capsys.readouterr().err
+    assert "l1 acts on 1 of 3 layers; the others are frozen" in capsys.readouterr().err
     with np.load(folder / "out/gamma_history.npz") as history:
         assert history["counts"].sum(axis=1).tolist() == [8, 8]
 
