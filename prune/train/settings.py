@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from prune.loading.cache_choice import CacheMode
 from prune.settings import AT_LEAST_ONE, BELOW_ONE, FRACTION, NOT_NEGATIVE, POSITIVE, Interval, check_options, option
 from prune.train.penalties import PENALTIES
 from prune.train.strategies import STRATEGIES
@@ -43,7 +44,12 @@ class TrainSettings:
     multi_scale: bool = option(False, "random input size, 0.67–1.33 × --img-size, new every 10 batches")
     rect: bool = option(False, "use a rectangular input that fits the median shape of the training images")
     mosaic_until: float = option(0.9, "fraction of the epochs after which mosaic is off", metavar="X", within=FRACTION)
-    cache_images: bool = option(False, "keep the decoded images in memory")
+    cache: CacheMode = option(
+        "auto",
+        "keep the decoded images: ram in memory, disk in a file in --out, off not; auto: ram if they take at most a "
+        "quarter of the free memory, else disk if at most a tenth of the free space, else off",
+    )
+    cache_images: bool = option(False, "the same as --cache ram")
     amp: bool = option(False, "mixed precision: fp16 on cuda, bf16 on cpu")
     channels_last: bool = option(True, "use the channels-last (NHWC) memory format")
     eval_interval: int = option(
@@ -64,6 +70,11 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_options(self)
+
+    @property
+    def cache_mode(self) -> CacheMode:
+        """`cache`, or what the older flag says."""
+        return "ram" if self.cache_images else self.cache
 
     @property
     def top_lr(self) -> float:
