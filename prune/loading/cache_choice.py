@@ -26,7 +26,7 @@ class CacheChoice:
 def choose_cache(asked: CacheMode, needed: int, folder: Path) -> CacheChoice:
     """`asked`, or under `auto` memory if the images take at most a quarter of what is free, else a file in `folder` if
     they take at most a tenth of what is free there, else nowhere. needed: their size in bytes."""
-    size = f"{needed / GIB:.2f} GiB"
+    size = f"{needed / GIB:.2f} GiB" if needed >= GIB else f"{needed / 2**20:.0f} MiB"
     if asked == "ram":
         return CacheChoice("ram", f"the decoded images are kept in memory ({size})")
     if asked == "disk":

@@ -16,10 +16,12 @@ from tqdm import tqdm
 from prune.errors import TrainingError, UsageError
 from prune.train.checkpoint import Checkpoint, rng_state
 from prune.train.checkpoint_writer import CheckpointWriter
+from prune.train.compiled import compile_forward
 from prune.train.ema import make_ema
 from prune.train.hooks import Batch, Hook, hook_states, restore_hooks
 from prune.train.meter import Meter, Values, all_finite, shown
 from prune.train.optim import make_optimizer
+from prune.train.precision import choose_precision
 from prune.train.restore import restore
 from prune.train.schedule import make_schedule
 from prune.train.settings import TrainSettings
@@ -90,16 +92,20 @@ class Trainer:
         self.cfg, self.progress_bar, self.processes, self.progress = cfg, progress_bar, processes, Progress()
         steps_per_epoch = math.ceil(len(batches) / settings.accumulate)
         self.schedule = make_schedule(settings, steps_per_epoch)
+        precision = choose_precision(settings.amp, device)
+        if precision.note:
+            logger.info("%s", precision.note)
         self.updater = Updater(
             wrapped or model,
             make_ema(model, settings.ema),
-            make_optimizer(model, settings),
+            make_optimizer(model, settings, precision.scaled),
             self.schedule,
             criterion,
             hooks,
             device=device,
             clip=settings.clip,
-            amp=settings.amp,
+            precision=precision.dtype,
+            forward=compile_forward(wrapped or model, device) if settings.compile else None,
         )
 
     @property

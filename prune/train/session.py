@@ -36,8 +36,11 @@ EVALUATION_COST = 0.5
 """Cost of evaluating an image relative to training on one (forward and NMS against forward, backward and
 augmentation)."""
 EVALUATION_SHARE = 0.1
-UNREPORTED = ("resume", "eval_interval", "cache", "cache_images", "channels_last")
+UNREPORTED = ("resume", "eval_interval", "cache", "cache_images", "channels_last", "compile")
 """Settings whose change in a resumed run is not reported."""
+
+EARLIER: dict[tuple[str, Any], str] = {("amp", False): "off", ("amp", True): "auto"}
+"""Values of settings in checkpoints of earlier versions, and what they are called now."""
 
 
 class Session:
@@ -196,7 +199,8 @@ class Session:
 
     def _report_changes(self, checkpoint: Checkpoint) -> None:
         for name, value in asdict(self.job.train).items():
-            before = checkpoint.settings.get(name, value)
+            stored = checkpoint.settings.get(name, value)
+            before = EARLIER.get((name, stored), stored)
             if before != value and name not in UNREPORTED:
                 logger.warning(
                     "--%s was %s in %s and is now %s", name.replace("_", "-"), before, self.job.resume, value

@@ -15,6 +15,8 @@ from prune.train.penalties import PENALTIES
 from prune.train.strategies import STRATEGIES
 
 Optimizer = Literal["sgd", "adamw"]
+Amp = Literal["off", "auto", "bf16", "fp16"]
+AMPS: tuple[Amp, ...] = get_args(Amp)
 DEFAULT_LR = {"sgd": 0.01, "adamw": 0.001}
 
 
@@ -50,7 +52,14 @@ class TrainSettings:
         "quarter of the free memory, else disk if at most a tenth of the free space, else off",
     )
     cache_images: bool = option(False, "the same as --cache ram")
-    amp: bool = option(False, "mixed precision: fp16 on cuda, bf16 on cpu")
+    amp: Amp = option(
+        "off",
+        "mixed precision: auto (also --amp alone) is bf16 where the GPU or the CPU computes in it (doctor shows it), "
+        "else fp16 on a GPU, off on the CPU",
+        choices=AMPS,
+        const="auto",
+    )
+    compile: bool = option(False, "compile the network with torch.compile: minutes at the start, pays on a GPU")
     channels_last: bool = option(True, "use the channels-last (NHWC) memory format")
     eval_interval: int = option(
         0,

@@ -42,9 +42,10 @@ Criterion = Callable[[list[Tensor], Batch], Losses]
 class Updater:
     """Updates the network, its average and the optimiser.
 
-    `model` may be wrapped for DDP. `checked_every`: after how many steps a loss or gradient that is not finite is
-    noticed. On the CPU that is 1, and the weights are then those before the step; elsewhere the check would make each
-    step wait for the device, and the weights may be spoiled when `check` raises.
+    `model` may be wrapped for DDP. `precision`: what convolutions compute in; None: float32. `forward`: the model's
+    forward pass if it is not called itself. `checked_every`: after how many steps a loss or gradient that is not
+    finite is noticed. On the CPU that is 1, and the weights are then those before the step; elsewhere the check would
+    make each step wait for the device, and the weights may be spoiled when it raises.
     """
 
     def __init__(
@@ -58,11 +59,13 @@ class Updater:
         *,
         device: torch.device,
         clip: float,
-        amp: bool,
+        precision: torch.dtype | None = None,
+        forward: Callable[[Tensor], list[Tensor]] | None = None,
     ) -> None:
         self.model, self.ema, self.optimizer, self.schedule = model, ema, optimizer, schedule
-        self.criterion, self.hooks, self.clip, self.amp, self.device = criterion, hooks, clip, amp, device
-        self.scaler = GradScaler(device.type, enabled=amp and device.type == "cuda")
+        self.criterion, self.hooks, self.clip, self.device = criterion, hooks, clip, device
+        self.precision, self.forward = precision, forward or model
+        self.scaler = GradScaler(device.type, enabled=precision is torch.float16)
         self.parameters = list(model.parameters())
         self.checked_every = 1 if device.type == "cpu" else CHECKED_EVERY
         self._unchecked = Meter()
@@ -110,12 +113,8 @@ class Updater:
 
     def _backward(self, batch: Batch, share: float, values: Meter, info: StepInfo) -> None:
         """Add this batch's part of the gradient; `share`: its fraction of the step's images."""
-        with torch.autocast(
-            self.device.type,
-            enabled=self.amp,
-            dtype=torch.bfloat16 if self.device.type == "cpu" else torch.float16,
-        ):
-            raw = self.model(batch.imgs)
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision is not None):
+            raw = self.forward(batch.imgs)
         raw = [head.float() for head in raw]
         parts = self.criterion(raw, batch)
         terms = [item for hook in self.hooks for item in hook.loss(raw, batch).items()]
