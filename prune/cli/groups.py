@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prune.errors import UsageError
+from prune.loading.workers import parse_workers
 from prune.settings import AT_LEAST_ONE, NOT_NEGATIVE, Interval, check_options, option
 
 
@@ -90,7 +91,14 @@ class RunArgs:
     out: Path | None = option(None, "folder for the results", metavar="DIR")
     overwrite: bool = option(False, "replace earlier results in --out")
     device: str = option("auto", "auto, cpu, cuda or cuda:N")
-    workers: int = option(0, "processes that load images (0: this one)", metavar="N", within=NOT_NEGATIVE)
+    workers: int | None = option(
+        None,
+        "processes that load images; 0: a thread of this one; auto: 0, but one per core for training on a GPU "
+        "(default: auto)",
+        metavar="N",
+        within=NOT_NEGATIVE,
+        parse=parse_workers,
+    )
     seed: int = option(0, "random seed", metavar="N", within=Interval(0, 2**31 - 1))
     json: str | None = option(
         None, "also write the summary as JSON to FILE; -: to standard output, everything else to stderr", metavar="FILE"

@@ -120,7 +120,7 @@ def open_pruning(namespace: argparse.Namespace, writes: bool) -> tuple[Pair, Com
         img_size=images.img_size,
         letterbox=images.letterbox,
         batch_size=images.batch_size,
-        workers=run.workers,
+        workers=run.workers or 0,
         progress=not run.quiet,
     )
     return Pair(netdef, read_exact(network.weights, netdef), samples, settings, run.device), command

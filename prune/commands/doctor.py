@@ -20,6 +20,10 @@ _log = logging.getLogger(__name__)
 EXAMPLE = "darknet-prune doctor --json -"
 OMITTED = ("out", "overwrite", "device", "workers", "seed")
 DARKNET = "the tests and benchmarks that compare with Darknet itself are skipped"
+BF16 = {
+    True: "this processor computes in it; training with --amp takes about half the time",
+    False: "this processor does not compute in it; training with --amp on the CPU is in float32",
+}
 LIBRARIES = {"mkl": "MKL", "onednn": "oneDNN", "openmp": "OpenMP"}
 
 
@@ -111,6 +115,7 @@ def machine_lines(found: Diagnosis) -> list[str]:
     cpu, torch = found.cpu, found.torch
     usable = f"{cpu['usable_cores']} of {cpu['cores']} cores usable"
     lines = ["", f"CPU: {cpu['model']}, {usable}; {' '.join(cpu['features']) or 'features unknown'}"]
+    lines.append(f"bf16: {BF16[cpu['bf16']]}")
     if torch is not None:
         libraries = ", ".join(f"{label} {'yes' if torch[name] else 'no'}" for name, label in LIBRARIES.items())
         lines.append(f"torch: {torch['threads']} threads, instructions {torch['cpu_capability']}; {libraries}")

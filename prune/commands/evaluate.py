@@ -36,7 +36,7 @@ def main() -> int:
     given = make_parser().parse_args()
     measured, data = cli.take(given, MeasuredArgs), cli.take(given, cli.DataArgs).data
     run, keep = cli.take(given, cli.RunArgs), cli.take(given, KeepSettings)
-    settings = cli.take(given, EvaluateSettings, progress=not run.quiet)
+    settings = cli.take(given, EvaluateSettings, progress=not run.quiet, workers=run.workers or 0)
     command = cli.open_command(given, run, inputs=[*measured.files, data], outputs=output_names(keep, run))
     samples = read_samples(read_datafile(data), "valid")
     if measured.network:

@@ -5,40 +5,30 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from prune.model.processor import cpu_flags, cpuinfo, has_bf16
 
 FEATURES = (
     "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "avx_vnni", "amx_tile", "amx_int8",
     "amx_bf16", "asimd", "asimddp", "sve", "i8mm", "bf16",
 )  # fmt: skip
 """Flags of /proc/cpuinfo that matter for the speed of a network (x86 and ARM)."""
-CPUINFO = Path("/proc/cpuinfo")
 DARKNET_LIBRARY = Path("/usr/lib/darknet/libdarknet.so")
 
 
 def cpu() -> dict[str, Any]:
     """Model, cores (all, and those this process may use) and `features`."""
-    fields = cpuinfo()
-    flags = set(fields.get("flags", fields.get("Features", "")).split())
+    fields, flags = cpuinfo(), cpu_flags()
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "model": fields.get("model name") or platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "usable_cores": usable,
         "features": [name for name in FEATURES if name in flags],
+        "bf16": has_bf16(),
     }
-
-
-def cpuinfo() -> dict[str, str]:
-    """The fields of the first processor; empty if the system has no /proc/cpuinfo."""
-    found: dict[str, str] = {}
-    with suppress(OSError):
-        for line in CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
-            name, _, value = line.partition(":")
-            found.setdefault(name.strip(), value.strip())
-    return found
 
 
 def torch_on_cpu() -> dict[str, Any]:

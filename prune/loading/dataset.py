@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -40,8 +41,11 @@ class TrainDataset(Dataset[tuple[Tensor, Tensor]]):
 
     An item is (img uint8 (3, H, W) RGB or with `channels=1` (1, H, W) grayscale, targets float32 (n, 5): class, cx,
     cy, w, h as fractions of the network input). It only depends on `seed`, epoch, index and settings, whatever the
-    workers. Crowd and difficult objects are not targets (`voc_label.py` drops the latter, too). An image that cannot be
-    decoded is replaced by the next one that can, and counted in `faults`.
+    workers and the cache. Crowd and difficult objects are not targets (`voc_label.py` drops the latter, too). An image
+    that cannot be decoded is replaced by the next one that can, and counted in `faults`.
+
+    Before it is augmented, an image is shrunk to fit into `fit_wh` (None: `img_size_wh`), the largest input that will
+    be used. `cache_images`: True: it is then kept in memory; a path: in that file.
     """
 
     def __init__(
@@ -51,12 +55,13 @@ class TrainDataset(Dataset[tuple[Tensor, Tensor]]):
         img_size_wh: Wh,
         letterbox: bool = True,
         seed: int = 0,
-        cache_images: bool = False,
+        cache_images: bool | Path = False,
         channels: int = 3,
+        fit_wh: Wh | None = None,
     ) -> None:
         self.settings, self.img_size_wh, self.letterbox, self.seed = settings, img_size_wh, letterbox, seed
         self.epoch = 0
-        self.images = DecodedImages(samples, letterbox, img_size_wh if cache_images else None, channels)
+        self.images = DecodedImages(samples, letterbox, fit_wh or img_size_wh, channels, cache_images)
         self._targets = [_trainable(sample) for sample in self.images.samples]
 
     def __len__(self) -> int:

@@ -81,11 +81,12 @@ class BatchPlan(Sampler[list[Draw]]):
 class TrainLoader:
     """Shuffled, augmented batches (imgs uint8 (B, C, H, W), targets float32 (N, 6)), one pass per epoch.
 
-    Settings changed between epochs reach the workers with the next pass.
+    Settings changed between epochs reach the workers with the next pass. Without workers a thread of this process loads
+    them, so that the network need not wait.
     """
 
     def __init__(self, dataset: TrainDataset, plan: BatchPlan, workers: int, pin_memory: bool) -> None:
-        self.dataset, self._plan = dataset, plan
+        self.dataset, self._plan, self._workers = dataset, plan, workers
         self._loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
             dataset,
             batch_sampler=plan,
@@ -103,7 +104,7 @@ class TrainLoader:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         self.dataset.images.fill()
         self.dataset.check_decodes()
-        return iter(self._loader)
+        return iter(self._loader) if self._workers else ahead(self._loader)
 
     def set_epoch(self, epoch: int) -> None:
         """The epoch (from 0) of the next pass: determines order and augmentation."""

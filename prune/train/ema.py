@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -19,18 +18,36 @@ def decay_at(update: int, maximum: float) -> float:
     return min(maximum, (1 + update) / (10 + update))
 
 
-def make_ema(model: nn.Module, maximum: float) -> AveragedModel:
-    """An average of `model`, buffers (batch norm's mean and variance) included."""
-    return AveragedModel(model, multi_avg_fn=_ramped(maximum), use_buffers=True)
+class RampedAverage(AveragedModel):
+    """An average of `model`, buffers (batch norm's mean and variance) included, whose decay ramps up to `maximum`."""
 
+    def __init__(self, model: nn.Module, maximum: float) -> None:
+        super().__init__(model, use_buffers=True)
+        self.maximum = maximum
 
-def _ramped(maximum: float) -> Callable[[Any, Any, Any], None]:
     @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
-        if torch.is_floating_point(averaged[0]):
-            torch._foreach_lerp_(averaged, current, 1 - decay_at(int(count), maximum))
-        else:
-            for old, new in zip(averaged, current, strict=True):
-                old.copy_(new)
+    def update_parameters(self, model: nn.Module) -> None:
+        """Take `model` into the average; the first one is copied.
 
-    return update
+        torch's own copies the count of updates to the GPU and back at each step, which waits for everything before it.
+        """
+        updates = int(self.n_averaged)
+        old, new = _values(self.module), _values(model)
+        floats = [torch.is_floating_point(value) for value in old]
+        if updates and any(floats):
+            averaged = [value for value, is_float in zip(old, floats, strict=True) if is_float]
+            current = [value for value, is_float in zip(new, floats, strict=True) if is_float]
+            torch._foreach_lerp_(averaged, current, 1 - decay_at(updates, self.maximum))
+        for value, source, is_float in zip(old, new, floats, strict=True):
+            if not (updates and is_float):
+                value.copy_(source)
+        self.n_averaged += 1
+
+
+def make_ema(model: nn.Module, maximum: float) -> RampedAverage:
+    """An average of `model` whose decay is at most `maximum`."""
+    return RampedAverage(model, maximum)
+
+
+def _values(module: nn.Module) -> list[Tensor]:
+    return [value.detach() for value in chain(module.parameters(), module.buffers())]

@@ -16,13 +16,16 @@ from tqdm import tqdm
 from prune.errors import TrainingError, UsageError
 from prune.train.checkpoint import Checkpoint, rng_state
 from prune.train.checkpoint_writer import CheckpointWriter
+from prune.train.compiled import compile_forward
 from prune.train.ema import make_ema
 from prune.train.hooks import Batch, Hook, hook_states, restore_hooks
+from prune.train.meter import Meter, Values, all_finite, shown
 from prune.train.optim import make_optimizer
+from prune.train.precision import choose_precision
 from prune.train.restore import restore
 from prune.train.schedule import make_schedule
 from prune.train.settings import TrainSettings
-from prune.train.update import Criterion, Updater, Values
+from prune.train.update import Criterion, Updater
 
 logger = logging.getLogger(__name__)
 Validate = Callable[[nn.Module], Mapping[str, float]]
@@ -89,16 +92,20 @@ class Trainer:
         self.cfg, self.progress_bar, self.processes, self.progress = cfg, progress_bar, processes, Progress()
         steps_per_epoch = math.ceil(len(batches) / settings.accumulate)
         self.schedule = make_schedule(settings, steps_per_epoch)
+        precision = choose_precision(settings.amp, device)
+        if precision.note:
+            logger.info("%s", precision.note)
         self.updater = Updater(
             wrapped or model,
             make_ema(model, settings.ema),
-            make_optimizer(model, settings),
+            make_optimizer(model, settings, precision.scaled),
             self.schedule,
             criterion,
             hooks,
             device=device,
             clip=settings.clip,
-            amp=settings.amp,
+            precision=precision.dtype,
+            forward=compile_forward(wrapped or model, device) if settings.compile else None,
         )
 
     @property
@@ -132,7 +139,7 @@ class Trainer:
         for epoch in range(self.progress.epoch, self.settings.epochs):
             start = time.monotonic()
             values = self._train_epoch(epoch)
-            self._check_weights(epoch)
+            self._check(epoch, values)
             for hook in self.hooks:
                 values |= hook.epoch_end(epoch)
                 hook.settle(self.model, self.averaged)
@@ -175,21 +182,24 @@ class Trainer:
         self.updater.model.train()
         for hook in self.hooks:
             hook.epoch_start(epoch)
-        sums: Values = {}
+        sums = Meter()
         steps = self.schedule.steps_per_epoch
         groups = grouped(self.batches.epoch(epoch), self.settings.accumulate)
         hidden = None if self.progress_bar else True  # None: tqdm hides the bar if there is no terminal
         with tqdm(groups, total=steps, desc=f"epoch {epoch}", disable=hidden, leave=False) as bar:
             for group in bar:
-                for name, value in self.updater.update(group, epoch, self.progress.step).items():
-                    sums[name] = sums.get(name, 0.0) + value / steps
+                sums.merge(self.updater.update(group, epoch, self.progress.step), 1 / steps)
                 self.progress.step += 1
                 self.progress.seen += self.processes * sum(len(batch.imgs) for batch in group)
-        return sums
+        return sums.read()
 
-    def _check_weights(self, epoch: int) -> None:
-        """The last update of an epoch may break a network whose loss was finite: do not save that."""
-        if not all(bool(torch.isfinite(value).all()) for value in self.model.state_dict().values()):
+    def _check(self, epoch: int, values: Values) -> None:
+        """Raise TrainingError before anything of an epoch is kept that is not finite: a loss, if that was not noticed
+        at its step, or a weight, which the last update may break although the loss was finite."""
+        if not all_finite(values):
+            raise TrainingError(f"epoch {epoch}: the loss is not finite ({shown(values)}); lower --lr")
+        finite = [torch.isfinite(value).all() for value in self.model.state_dict().values()]
+        if not bool(torch.stack(finite).all()):
             raise TrainingError(f"epoch {epoch}: a weight is no longer finite; lower --lr")
 
     def _metrics(self, epoch: int) -> dict[str, float]:

@@ -16,6 +16,7 @@ class Job:
     """A training run.
 
     `img_size`: (width, height) in pixels; None: the cfg's. `ap`: the protocol; None: coco for COCO data, else voc10.
+    `workers`: as in `choose_workers`.
     `outputs`: names of all files that the command writes into `out`.
     """
 
@@ -28,7 +29,7 @@ class Job:
     letterbox: bool = True
     batch_size: int = 16
     device: str = "auto"
-    workers: int = 0
+    workers: int | None = None
     seed: int = 0
     quiet: bool = False
     ap: Protocol | None = None

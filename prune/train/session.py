@@ -11,14 +11,11 @@ from typing import Any, Literal
 import torch
 
 from prune.darknet.netdef import format_netdef, read_netdef, write_netdef
-from prune.darknet.shapes import largest_stride
 from prune.detect.loss import LossParts, YoloLoss
 from prune.graph.cost import network_cost
-from prune.loading.dataset import TrainDataset
-from prune.loading.loaders import Shard, train_loader
 from prune.model.build import DarknetModel
 from prune.model.device import seed_everything, select_device
-from prune.train.batches import DetectionBatches
+from prune.train.batches import make_batches
 from prune.train.board import find_board
 from prune.train.checkpoint import Checkpoint, read_checkpoint
 from prune.train.checkpoint_writer import CheckpointWriter, export_weights
@@ -28,10 +25,10 @@ from prune.train.frozen import freeze, frozen_layers, kept_freeze, unfollowed
 from prune.train.hooks import Batch, Hook
 from prune.train.inputs import check_classes, read_sets, report_faults, trained_netdef
 from prune.train.job import Job
+from prune.train.kept_images import keep_images, place_of, remove_kept
 from prune.train.memory import keep_freed_memory
 from prune.train.results import resume_results
 from prune.train.schedule import Schedule, make_schedule
-from prune.train.sizes import scaled_sizes
 from prune.train.start import restore_network, start_network
 from prune.train.validator import Validator, evaluate_settings
 
@@ -40,8 +37,11 @@ EVALUATION_COST = 0.5
 """Cost of evaluating an image relative to training on one (forward and NMS against forward, backward and
 augmentation)."""
 EVALUATION_SHARE = 0.1
-UNREPORTED = ("resume", "eval_interval", "cache_images", "channels_last")
+UNREPORTED = ("resume", "eval_interval", "cache", "cache_images", "channels_last", "compile")
 """Settings whose change in a resumed run is not reported."""
+
+EARLIER: dict[tuple[str, Any], str] = {("amp", False): "off", ("amp", True): "auto"}
+"""Values of settings in checkpoints of earlier versions, and what they are called now."""
 
 
 class Session:
@@ -70,10 +70,11 @@ class Session:
             kept = kept_freeze(job.train.freeze, self.resumed.settings)
             self.job = job = replace(job, train=replace(job.train, freeze=kept))
         self.model, self.seen = self._network()
-        self.batches = self._batches()
-        self.validator = (
-            Validator(self.valid_set, evaluate_settings(job), job.train.cache_images) if self.valid_set else None
-        )
+        self.kept = keep_images(job, self.netdef, self.train_set, self.valid_set, self.world.size)
+        logger.info("%s", self.kept.line)
+        cache = place_of(self.kept, job.out)
+        self.batches = make_batches(job, self.netdef, self.train_set, cache, self.world, self.device)
+        self.validator = Validator(self.valid_set, evaluate_settings(job), cache is True) if self.valid_set else None
         self.progress = Progress()
 
     @property
@@ -126,6 +127,7 @@ class Session:
         undecoded = {"train": self.batches.loader.dataset.faults}
         report_faults(undecoded | ({"valid": self.validator.faults} if self.validator else {}))
         leave_world(self.world)
+        remove_kept(self.kept, self.job.out)
         return self.progress
 
     def _open(self, trainer: Trainer) -> None:
@@ -176,35 +178,6 @@ class Session:
         memory = torch.channels_last if job.train.channels_last else torch.contiguous_format
         return model.to(device=self.device, memory_format=memory), seen  # type: ignore[call-overload]
 
-    def _batches(self) -> DetectionBatches:
-        job, train = self.job, self.job.train
-        dataset = TrainDataset(
-            self.train_set,
-            job.augment,
-            self.size_wh,
-            job.letterbox,
-            job.seed,
-            train.cache_images,
-            self.netdef.net.channels,
-        )
-        loader = train_loader(
-            dataset,
-            job.batch_size,
-            job.workers,
-            job.seed,
-            Shard(self.world.rank, self.world.size),
-            pin_memory=self.device.type == "cuda",
-        )
-        if train.multi_scale:
-            loader.set_img_size(*scaled_sizes(self.size_wh, largest_stride(self.netdef)))
-        return DetectionBatches(
-            loader,
-            job.augment,
-            round(train.mosaic_until * train.epochs),
-            device=self.device,
-            channels_last=train.channels_last,
-        )
-
     def _criterion(self) -> Any:
         loss = YoloLoss(self.netdef.heads, self.job.loss, self.size_wh)
 
@@ -231,7 +204,8 @@ class Session:
 
     def _report_changes(self, checkpoint: Checkpoint) -> None:
         for name, value in asdict(self.job.train).items():
-            before = checkpoint.settings.get(name, value)
+            stored = checkpoint.settings.get(name, value)
+            before = EARLIER.get((name, stored), stored)
             if before != value and name not in UNREPORTED:
                 logger.warning(
                     "--%s was %s in %s and is now %s", name.replace("_", "-"), before, self.job.resume, value

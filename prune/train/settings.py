@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from prune.errors import UsageError
+from prune.loading.cache_choice import CacheMode
 from prune.plan.amount import Amount, parse_amount
 from prune.settings import AT_LEAST_ONE, BELOW_ONE, FRACTION, NOT_NEGATIVE, POSITIVE, Interval, check_options, option
 from prune.train.penalties import PENALTIES
 from prune.train.strategies import STRATEGIES
 
 Optimizer = Literal["sgd", "adamw"]
+Amp = Literal["off", "auto", "bf16", "fp16"]
+AMPS: tuple[Amp, ...] = get_args(Amp)
 DEFAULT_LR = {"sgd": 0.01, "adamw": 0.001}
 
 
@@ -46,8 +49,20 @@ class TrainSettings:
     multi_scale: bool = option(False, "random input size, 0.67–1.33 × --img-size, new every 10 batches")
     rect: bool = option(False, "use a rectangular input that fits the median shape of the training images")
     mosaic_until: float = option(0.9, "fraction of the epochs after which mosaic is off", metavar="X", within=FRACTION)
-    cache_images: bool = option(False, "keep the decoded images in memory")
-    amp: bool = option(False, "mixed precision: fp16 on cuda, bf16 on cpu")
+    cache: CacheMode = option(
+        "auto",
+        "keep the decoded images: ram in memory, disk in a file in --out, off not; auto: ram if they take at most a "
+        "quarter of the free memory, else disk if at most a tenth of the free space, else off",
+    )
+    cache_images: bool = option(False, "the same as --cache ram")
+    amp: Amp = option(
+        "off",
+        "mixed precision: auto (also --amp alone) is bf16 where the GPU or the CPU computes in it (doctor shows it), "
+        "else fp16 on a GPU, off on the CPU",
+        choices=AMPS,
+        const="auto",
+    )
+    compile: bool = option(False, "compile the network with torch.compile: minutes at the start, pays on a GPU")
     channels_last: bool = option(True, "use the channels-last (NHWC) memory format")
     eval_interval: int = option(
         0,
@@ -67,6 +82,11 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_options(self)
+
+    @property
+    def cache_mode(self) -> CacheMode:
+        """`cache`, or what the older flag says."""
+        return "ram" if self.cache_images else self.cache
 
     @property
     def top_lr(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from torch import nn
 
@@ -20,7 +21,9 @@ class Validator:
     """Evaluates a network on the valid split; keeps the latest metrics and the images that could not be decoded."""
 
     def __init__(self, samples: SampleSet, settings: EvaluateSettings, cache_images: bool = False) -> None:
-        self.samples, self.settings, self.cache_images = samples, settings, cache_images
+        self.samples, self.cache_images = samples, cache_images
+        # Worker processes end with their evaluation, and with them what they have kept.
+        self.settings = replace(settings, workers=0) if cache_images else settings
         self.loader: EvalLoader | None = None
         self.latest: Metrics | None = None
         self.faults = Issues()
@@ -36,4 +39,4 @@ class Validator:
 
 def evaluate_settings(job: Job) -> EvaluateSettings:
     """How the valid split is evaluated during training."""
-    return EvaluateSettings(ap=job.ap, letterbox=job.letterbox, batch_size=job.batch_size, workers=job.workers)
+    return EvaluateSettings(ap=job.ap, letterbox=job.letterbox, batch_size=job.batch_size, workers=job.workers or 0)

@@ -13,6 +13,7 @@ import pytest
 from prune.commands import machine
 from prune.commands.doctor import Diagnosis, format_diagnosis
 from prune.commands.packages import Finding, Package, inspect, release
+from prune.model import processor
 from tests.shared import REPOSITORY
 
 
@@ -99,19 +100,21 @@ def test_a_gpu_is_shown_with_its_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "features"),
+    ("text", "features", "bf16"),
     [
-        ("flags\t\t: fpu avx2 amx_bf16 avx512f\nflags\t\t: sve\n", ["avx2", "avx512f", "amx_bf16"]),
-        ("Features\t: fp asimd sve\n", ["asimd", "sve"]),
-        ("", []),
+        ("flags\t\t: fpu avx2 amx_bf16 avx512f\nflags\t\t: sve\n", ["avx2", "avx512f", "amx_bf16"], True),
+        ("flags\t\t: fpu avx2 avx512f\n", ["avx2", "avx512f"], False),
+        ("Features\t: fp asimd sve\n", ["asimd", "sve"], False),
+        ("Features\t: fp asimd bf16\n", ["asimd", "bf16"], True),
+        ("", [], False),
     ],
 )
 def test_the_features_of_a_processor_come_from_its_flags(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, features: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, features: list[str], bf16: bool
 ) -> None:
-    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "cpuinfo")
     if text:
         (tmp_path / "cpuinfo").write_text(f"model name\t: Some CPU\n{text}")
     found = machine.cpu()
-    assert found["features"] == features
+    assert (found["features"], found["bf16"]) == (features, bf16)
     assert not text or found["model"] == "Some CPU"

@@ -16,6 +16,7 @@ from prune.errors import TrainingError, UsageError
 from prune.train.checkpoint import read_checkpoint
 from prune.train.ema import decay_at, make_ema
 from prune.train.hooks import Batch, Hook, StepInfo
+from prune.train.meter import Meter
 from prune.train.optim import make_optimizer
 from prune.train.settings import TrainSettings
 from tests.torch.toy import IMAGES, ToyBatches, toy_model, toy_trainer
@@ -120,6 +121,16 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_
     kept = read_checkpoint(tmp_path / "last.pt")
     assert kept.epoch == 1
     assert all(bool(torch.isfinite(value).all()) for value in kept.model.values())
+
+
+def test_a_loss_that_is_noticed_at_the_end_of_its_epoch_is_not_kept_either(tmp_path: Path) -> None:
+    trainer = toy_trainer(toy_model(), tmp_path, hooks=(Spoil(1),), validate=lambda model: {"ap50": 0.5})
+    trainer.updater.checked_every = 50
+    with pytest.raises(TrainingError, match=r"epoch 1: the loss is not finite \(loss nan.*lower --lr"):
+        trainer.fit()
+    kept = read_checkpoint(tmp_path / "last.pt")
+    assert (kept.epoch, trainer.progress.epoch) == (1, 1)
+    assert all(bool(torch.isfinite(value).all()) for value in (kept.model | kept.ema).values())
 
 
 def test_the_best_checkpoint_is_that_of_the_highest_ap50(tmp_path: Path) -> None:
@@ -230,9 +241,9 @@ def test_a_line_of_the_results_contains_the_last_rate_and_the_mean_loss_of_its_e
     losses: list[float] = []
     update = trainer.updater.update
 
-    def noted(*arguments: Any) -> dict[str, float]:
+    def noted(*arguments: Any) -> Meter:
         values = update(*arguments)
-        losses.append(values["loss"])
+        losses.append(values.read()["loss"])
         return values
 
     monkeypatch.setattr(trainer.updater, "update", noted)

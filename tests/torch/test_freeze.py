@@ -46,7 +46,7 @@ def moved(before: dict[str, torch.Tensor], checkpoint: Checkpoint) -> set[int]:
     [
         (train, ""),
         (train, "--optimizer adamw"),
-        (finetune, "--amp"),
+        (finetune, "--amp bf16"),
         (train_sparse, "-s 0.5"),
         (train_sparse, "-s 0.5 --optimizer adamw"),
     ],

@@ -13,7 +13,8 @@ from prune.errors import TrainingError
 from prune.train.engine import Trainer
 from prune.train.gammas import Gammas
 from prune.train.hooks import Batch, Hook, StepInfo
-from prune.train.settings import SparsitySettings
+from prune.train.optim import make_optimizer
+from prune.train.settings import SparsitySettings, TrainSettings
 from prune.train.sparsity import SparsityHook
 from tests.torch.toy import ToyBatches, ToyModel, toy_model, toy_trainer
 
@@ -75,7 +76,7 @@ def updated(
     trainer = toy_trainer(model, hooks=(*hooks, watch), **settings)
     if scale is not None:
         trainer.updater.scaler = GradScaler("cpu", init_scale=scale)
-    return trainer, watch, trainer.updater.update(batches(*sizes), 0, 0)
+    return trainer, watch, trainer.updater.update(batches(*sizes), 0, 0).read()
 
 
 @pytest.mark.parametrize("clip", [0.0, 0.01])
@@ -156,3 +157,40 @@ def test_each_term_of_a_hook_is_a_column_by_its_own_name() -> None:
     assert list(values) == ["loss", "box", "obj", "cls", "hint", "attention"]
     assert values["attention"] == pytest.approx(3 * values["hint"], rel=1e-6)
     assert values["loss"] == pytest.approx(alone["loss"] + 4 * values["hint"], rel=1e-5)
+
+
+def test_where_reading_waits_for_the_device_a_gradient_that_is_not_finite_is_noticed_some_steps_later() -> None:
+    trainer = toy_trainer(steady_model(), hooks=(Steep(),))
+    trainer.updater.checked_every = 3
+    for step in (0, 1):
+        trainer.updater.update(batches(4), 0, step)
+    with pytest.raises(TrainingError, match=r"epoch 0, step 2: .* in one of the last 3 steps .*gradient norm nan"):
+        trainer.updater.update(batches(4), 0, 2)
+
+
+def test_checking_later_changes_no_weight_of_a_run_that_is_finite() -> None:
+    states = []
+    for every in (1, 3):
+        model = steady_model()
+        trainer = toy_trainer(model, clip=0.01)
+        trainer.updater.checked_every = every
+        for step in range(4):
+            trainer.updater.update(batches(4), 0, step)
+        states.append(model.state_dict())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_the_optimisers_run_one_kernel_for_all_parameters_unless_a_scaler_may_skip_a_step(optimizer: Any) -> None:
+    settings = TrainSettings(optimizer=optimizer)
+    weights = []
+    for scaled in (False, True):
+        made = make_optimizer(steady_model(), settings, scaled)
+        assert made.defaults["fused"] is (None if scaled else True)
+        parameters = [p for group in made.param_groups for p in group["params"]]
+        for step in range(3):
+            for number, parameter in enumerate(parameters):
+                parameter.grad = torch.full_like(parameter, 0.1 * (number + step))
+            made.step()
+        weights.append(torch.cat([p.detach().flatten() for p in parameters]))
+    torch.testing.assert_close(weights[0], weights[1])
