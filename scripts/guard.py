@@ -26,13 +26,20 @@ def ap50_of(summary: dict[str, Any]) -> float | None:
     return float(found) if isinstance(found, (int, float)) else None
 
 
+def fall(stage: dict[str, Any], reference: dict[str, Any]) -> tuple[float, float] | None:
+    """AP50 before and after, where a stage lost more than half of that of the stage before; else None."""
+    now, before = ap50_of(stage), ap50_of(reference)
+    return None if now is None or before is None or now >= LEAST * before else (before, now)
+
+
 def check_stage(stage: Path, reference: Path) -> None:
     """Raise TargetError where a stage lost more than half of the AP50 of the stage before."""
-    summaries = [read_json(folder / "summary.json") for folder in (stage, reference)]
-    now, before = map(ap50_of, summaries)
-    if now is None or before is None or now >= LEAST * before:
+    summary = read_json(stage / "summary.json")
+    lost = fall(summary, read_json(reference / "summary.json"))
+    if lost is None:
         return
-    advice = ADVICE.get(str(summaries[0].get("command")), "look at its results.csv")
+    before, now = lost
+    advice = ADVICE.get(str(summary.get("command")), "look at its results.csv")
     raise TargetError(f"{stage}: AP50 fell from {before:.3f} to {now:.3f}; {advice}, remove {stage} and run this again")
 
 

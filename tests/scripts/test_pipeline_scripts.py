@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from prune.errors import TargetError
+from prune.files.reading import read_json
 from scripts.epochs import epochs_for
-from scripts.guard import check_stage
+from scripts.guard import check_stage, fall
 from tests.shared import REPOSITORY
 
 
@@ -30,7 +31,9 @@ def stage(folder: Path, command: str, ap50: float | None, pruned: bool = False) 
 
 @pytest.mark.parametrize(("now", "pruned"), [(0.4, False), (0.41, True), (None, False)])
 def test_a_stage_that_keeps_half_of_the_accuracy_passes(tmp_path: Path, now: float | None, pruned: bool) -> None:
-    check_stage(stage(tmp_path / "a", "train_sparse.py", now, pruned), stage(tmp_path / "b", "train.py", 0.8))
+    stages = stage(tmp_path / "a", "train_sparse.py", now, pruned), stage(tmp_path / "b", "train.py", 0.8)
+    check_stage(*stages)
+    assert fall(*(read_json(folder / "summary.json") for folder in stages)) is None
 
 
 @pytest.mark.parametrize(
