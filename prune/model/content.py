@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,10 +42,15 @@ def checksum(content: Mapping[str, Any]) -> str:
 
 
 def check_sum(path: Path, content: Mapping[str, Any]) -> None:
-    """Raise WeightsError where the content does not match its checksum; files without one are accepted."""
-    if CHECKSUM in content and not _matches(content):
+    """Raise WeightsError where the content does not match its checksum, or has it under a damaged name; files without
+    one are accepted."""
+    if not _matches(content) if CHECKSUM in content else any(map(_is_checksum, content.values())):
         message = "is damaged: its content does not match its checksum; use another checkpoint or an earlier copy"
         raise WeightsError(path, message)
+
+
+def _is_checksum(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
 def _matches(content: Mapping[str, Any]) -> bool:

@@ -65,7 +65,7 @@ def make_batches(
     dataset = TrainDataset(
         samples, job.augment, size, job.letterbox, job.seed, cache, netdef.net.channels, fit_wh=sizes[-1]
     )
-    workers = choose_workers(job.workers, device.type)
+    workers = choose_workers(job.workers, device.type, world.size)
     shard = Shard(world.rank, world.size)
     pinned = device.type == "cuda"
     loader = train_loader(dataset, job.batch_size, workers, job.seed, shard, pin_memory=pinned)

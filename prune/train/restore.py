@@ -36,9 +36,12 @@ def restore(
 
 
 def _restore_optimizer(optimizer: Optimizer, stored: Mapping[str, Any]) -> None:
-    """The state of each parameter is taken from `stored`; the options remain those given now."""
+    """The state of each parameter is taken from `stored`; the options remain those given now. torch moves a state to
+    where a fused optimiser needs it only if the stored options say that it is one: earlier checkpoints do not."""
     options = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
-    optimizer.load_state_dict(dict(stored))
+    fused = optimizer.defaults["fused"]
+    groups = [{**group, "fused": fused} for group in stored["param_groups"]]
+    optimizer.load_state_dict({**stored, "param_groups": groups})
     for group, given in zip(optimizer.param_groups, options, strict=True):
         group.update(given)
     names = STATE[type(optimizer).__name__]

@@ -57,6 +57,11 @@ class TestChecksum:
                 noticed += 1
         assert noticed > 100
 
+    def test_a_flipped_byte_in_the_name_of_the_checksum_is_called_damage(self, last: Path) -> None:
+        last.write_bytes(last.read_bytes().replace(b"checksum", b"checkSum"))
+        with pytest.raises(WeightsError, match="does not match its checksum"):
+            load_plain(last)
+
     def test_a_flipped_byte_in_a_tensor_is_called_damage(self, last: Path) -> None:
         value = load_plain(last)["model"]["conv.weight"].numpy().tobytes()
         data = last.read_bytes()

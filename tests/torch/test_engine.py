@@ -198,6 +198,18 @@ def test_resuming_keeps_the_weight_decay_given_now_and_refuses_another_optimiser
         toy_trainer(toy_model(), epochs=2).resume(replace(checkpoint, optimizer={}))
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_checkpoint_from_before_the_fused_optimisers_is_resumed_with_one(tmp_path: Path, optimizer: str) -> None:
+    toy_trainer(toy_model(), tmp_path, epochs=1, optimizer=optimizer).fit()
+    checkpoint = read_checkpoint(tmp_path / "last.pt")
+    for group in checkpoint.optimizer["param_groups"]:
+        group["fused"] = None
+    again = toy_trainer(toy_model(), epochs=2, optimizer=optimizer)
+    again.resume(checkpoint)
+    assert {group["fused"] for group in again.updater.optimizer.param_groups} == {True}
+    assert again.fit().epoch == 2
+
+
 def test_a_resumed_run_with_another_batch_size_is_at_the_same_epoch_of_its_schedule(tmp_path: Path) -> None:
     toy_trainer(toy_model(), tmp_path, epochs=1).fit()
     again = toy_trainer(toy_model(), epochs=2, accumulate=2)

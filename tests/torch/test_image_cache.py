@@ -181,6 +181,7 @@ def test_free_memory_is_that_of_the_container_where_it_has_less(
 def test_workers_are_chosen_by_the_device_and_can_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("prune.loading.workers.usable_cores", lambda: 4)
     assert [choose_workers(None, kind) for kind in ("cpu", "cuda")] == [0, 3]
+    assert [choose_workers(None, "cuda", trainings) for trainings in (2, 4, 8)] == [1, 0, 0]
     assert choose_workers(2, "cpu") == 2
     assert [parse_workers(text) for text in ("auto", "0", "5")] == [None, 0, 5]
 

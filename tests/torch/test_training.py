@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,16 +158,27 @@ class StopAt(Hook):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_resumed_run_equals_an_uninterrupted_one_to_the_byte(folder: Path, workers: int) -> None:
+@pytest.mark.parametrize(
+    ("workers", "more"),
+    [
+        (0, {"cache": "off"}),
+        (1, {"cache": "ram", "optimizer": "adamw", "accumulate": 2}),
+        (1, {"cache": "disk", "multi_scale": True}),
+        (None, {"amp": "bf16", "multi_scale": True}),
+    ],
+)
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_byte(
+    folder: Path, workers: int | None, more: dict[str, Any]
+) -> None:
     def job(out: str, resume: str | None = None) -> Job:
-        settings = TrainSettings(epochs=4, resume=resume)
+        settings = TrainSettings(epochs=4, resume=resume, **more)
         return Job(cfg=Path("a.cfg"), data=Path("a.data"), out=Path(out), batch_size=4, device="cpu",
                    workers=workers, quiet=True, train=settings)  # fmt: skip
 
     Session(job("straight")).fit()
     with pytest.raises(KeyboardInterrupt):
         Session(job("broken")).fit([StopAt(2)])
+    assert (folder / "broken/images.cache").exists() == (more.get("cache") == "disk")
     torch.manual_seed(77)
     Session(job("broken", resume="")).fit()
     for name in ("last.weights", "best.weights", "model.cfg"):
