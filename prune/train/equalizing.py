@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from prune.darknet.records import ConvParams, Floats, Weights
+from prune.errors import UsageError
 from prune.graph.channels import ChannelGraph
 from prune.model.state import load_weights, to_weights
 from prune.surgery.equalize import equalize
@@ -19,13 +20,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def equalize_session(session: Session, graph: ChannelGraph) -> None:
+def equalize_session(session: Session, graph: ChannelGraph, required: bool = False) -> None:
     """Rescale the channels of the session's network so that their γ are of one size, and report which are not.
 
-    Raises VerificationError where the network would compute something else, before anything of it is changed.
+    Raises VerificationError where the network would compute something else, before anything of it is changed, and
+    UsageError where it is `required` and not possible in any layer.
     """
     before = _widened(to_weights(session.model))
     equalized = equalize(graph, before)
+    if required and len(equalized.left) == len(graph.prunable_layers):
+        index, reason = next(iter(equalized.left.items()))
+        raise UsageError(
+            f"{session.netdef.path}: --equalize: the gammas of no layer can be made equal (layer {index}: {reason}); "
+            "pass --no-equalize"
+        )
     deviation = check_rescaling(session.netdef, before, equalized.weights)
     load_weights(session.model, equalized.weights)
     count = len(graph.prunable_layers) - len(equalized.left)

@@ -125,7 +125,7 @@ def sparsify(
     layers = _trained_layers(session, graph, settings)
     penalty = penalty or PENALTIES[settings.penalty]()
     if settings.equalize and not session.resumed:
-        equalize_session(session, graph)
+        equalize_session(session, graph, required=settings.s is not None)
     gammas = Gammas([session.model.bn_of(index) for index in layers], slots_of(graph, layers))
     strengths: Steering | None = None
     if settings.s is None:

@@ -207,11 +207,13 @@ def test_a_resumed_run_ends_in_the_weights_of_the_undisturbed_one(
         (["--sr-mode", "2"], "--sr-mode global-decay needs a strength"),
         (["--s", "0.1", "--penalty", "polarization", "--no-equalize"], "needs gammas of at least 0"),
         (["--keep-layers", "0-3"], "no layer can be pruned"),
+        (["--s", "0.1", "--equalize", "--cfg", "mish.cfg"], "the gammas of no layer can be made equal (layer 0: "),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_exit_code_2(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], more: list[str], message: str
 ) -> None:
+    (folder / "mish.cfg").write_text(cfg_text().replace("leaky", "mish"))
     if "polarization" in more:
         netdef = read_netdef(folder / "a.cfg")
         write_negative(folder / "neg.weights", netdef)
@@ -235,3 +237,20 @@ def test_a_checkpoint_of_another_penalty_is_refused(
     more = ["--resume", "--penalty", "group", "--epochs", "6"]
     assert run(monkeypatch, train_sparse, f"{TINY} out", more) == 2
     assert "trained with --penalty prox-l1" in capsys.readouterr().err
+
+
+def test_layers_whose_activation_passes_no_factor_on_are_named_and_the_target_is_met_all_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "a.cfg").write_text(cfg_text(width=16).replace("leaky", "mish", 1))
+    arguments = f"{TINY.replace(' --quiet', '')} out --target-params 0.5x"
+    assert run(monkeypatch, train_sparse, arguments) == 0
+    lines = capsys.readouterr().err
+    netdef = read_netdef("out/model.cfg")
+    weights = read_weights(Path("out/best.weights"), netdef)
+    assert "gammas made equal in 2 layers; the network computes the same" in lines
+    assert "gammas keep their size in layers 0: activation=mish of layer 0 passes no factor on" in lines
+    graph = trace_groups(netdef)
+    zero = float((gammas(graph, weights)[prunable_ids(graph)] == 0).mean())
+    pruned = apply(netdef, weights, plan_channels(graph, weights, ChannelPolicy(percent=zero, layer_keep=0.0)))
+    assert network_cost(pruned.netdef).parameters / network_cost(netdef).parameters <= 0.5
