@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The main job on a dataset generated in seconds: train a small residual network, make it sparse, prune
-# channels and residual blocks, fine-tune, and compare before and after. About five minutes on 2 cores.
+# channels and residual blocks, fine-tune, and compare before and after. Five to twenty minutes on 2 cores.
 #
 #   bash scripts/demo.sh [OUT]        (default: demo/ in the repository)
 #
