@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prune.cli import Parser, take, take_row
-from prune.cli.training import close_training, open_training, training_parser
+from prune.cli.training import close_training, fit, open_training, training_parser
 from prune.graph.channels import trace_groups
 from prune.graph.scope import Scope
 from prune.train.penalties import PENALTIES
@@ -45,6 +45,6 @@ def main() -> int:
     session = Session(job)
     graph = trace_groups(session.netdef, scope)
     hook = sparsify(session, graph, settings, penalty)
-    session.fit([hook], measured="last")  # the last network is pruned: the best may not be sparse
+    fit(session, [hook], measured="last")  # the last network is pruned: the best may not be sparse
     close_training(command, session)
     return 0

@@ -17,6 +17,7 @@ from prune.errors import TrainingError, UsageError
 from prune.train.checkpoint import Checkpoint, rng_state
 from prune.train.checkpoint_writer import CheckpointWriter
 from prune.train.ema import make_ema
+from prune.train.epoch_line import epoch_line
 from prune.train.hooks import Batch, Hook, hook_states, restore_hooks
 from prune.train.optim import make_optimizer
 from prune.train.restore import restore
@@ -214,8 +215,7 @@ class Trainer:
     def _report(self, epoch: int, values: Values, metrics: Values, seconds: Values) -> None:
         for each in self.loggers:
             each.append({"epoch": epoch, **values, **metrics, **seconds})
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in (values | metrics).items())
-        logger.info("epoch %d/%d  %s  %.1f s", epoch, self.settings.epochs, shown, seconds["seconds"])
+        logger.info("%s", epoch_line(epoch, self.settings.epochs, values | metrics, seconds["seconds"]))
 
 
 def grouped(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:

@@ -19,7 +19,6 @@ from prune.loading.loaders import Shard, train_loader
 from prune.model.build import DarknetModel
 from prune.model.device import seed_everything, select_device
 from prune.train.batches import DetectionBatches
-from prune.train.board import find_board
 from prune.train.checkpoint import Checkpoint, read_checkpoint
 from prune.train.checkpoint_writer import CheckpointWriter, export_weights
 from prune.train.distributed import device_of, join_world, leave_world, wrap
@@ -28,8 +27,8 @@ from prune.train.frozen import freeze, frozen_layers, kept_freeze, unfollowed
 from prune.train.hooks import Batch, Hook
 from prune.train.inputs import check_classes, read_sets, report_faults, trained_netdef
 from prune.train.job import Job
+from prune.train.loggers import open_loggers
 from prune.train.memory import keep_freed_memory
-from prune.train.results import resume_results
 from prune.train.sizes import scaled_sizes
 from prune.train.start import restore_network, start_network
 from prune.train.validator import Validator, evaluate_settings
@@ -85,8 +84,8 @@ class Session:
         """The first epoch to train."""
         return self.resumed.epoch if self.resumed else 0
 
-    def trainer(self, hooks: Sequence[Hook] = ()) -> Trainer:
-        """The training loop over this session's data, resumed if requested."""
+    def trainer(self, hooks: Sequence[Hook] = (), loggers: Sequence[Logger] = ()) -> Trainer:
+        """The training loop over this session's data, resumed if requested. `loggers`: in addition to its own."""
         job = self.job
         writer = CheckpointWriter(job.out, export_weights) if self.world.writes else None
         trainer = Trainer(
@@ -99,7 +98,7 @@ class Session:
             validate=self.validator if self.world.writes else None,
             eval_interval=self._eval_interval(),
             writer=writer,
-            loggers=self._loggers(),
+            loggers=[*self._loggers(), *loggers],
             cfg=format_netdef(self.netdef),
             wrapped=wrap(self.model, self.world, self.device),
             progress_bar=not job.quiet and self.world.writes,
@@ -111,9 +110,17 @@ class Session:
             trainer.resume(self.resumed)
         return trainer
 
-    def fit(self, hooks: Sequence[Hook] = (), measured: Literal["best", "last"] = "best") -> Progress:
-        """Train and write all files in `job.out` except the summary, which reports the metrics of `measured`."""
-        trainer = self.trainer(hooks)
+    def fit(
+        self,
+        hooks: Sequence[Hook] = (),
+        measured: Literal["best", "last"] = "best",
+        loggers: Sequence[Logger] = (),
+    ) -> Progress:
+        """Train and write all files in `job.out` except the summary, which reports the metrics of `measured`.
+
+        `loggers` receive each epoch's values after results.csv is written.
+        """
+        trainer = self.trainer(hooks, loggers)
         self._open(trainer)
         self.progress = trainer.fit()
         if self.validator and self.world.writes and (measured == "best" or self.validator.latest is None):
@@ -217,12 +224,8 @@ class Session:
         return max(1, min(math.ceil(share / EVALUATION_SHARE), self.job.train.epochs))
 
     def _loggers(self) -> list[Logger]:
-        if not self.world.writes:
-            return []
         first_epoch = self.first_epoch if self.job.continues else None
-        results = resume_results(self.job.out / "results.csv", first_epoch)
-        board = find_board(self.job.out / "tensorboard", first_epoch)
-        return [results, *([board] if board else [])]
+        return open_loggers(self.job.out, self.model, first_epoch) if self.world.writes else []
 
     def _report_changes(self, checkpoint: Checkpoint) -> None:
         for name, value in asdict(self.job.train).items():
