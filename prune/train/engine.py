@@ -16,6 +16,7 @@ from tqdm import tqdm
 from prune.errors import TrainingError, UsageError
 from prune.train.checkpoint import Checkpoint, rng_state
 from prune.train.checkpoint_writer import CheckpointWriter
+from prune.train.distributed import ALONE, World
 from prune.train.ema import make_ema
 from prune.train.epoch_line import epoch_line
 from prune.train.hooks import Batch, Hook, hook_states, restore_hooks
@@ -64,7 +65,8 @@ class Trainer:
     """Trains `model` in place; `averaged` is the network that is evaluated and saved.
 
     `wrapped`: the model to call in training, if different (DDP). `writer`: None on processes that write nothing.
-    `processes`: how many processes train, each on batches of the same size.
+    `world`: the processes that train, each on batches of the same size. `facts`: plain values that a checkpoint
+    contains beside the settings.
     """
 
     def __init__(
@@ -83,15 +85,17 @@ class Trainer:
         cfg: str = "",
         wrapped: nn.Module | None = None,
         progress_bar: bool = False,
-        processes: int = 1,
+        world: World = ALONE,
+        facts: Mapping[str, int] | None = None,
     ) -> None:
         self.model, self.batches, self.settings, self.hooks = model, batches, settings, hooks
         self.validate, self.eval_interval, self.writer, self.loggers = validate, eval_interval, writer, loggers
-        self.cfg, self.progress_bar, self.processes, self.progress = cfg, progress_bar, processes, Progress()
+        self.cfg, self.progress_bar, self.world, self.progress = cfg, progress_bar, world, Progress()
+        self.facts = facts or {}
         steps_per_epoch = math.ceil(len(batches) / settings.accumulate)
         self.schedule = make_schedule(settings, steps_per_epoch)
         self.updater = Updater(
-            wrapped or model,
+            model if wrapped is None else wrapped,
             make_ema(model, settings.ema),
             make_optimizer(model, settings),
             self.schedule,
@@ -166,13 +170,14 @@ class Trainer:
             seen=state.seen,
             best=dict(state.best),
             rng=rng_state(),
-            settings={name: value for name, value in asdict(self.settings).items() if name != "resume"},
+            settings={name: value for name, value in asdict(self.settings).items() if name != "resume"}
+            | dict(self.facts),
             last=dict(state.last),
             hooks=hook_states(self.hooks),
         )
 
     def _train_epoch(self, epoch: int) -> Values:
-        """One pass over the batches; returns the mean of the losses over the steps."""
+        """One pass over the batches; returns the mean of the losses over the steps and the processes."""
         self.updater.model.train()
         for hook in self.hooks:
             hook.epoch_start(epoch)
@@ -185,8 +190,8 @@ class Trainer:
                 for name, value in self.updater.update(group, epoch, self.progress.step).items():
                     sums[name] = sums.get(name, 0.0) + value / steps
                 self.progress.step += 1
-                self.progress.seen += self.processes * sum(len(batch.imgs) for batch in group)
-        return sums
+                self.progress.seen += self.world.size * sum(len(batch.imgs) for batch in group)
+        return self.world.mean(sums)
 
     def _check_weights(self, epoch: int) -> None:
         """The last update of an epoch may break a network whose loss was finite: do not save that."""

@@ -12,7 +12,6 @@ import torch
 
 from prune.darknet.netdef import format_netdef, read_netdef, write_netdef
 from prune.darknet.shapes import largest_stride
-from prune.detect.loss import LossParts, YoloLoss
 from prune.graph.cost import network_cost
 from prune.loading.dataset import TrainDataset
 from prune.loading.loaders import Shard, train_loader
@@ -21,16 +20,19 @@ from prune.model.device import seed_everything, select_device
 from prune.train.batches import DetectionBatches
 from prune.train.checkpoint import Checkpoint, read_checkpoint
 from prune.train.checkpoint_writer import CheckpointWriter, export_weights
-from prune.train.distributed import device_of, join_world, leave_world, wrap
+from prune.train.criterion import detection_criterion
+from prune.train.distributed import check_world, device_of, join_world, leave_world, wrap
 from prune.train.engine import Logger, Progress, Trainer
 from prune.train.frozen import freeze, frozen_layers, kept_freeze, unfollowed
-from prune.train.hooks import Batch, Hook
+from prune.train.heartbeat import watching
+from prune.train.hooks import Hook
 from prune.train.inputs import check_classes, read_sets, report_faults, trained_netdef
 from prune.train.job import Job
 from prune.train.loggers import open_loggers
 from prune.train.memory import keep_freed_memory
 from prune.train.sizes import scaled_sizes
 from prune.train.start import restore_network, start_network
+from prune.train.sync_norm import synchronize
 from prune.train.validator import Validator, evaluate_settings
 
 logger = logging.getLogger(__name__)
@@ -69,9 +71,8 @@ class Session:
             self.job = job = replace(job, train=replace(job.train, freeze=kept))
         self.model, self.seen = self._network()
         self.batches = self._batches()
-        self.validator = (
-            Validator(self.valid_set, evaluate_settings(job), job.train.cache_images) if self.valid_set else None
-        )
+        valid, cached = self.valid_set, job.train.cache_images
+        self.validator = Validator(valid, evaluate_settings(job), cached, self.world) if valid else None
         self.progress = Progress()
 
     @property
@@ -91,18 +92,19 @@ class Session:
         trainer = Trainer(
             self.model,
             self.batches,
-            self._criterion(),
+            detection_criterion(self.netdef.heads, job.loss, self.size_wh),
             job.train,
             device=self.device,
             hooks=hooks,
-            validate=self.validator if self.world.writes else None,
+            validate=self.validator,
             eval_interval=self._eval_interval(),
             writer=writer,
             loggers=[*self._loggers(), *loggers],
             cfg=format_netdef(self.netdef),
             wrapped=wrap(self.model, self.world, self.device),
             progress_bar=not job.quiet and self.world.writes,
-            processes=self.world.size,
+            world=self.world,
+            facts={"processes": self.world.size, "batch_size": job.batch_size},
         )
         trainer.progress.seen = self.seen
         if self.resumed:
@@ -121,13 +123,14 @@ class Session:
         `loggers` receive each epoch's values after results.csv is written.
         """
         trainer = self.trainer(hooks, loggers)
-        self._open(trainer)
-        self.progress = trainer.fit()
-        if self.validator and self.world.writes and (measured == "best" or self.validator.latest is None):
-            self._measure(trainer, measured)
+        with watching(self.world):
+            self._open(trainer)
+            self.progress = trainer.fit()
+            if self.validator and (measured == "best" or self.validator.latest is None):
+                self._measure(trainer, measured)
+            leave_world(self.world)
         undecoded = {"train": self.batches.loader.dataset.faults}
         report_faults(undecoded | ({"valid": self.validator.faults} if self.validator else {}))
-        leave_world(self.world)
         return self.progress
 
     def _open(self, trainer: Trainer) -> None:
@@ -175,6 +178,8 @@ class Session:
             freeze(model, frozen)
         else:
             model, seen = start_network(self.netdef, job.weights, job.weights_cfg, frozen)
+        if job.train.sync_bn and self.world.size > 1:
+            synchronize(model, self.device)
         memory = torch.channels_last if job.train.channels_last else torch.contiguous_format
         return model.to(device=self.device, memory_format=memory), seen  # type: ignore[call-overload]
 
@@ -207,14 +212,6 @@ class Session:
             channels_last=train.channels_last,
         )
 
-    def _criterion(self) -> Any:
-        loss = YoloLoss(self.netdef.heads, self.job.loss, self.size_wh)
-
-        def criterion(raw: list[torch.Tensor], batch: Batch) -> LossParts:
-            return loss(raw, batch.targets, batch.size_wh)
-
-        return criterion
-
     def _eval_interval(self) -> int:
         """The requested interval, or one with which evaluation takes at most a tenth of the time. It depends on the
         counts of images only, not on a clock, so that a repeated run finds the same best epoch."""
@@ -228,6 +225,8 @@ class Session:
         return open_loggers(self.job.out, self.model, first_epoch) if self.world.writes else []
 
     def _report_changes(self, checkpoint: Checkpoint) -> None:
+        if note := check_world(self.world, self.job.batch_size, checkpoint.settings):
+            logger.info("--resume: %s", note)
         for name, value in asdict(self.job.train).items():
             before = checkpoint.settings.get(name, value)
             if before != value and name not in UNREPORTED:
@@ -241,6 +240,6 @@ class Session:
         last = self.progress.best.get("epoch", -1) == self.job.train.epochs - 1
         if not last or self.validator.latest is None:
             kept = self.job.out / f"{which}.pt"
-            if kept.is_file():
+            if self.world.writes and kept.is_file():  # the others get the network from this process
                 trainer.averaged.load_state_dict(read_checkpoint(kept).ema)
             self.validator(trainer.averaged.eval())

@@ -45,6 +45,7 @@ class TrainSettings:
     mosaic_until: float = option(0.9, "fraction of the epochs after which mosaic is off", metavar="X", within=FRACTION)
     cache_images: bool = option(False, "keep the decoded images in memory")
     amp: bool = option(False, "mixed precision: fp16 on cuda, bf16 on cpu")
+    sync_bn: bool = option(False, "batch statistics over the images of all processes, if there are several")
     channels_last: bool = option(True, "use the channels-last (NHWC) memory format")
     eval_interval: int = option(
         0,
