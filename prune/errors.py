@@ -69,6 +69,12 @@ class TrainingError(PruneError):
     exit_code = 1
 
 
+class LostProcessError(PruneError):
+    """Another of the processes that train together has ended or does not answer."""
+
+    exit_code = 1
+
+
 class TargetError(PruneError):
     """A target or a guard the user asked for was not met."""
 

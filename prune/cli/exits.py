@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from prune import startup
 from prune.cli.lock import release_all
-from prune.errors import PruneError
+from prune.errors import LostProcessError, PruneError
 from prune.report.visible import visible
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, startup.EXIT_INTERRUPTED
@@ -37,7 +37,9 @@ def exit_code(main: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         return _fail(EXIT_INTERRUPTED, "interrupted")
     except Exception as error:
-        if startup.was_interrupted():  # an extension or a child process may turn the signal into another error
+        # An extension or a child process may turn the signal into another error; but where several processes train, a
+        # launcher interrupts those that are left when one has ended.
+        if startup.was_interrupted() and not isinstance(error, LostProcessError):
             return _fail(EXIT_INTERRUPTED, "interrupted")
         return _code_of(error)
     finally:

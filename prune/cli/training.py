@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from prune.cli.command import Command, open_command
 from prune.cli.groups import DataArgs, ImageArgs, RunArgs, StartArgs
@@ -21,12 +21,22 @@ from prune.train.job import Job
 from prune.train.settings import TrainSettings
 
 if TYPE_CHECKING:
+    from prune.train.hooks import Hook
     from prune.train.session import Session
 
 FINETUNE_DEFAULTS: dict[str, Any] = {"epochs": 50, "lr": 0.002, "warmup": 1.0}
 """For a network that is already trained: smaller steps and fewer epochs."""
 SHARED_DEFAULTS: dict[str, Any] = {"batch_size": 8, "optimizer": "adamw"}
-OUTPUTS = ("last.pt", "best.pt", "last.weights", "best.weights", "model.cfg", "results.csv")
+OUTPUTS = (
+    "last.pt",
+    "best.pt",
+    "last.weights",
+    "best.weights",
+    "model.cfg",
+    "results.csv",
+    "results.png",
+    "batch.png",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +122,21 @@ def open_training(
     for name in job.outputs:
         command.path(name)
     return job, command
+
+
+def fit(session: Session, hooks: Sequence[Hook] = (), measured: Literal["best", "last"] = "best") -> None:
+    """Train with pictures of the first batch and of the results; see `Session.fit`."""
+    from prune.report.watching import BATCH, RESULTS, BatchPicture, ResultsPicture  # torch: after the arguments
+
+    if not session.world.writes:
+        session.fit(hooks, measured)
+        return
+    out, kept = session.job.out, session.job.continues
+    results = ResultsPicture(out / RESULTS, out / "results.csv")
+    first = [] if kept and (out / BATCH).is_file() else [BatchPicture(out / BATCH, session.train_set.names)]
+    session.fit([*hooks, *first], measured, [results])
+    if not results.path.is_file():  # a run that was finished before is resumed
+        results.draw()
 
 
 def close_training(command: Command, session: Session, more: Mapping[str, Any] | None = None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prune.cli import Parser, take, take_row
-from prune.cli.training import FINETUNE_DEFAULTS, TeacherArgs, close_training, open_training, training_parser
+from prune.cli.training import FINETUNE_DEFAULTS, TeacherArgs, close_training, fit, open_training, training_parser
 from prune.train.settings import DistillSettings
 from prune.train.strategies import STRATEGIES
 
@@ -34,6 +34,6 @@ def main() -> int:
     from prune.train.session import Session
 
     session = Session(job)
-    session.fit([distill_from(session, teacher.t_cfg, teacher.t_weights, strategy, settings.distill_weight)])
+    fit(session, [distill_from(session, teacher.t_cfg, teacher.t_weights, strategy, settings.distill_weight)])
     close_training(command, session)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from prune.cli import Parser
-from prune.cli.training import FINETUNE_DEFAULTS, close_training, open_training, training_parser
+from prune.cli.training import FINETUNE_DEFAULTS, close_training, fit, open_training, training_parser
 
 EXAMPLE = (
     "python finetune.py --cfg runs/cut/pruned.cfg --weights runs/cut/pruned.weights "
@@ -23,6 +23,6 @@ def main() -> int:
     from prune.train.session import Session
 
     session = Session(job)
-    session.fit()
+    fit(session)
     close_training(command, session)
     return 0

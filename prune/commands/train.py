@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from prune.cli import Parser
-from prune.cli.training import close_training, open_training, training_parser
+from prune.cli.training import close_training, fit, open_training, training_parser
 
 EXAMPLE = "python train.py --cfg cfg/yolov3-nano.cfg --data data/shapes/shapes.data --epochs 40 --out runs/base"
 
@@ -20,6 +20,6 @@ def main() -> int:
     from prune.train.session import Session  # torch is imported only after the arguments are parsed
 
     session = Session(job)
-    session.fit()
+    fit(session)
     close_training(command, session)
     return 0

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from prune.cli import Later, Parser, take, take_row
 from prune.cli.readiness import PICTURE, READINESS, ReadyArgs, assess_run, check_ready, forget_readiness
-from prune.cli.training import close_training, open_training, training_parser
+from prune.cli.training import close_training, fit, open_training, training_parser
 from prune.graph.channels import trace_groups
 from prune.graph.scope import Scope
 from prune.report.readiness import readiness_facts
@@ -69,7 +69,7 @@ def main() -> int:
     hook = sparsify(session, graph, settings, penalty)
     forget_readiness(session)
     kept: Literal["best", "last"] = "best" if hook.goal else "last"  # with a given s the best may not be sparse yet
-    session.fit([hook], measured=kept)
+    fit(session, [hook], measured=kept)
     if session.world.writes:
         readiness = assess_run(command, graph, hook.history, f"{kept}.weights", hook.goal)
         close_training(command, session, {"readiness": readiness_facts(readiness)})

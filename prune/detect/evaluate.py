@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ from prune.detect.nms import nms_batch
 from prune.detect.settings import EvaluateSettings, NmsSettings
 from prune.errors import DataError, UsageError
 from prune.loading.dataset import EvalDataset
-from prune.loading.loaders import EvalBatch, EvalLoader, eval_loader
+from prune.loading.loaders import WHOLE, EvalBatch, EvalLoader, Shard, eval_loader
 from prune.metrics.detections import Detected
 from prune.metrics.measure import measure
 from prune.metrics.result import Inference, Metrics
@@ -29,6 +29,17 @@ from prune.samples.fit import Fit
 from prune.samples.images import none_decodes
 from prune.samples.issues import Issues
 from prune.samples.sample import SampleSet
+
+Placed = tuple[int, Detected]
+"""The position of an image in its set, and what was detected in it."""
+Part = tuple[list[Placed], Issues]
+"""What a process has found, and the images that it could not decode."""
+Gather = Callable[[Part], list[Part]]
+
+
+def alone(part: Part) -> list[Part]:
+    """The parts of a single process."""
+    return [part]
 
 
 def evaluate(model: DarknetModel, samples: SampleSet, settings: EvaluateSettings) -> Metrics:
@@ -48,18 +59,25 @@ def examine(
 
 
 def examine_loaded(
-    model: DarknetModel, samples: SampleSet, settings: EvaluateSettings, loader: EvalLoader
+    model: DarknetModel, samples: SampleSet, settings: EvaluateSettings, loader: EvalLoader, gather: Gather = alone
 ) -> tuple[Metrics, list[Detected], Issues]:
-    """As `examine`, over the images of a `make_loader` that is kept for several evaluations."""
+    """As `examine`, over the images of a `make_loader` that is kept for several evaluations.
+
+    `gather`: what this process has found → what each has, where several evaluate a part of the images each.
+    """
     settings = settings.for_source(samples.source)
     chosen = nms_settings(model, settings)
     runner = fused(model) if settings.fuse else model
     # Darknet's own map does not clip boxes to the image; the files of the other protocols contain only clipped ones.
-    detected = detect(runner, loader, chosen, settings.progress, clip=settings.ap != "darknet")
+    placed = detect_placed(runner, loader, chosen, settings.progress, clip=settings.ap != "darknet")
+    parts, faults = gather((placed, loader.dataset.faults)), Issues()
+    for _, found in parts:
+        faults.merge(found)
+    detected = in_order(entry for part, _ in parts for entry in part)
     if not detected:
         raise DataError(samples.samples[0].image, None, none_decodes(samples.samples[0].image))
     metrics = measure(detected, samples, settings, _inference(settings, chosen, loader.dataset))
-    return metrics, detected, loader.dataset.faults
+    return metrics, detected, faults
 
 
 def nms_settings(model: DarknetModel, settings: EvaluateSettings) -> NmsSettings:
@@ -74,10 +92,14 @@ def nms_settings(model: DarknetModel, settings: EvaluateSettings) -> NmsSettings
 
 
 def make_loader(
-    model: DarknetModel, samples: SampleSet, settings: EvaluateSettings, cache_images: bool = False
+    model: DarknetModel,
+    samples: SampleSet,
+    settings: EvaluateSettings,
+    cache_images: bool = False,
+    shard: Shard = WHOLE,
 ) -> EvalLoader:
     """The images, fitted as the settings say, by default as the network's cfg says. For several evaluations, keep
-    it."""
+    it. `shard`: the part of the images that this process evaluates."""
     check_classes(model.netdef, samples)
     settings = settings.for_source(samples.source)
     net, stride = model.netdef.net, largest_stride(model.netdef)
@@ -95,7 +117,7 @@ def make_loader(
         channels=net.channels,
     )
     pinned = next(model.parameters()).is_cuda
-    return eval_loader(dataset, settings.batch_size, settings.workers, pinned)
+    return eval_loader(dataset, settings.batch_size, settings.workers, pinned, shard)
 
 
 def detect(
@@ -107,15 +129,27 @@ def detect(
 ) -> list[Detected]:
     """Run the network on batches of images; the detections are in the order of the set, and clipped to the images if
     `clip`. The progress bar is written to standard error if that is a terminal."""
+    return in_order(detect_placed(model, batches, settings, progress, clip))
+
+
+def detect_placed(
+    model: DarknetModel, batches: Iterable[EvalBatch], settings: NmsSettings, progress: bool, clip: bool
+) -> list[Placed]:
+    """As `detect`, with the position of each image in the set, in any order."""
     training = model.training
     model.eval()
-    found: list[tuple[int, Detected]] = []
+    found: list[Placed] = []
     try:
         for batch in tqdm(batches, desc="evaluate", leave=False, disable=None if progress else True):
             places = batch.indices or range(len(found), len(found) + len(batch.samples))
             found += zip(places, _detect_batch(model, batch, settings, clip), strict=True)
     finally:
         model.train(training)
+    return found
+
+
+def in_order(found: Iterable[Placed]) -> list[Detected]:
+    """The detections in the order of the set."""
     return [detected for _, detected in sorted(found, key=lambda entry: entry[0])]
 
 

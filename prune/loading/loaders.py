@@ -37,10 +37,14 @@ def collate(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Which part of each epoch this process trains on: number `rank` (from 0) of `world`."""
+    """Which part of the images this process takes: number `rank` (from 0) of `world`."""
 
     rank: int = 0
     world: int = 1
+
+
+WHOLE = Shard()
+"""All images."""
 
 
 class BatchPlan(Sampler[list[Draw]]):
@@ -127,7 +131,7 @@ def train_loader(
     batch_size: int,
     workers: int = 0,
     seed: int = 0,
-    shard: Shard = Shard(),
+    shard: Shard = WHOLE,
     pin_memory: bool = False,
 ) -> TrainLoader:
     """The loader of a training set; `shard` for one process of several. Raises UsageError for a batch below
@@ -150,12 +154,16 @@ class EvalLoader:
     """All images that can be decoded, including the last partial batch. The others are in `dataset.faults`.
 
     They are in their order, except that where inputs differ in size, those of one size come together. Without workers a
-    thread of this process loads them, so that the network need not wait.
+    thread of this process loads them, so that the network need not wait. `shard`: of several processes each takes
+    a part of the batches.
     """
 
-    def __init__(self, dataset: EvalDataset, batch_size: int, workers: int, pin_memory: bool) -> None:
+    def __init__(
+        self, dataset: EvalDataset, batch_size: int, workers: int, pin_memory: bool, shard: Shard = WHOLE
+    ) -> None:
         self.dataset, self._workers = dataset, workers
-        self._batches = _equal_inputs(dataset, batch_size)
+        # whole batches: what a network computes for an image may depend, in the last digit, on the others in its batch
+        self._batches = _equal_inputs(dataset, batch_size)[shard.rank :: shard.world]
         self._loader: DataLoader[EvalItem] = DataLoader(
             dataset,
             batch_sampler=self._batches,
@@ -197,10 +205,12 @@ def _equal_inputs(dataset: EvalDataset, batch_size: int) -> list[list[int]]:
     return [run[at : at + batch_size] for run in runs for at in range(0, len(run), batch_size)]
 
 
-def eval_loader(dataset: EvalDataset, batch_size: int, workers: int = 0, pin_memory: bool = False) -> EvalLoader:
+def eval_loader(
+    dataset: EvalDataset, batch_size: int, workers: int = 0, pin_memory: bool = False, shard: Shard = WHOLE
+) -> EvalLoader:
     """The loader of an evaluation set. Raises UsageError for a batch below 1."""
     _check(batch_size, workers)
-    return EvalLoader(dataset, batch_size, workers, pin_memory)
+    return EvalLoader(dataset, batch_size, workers, pin_memory, shard)
 
 
 def _collate_eval(items: Sequence[EvalItem]) -> tuple[list[int], Tensor, list[Fit]]:

@@ -106,7 +106,7 @@ def chip(mask: Mask, colour: Colour, capital: int) -> Image:
     pad = _pad(capital)
     canvas = np.full((mask.shape[0] + pad, mask.shape[1] + 2 * pad, 3), colour, np.uint8)
     top = pad - pad // 3
-    _blend(canvas[top : top + mask.shape[0], pad : pad + mask.shape[1]], mask, ink_on(colour))
+    blend(canvas[top : top + mask.shape[0], pad : pad + mask.shape[1]], mask, ink_on(colour))
     return canvas
 
 
@@ -171,7 +171,7 @@ def _roomy(image: Image, capital: int) -> Image:
     return np.asarray(cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_CONSTANT, value=GROUND), np.uint8)
 
 
-def _blend(canvas: Image, mask: Mask, ink: Colour) -> None:
+def blend(canvas: Image, mask: Mask, ink: Colour) -> None:
     """Colour part of a canvas, which is changed, through an opacity mask of its size."""
     share = mask[:, :, None].astype(np.float32) / 255
     canvas[:] = (canvas * (1 - share) + np.array(ink, np.float32) * share).round().astype(np.uint8)

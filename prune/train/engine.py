@@ -17,7 +17,9 @@ from prune.errors import TrainingError, UsageError
 from prune.train.checkpoint import Checkpoint, rng_state
 from prune.train.checkpoint_writer import CheckpointWriter
 from prune.train.compiled import compile_forward
+from prune.train.distributed import ALONE, World
 from prune.train.ema import make_ema
+from prune.train.epoch_line import epoch_line
 from prune.train.hooks import Batch, Hook, hook_states, restore_hooks
 from prune.train.meter import Meter, Values, all_finite, shown
 from prune.train.optim import make_optimizer
@@ -66,7 +68,8 @@ class Trainer:
     """Trains `model` in place; `averaged` is the network that is evaluated and saved.
 
     `wrapped`: the model to call in training, if different (DDP). `writer`: None on processes that write nothing.
-    `processes`: how many processes train, each on batches of the same size.
+    `world`: the processes that train, each on batches of the same size. `facts`: plain values that a checkpoint
+    contains beside the settings.
     """
 
     def __init__(
@@ -85,18 +88,20 @@ class Trainer:
         cfg: str = "",
         wrapped: nn.Module | None = None,
         progress_bar: bool = False,
-        processes: int = 1,
+        world: World = ALONE,
+        facts: Mapping[str, int] | None = None,
     ) -> None:
         self.model, self.batches, self.settings, self.hooks = model, batches, settings, hooks
         self.validate, self.eval_interval, self.writer, self.loggers = validate, eval_interval, writer, loggers
-        self.cfg, self.progress_bar, self.processes, self.progress = cfg, progress_bar, processes, Progress()
+        self.cfg, self.progress_bar, self.world, self.progress = cfg, progress_bar, world, Progress()
+        self.facts = facts or {}
         steps_per_epoch = math.ceil(len(batches) / settings.accumulate)
         self.schedule = make_schedule(settings, steps_per_epoch)
         precision = choose_precision(settings.amp, device)
         if precision.note:
             logger.info("%s", precision.note)
         self.updater = Updater(
-            wrapped or model,
+            model if wrapped is None else wrapped,
             make_ema(model, settings.ema),
             make_optimizer(model, settings, precision.scaled),
             self.schedule,
@@ -172,13 +177,14 @@ class Trainer:
             seen=state.seen,
             best=dict(state.best),
             rng=rng_state(),
-            settings={name: value for name, value in asdict(self.settings).items() if name != "resume"},
+            settings={name: value for name, value in asdict(self.settings).items() if name != "resume"}
+            | dict(self.facts),
             last=dict(state.last),
             hooks=hook_states(self.hooks),
         )
 
     def _train_epoch(self, epoch: int) -> Values:
-        """One pass over the batches; returns the mean of the losses over the steps."""
+        """One pass over the batches; returns the mean of the losses over the steps and the processes."""
         self.updater.model.train()
         for hook in self.hooks:
             hook.epoch_start(epoch)
@@ -190,8 +196,8 @@ class Trainer:
             for group in bar:
                 sums.merge(self.updater.update(group, epoch, self.progress.step), 1 / steps)
                 self.progress.step += 1
-                self.progress.seen += self.processes * sum(len(batch.imgs) for batch in group)
-        return sums.read()
+                self.progress.seen += self.world.size * sum(len(batch.imgs) for batch in group)
+        return self.world.mean(sums.read())
 
     def _check(self, epoch: int, values: Values) -> None:
         """Raise TrainingError before anything of an epoch is kept that is not finite: a loss, if that was not noticed
@@ -226,8 +232,7 @@ class Trainer:
     def _report(self, epoch: int, values: Values, metrics: Values, seconds: Values) -> None:
         for each in self.loggers:
             each.append({"epoch": epoch, **values, **metrics, **seconds})
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in (values | metrics).items())
-        logger.info("epoch %d/%d  %s  %.1f s", epoch, self.settings.epochs, shown, seconds["seconds"])
+        logger.info("%s", epoch_line(epoch, self.settings.epochs, values | metrics, seconds["seconds"]))
 
 
 def grouped(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:

@@ -49,14 +49,14 @@ def resume_results(path: Path, epoch: int | None) -> Results:
     """
     if epoch is None or not path.is_file():
         return Results(path)
-    rows = [row for row in _read_rows(path) if int(row["epoch"]) < epoch]
+    rows = [row for row in read_rows(path) if int(row["epoch"]) < epoch]
     done = int(rows[-1]["epoch"]) + 1 if rows else 0
     if done < epoch:
         logger.warning("%s has no lines for epochs %d to %d", path, done, epoch - 1)
     return Results(path, rows)
 
 
-def _read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[Row]:
     text = decode_text(read_bytes(path, DataError))  # undecodable bytes are reported below, with line and fix
     reader = csv.DictReader(io.StringIO(text), quoting=csv.QUOTE_NONE)
     rows, before = list[Row](), -1

@@ -11,25 +11,26 @@ from typing import Any, Literal
 import torch
 
 from prune.darknet.netdef import format_netdef, read_netdef, write_netdef
-from prune.detect.loss import LossParts, YoloLoss
 from prune.graph.cost import network_cost
 from prune.model.build import DarknetModel
 from prune.model.device import seed_everything, select_device
 from prune.train.batches import make_batches
-from prune.train.board import find_board
 from prune.train.checkpoint import Checkpoint, read_checkpoint
 from prune.train.checkpoint_writer import CheckpointWriter, export_weights
-from prune.train.distributed import device_of, join_world, leave_world, wrap
+from prune.train.criterion import detection_criterion
+from prune.train.distributed import check_world, device_of, join_world, leave_world, wrap
 from prune.train.engine import Logger, Progress, Trainer
 from prune.train.frozen import freeze, frozen_layers, kept_freeze, unfollowed
-from prune.train.hooks import Batch, Hook
+from prune.train.heartbeat import watching
+from prune.train.hooks import Hook
 from prune.train.inputs import check_classes, read_sets, report_faults, trained_netdef
 from prune.train.job import Job
 from prune.train.kept_images import keep_images, place_of, remove_kept
+from prune.train.loggers import open_loggers
 from prune.train.memory import keep_freed_memory
-from prune.train.results import resume_results
 from prune.train.schedule import Schedule, make_schedule
 from prune.train.start import restore_network, start_network
+from prune.train.sync_norm import synchronize
 from prune.train.validator import Validator, evaluate_settings
 
 logger = logging.getLogger(__name__)
@@ -72,9 +73,9 @@ class Session:
         self.model, self.seen = self._network()
         self.kept = keep_images(job, self.netdef, self.train_set, self.valid_set, self.world.size)
         logger.info("%s", self.kept.line)
-        cache = place_of(self.kept, job.out)
+        cache, valid = place_of(self.kept, job.out), self.valid_set
         self.batches = make_batches(job, self.netdef, self.train_set, cache, self.world, self.device)
-        self.validator = Validator(self.valid_set, evaluate_settings(job), cache is True) if self.valid_set else None
+        self.validator = Validator(valid, evaluate_settings(job), cache is True, self.world) if valid else None
         self.progress = Progress()
 
     @property
@@ -87,25 +88,26 @@ class Session:
         """The first epoch to train."""
         return self.resumed.epoch if self.resumed else 0
 
-    def trainer(self, hooks: Sequence[Hook] = ()) -> Trainer:
-        """The training loop over this session's data, resumed if requested."""
+    def trainer(self, hooks: Sequence[Hook] = (), loggers: Sequence[Logger] = ()) -> Trainer:
+        """The training loop over this session's data, resumed if requested. `loggers`: in addition to its own."""
         job = self.job
         writer = CheckpointWriter(job.out, export_weights) if self.world.writes else None
         trainer = Trainer(
             self.model,
             self.batches,
-            self._criterion(),
+            detection_criterion(self.netdef.heads, job.loss, self.size_wh),
             job.train,
             device=self.device,
             hooks=hooks,
-            validate=self.validator if self.world.writes else None,
+            validate=self.validator,
             eval_interval=self._eval_interval(),
             writer=writer,
-            loggers=self._loggers(),
+            loggers=[*self._loggers(), *loggers],
             cfg=format_netdef(self.netdef),
             wrapped=wrap(self.model, self.world, self.device),
             progress_bar=not job.quiet and self.world.writes,
-            processes=self.world.size,
+            world=self.world,
+            facts={"processes": self.world.size, "batch_size": job.batch_size},
         )
         trainer.progress.seen = self.seen
         if self.resumed:
@@ -117,16 +119,25 @@ class Session:
         """The schedule of learning rates that `fit` follows."""
         return make_schedule(self.job.train, math.ceil(len(self.batches) / self.job.train.accumulate))
 
-    def fit(self, hooks: Sequence[Hook] = (), measured: Literal["best", "last"] = "best") -> Progress:
-        """Train and write all files in `job.out` except the summary, which reports the metrics of `measured`."""
-        trainer = self.trainer(hooks)
-        self._open(trainer)
-        self.progress = trainer.fit()
-        if self.validator and self.world.writes and (measured == "best" or self.validator.latest is None):
-            self._measure(trainer, measured)
+    def fit(
+        self,
+        hooks: Sequence[Hook] = (),
+        measured: Literal["best", "last"] = "best",
+        loggers: Sequence[Logger] = (),
+    ) -> Progress:
+        """Train and write all files in `job.out` except the summary, which reports the metrics of `measured`.
+
+        `loggers` receive each epoch's values after results.csv is written.
+        """
+        trainer = self.trainer(hooks, loggers)
+        with watching(self.world):
+            self._open(trainer)
+            self.progress = trainer.fit()
+            if self.validator and (measured == "best" or self.validator.latest is None):
+                self._measure(trainer, measured)
+            leave_world(self.world)
         undecoded = {"train": self.batches.loader.dataset.faults}
         report_faults(undecoded | ({"valid": self.validator.faults} if self.validator else {}))
-        leave_world(self.world)
         remove_kept(self.kept, self.job.out)
         return self.progress
 
@@ -175,16 +186,10 @@ class Session:
             freeze(model, frozen)
         else:
             model, seen = start_network(self.netdef, job.weights, job.weights_cfg, frozen)
+        if job.train.sync_bn and self.world.size > 1:
+            synchronize(model, self.device)
         memory = torch.channels_last if job.train.channels_last else torch.contiguous_format
         return model.to(device=self.device, memory_format=memory), seen  # type: ignore[call-overload]
-
-    def _criterion(self) -> Any:
-        loss = YoloLoss(self.netdef.heads, self.job.loss, self.size_wh)
-
-        def criterion(raw: list[torch.Tensor], batch: Batch) -> LossParts:
-            return loss(raw, batch.targets, batch.size_wh)
-
-        return criterion
 
     def _eval_interval(self) -> int:
         """The requested interval, or one with which evaluation takes at most a tenth of the time. It depends on the
@@ -195,14 +200,12 @@ class Session:
         return max(1, min(math.ceil(share / EVALUATION_SHARE), self.job.train.epochs))
 
     def _loggers(self) -> list[Logger]:
-        if not self.world.writes:
-            return []
         first_epoch = self.first_epoch if self.job.continues else None
-        results = resume_results(self.job.out / "results.csv", first_epoch)
-        board = find_board(self.job.out / "tensorboard", first_epoch)
-        return [results, *([board] if board else [])]
+        return open_loggers(self.job.out, self.model, first_epoch) if self.world.writes else []
 
     def _report_changes(self, checkpoint: Checkpoint) -> None:
+        if note := check_world(self.world, self.job.batch_size, checkpoint.settings):
+            logger.info("--resume: %s", note)
         for name, value in asdict(self.job.train).items():
             stored = checkpoint.settings.get(name, value)
             before = EARLIER.get((name, stored), stored)
@@ -217,6 +220,6 @@ class Session:
         last = self.progress.best.get("epoch", -1) == self.job.train.epochs - 1
         if not last or self.validator.latest is None:
             kept = self.job.out / f"{which}.pt"
-            if kept.is_file():
+            if self.world.writes and kept.is_file():  # the others get the network from this process
                 trainer.averaged.load_state_dict(read_checkpoint(kept).ema)
             self.validator(trainer.averaged.eval())

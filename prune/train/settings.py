@@ -63,6 +63,7 @@ class TrainSettings:
         const="auto",
     )
     compile: bool = option(False, "compile the network with torch.compile: minutes at the start, pays on a GPU")
+    sync_bn: bool = option(False, "batch statistics over the images of all processes, if there are several")
     channels_last: bool = option(True, "use the channels-last (NHWC) memory format")
     eval_interval: int = option(
         0,

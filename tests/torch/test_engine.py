@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch.amp.grad_scaler import GradScaler
 
 from prune.errors import TrainingError, UsageError
 from prune.train.checkpoint import read_checkpoint
+from prune.train.distributed import World
 from prune.train.ema import decay_at, make_ema
 from prune.train.hooks import Batch, Hook, StepInfo
 from prune.train.meter import Meter
@@ -240,9 +242,16 @@ def test_a_resumed_run_continues_with_its_gradient_scale() -> None:
     assert again.updater.scaler.get_scale() == 8.0
 
 
+class Alike(World):
+    """Processes that all have the same losses."""
+
+    def mean(self, values: Mapping[str, float]) -> dict[str, float]:
+        return dict(values)
+
+
 def test_images_of_all_processes_count_as_seen() -> None:
     trainer = toy_trainer(toy_model(), epochs=1)
-    trainer.processes = 3
+    trainer.world = Alike(size=3)
     assert trainer.fit().seen == 3 * IMAGES
 
 

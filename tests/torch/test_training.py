@@ -43,6 +43,7 @@ def test_training_leaves_files_that_other_tools_read(folder: Path, monkeypatch: 
     assert run(monkeypatch, train, f"{BASE} out") == 0
     names = {path.name for path in (folder / "out").iterdir()}
     files = {"last.pt", "best.pt", "last.weights", "best.weights", "model.cfg", "results.csv", "summary.json"}
+    files |= {"batch.png", "results.png"}
     assert files <= names
     netdef = read_netdef(folder / "out/model.cfg")
     assert netdef.net.letter_box
