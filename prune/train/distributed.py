@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from prune.errors import UsageError
@@ -52,9 +52,13 @@ class World:
 
     def share(self, module: nn.Module) -> None:
         """Give all processes the parameters and statistics that the one of rank 0 has."""
+        for tensor in module.state_dict().values():
+            self.agree(tensor)
+
+    def agree(self, tensor: Tensor) -> None:
+        """Give all processes the values of a tensor that the one of rank 0 has."""
         if self.size > 1:
-            for tensor in module.state_dict().values():
-                distributed.broadcast(tensor, 0)
+            distributed.broadcast(tensor, 0)
 
 
 ALONE = World()

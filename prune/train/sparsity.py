@@ -173,7 +173,8 @@ def steer(
         amount, flag, name = Amount(1 - share, relative=True), "--target-percent", "channels"
     goal = reachable_goal(graph, BUDGETS[name], amount, flag)
     at = schedule.travel if train.optimizer == "sgd" else schedule.lr_at
-    steering = Steering(graph, layers, gammas, goal, [at(step) for step in range(schedule.steps)], train.epochs)
+    travels = [at(step) for step in range(schedule.steps)]
+    steering = Steering(graph, layers, gammas, goal, travels, train.epochs, session.world)
     logger.info(
         "s auto: channels with %.1f %% of the %s become sparse in epochs %d to %d of %d, chosen by the gradients",
         100 * goal.share,

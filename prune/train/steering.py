@@ -24,6 +24,7 @@ from torch import Tensor
 from prune.errors import UsageError
 from prune.graph.channels import ChannelGraph
 from prune.plan.goal import Goal
+from prune.train.distributed import ALONE, World
 from prune.train.gammas import Gammas
 from prune.train.hooks import StepInfo
 
@@ -43,7 +44,7 @@ class Steering:
     """Strengths that bring the share of a goal to 0 in time.
 
     `layers`: those whose γ `gammas` contains, in its order. `travels` (steps,): how far a unit gradient moves a weight
-    at each step of the run (see `StepInfo`); epochs count from 0.
+    at each step of the run (see `StepInfo`); epochs count from 0. `world`: all of its processes choose the same.
     """
 
     def __init__(
@@ -54,8 +55,9 @@ class Steering:
         goal: Goal,
         travels: Sequence[float],
         epochs: int,
+        world: World = ALONE,
     ) -> None:
-        self.graph, self.goal, self.epochs = graph, goal, epochs
+        self.graph, self.goal, self.epochs, self.world = graph, goal, epochs, world
         self.ids = np.concatenate([graph.trace.outputs[index] for index in layers])
         self.slots, device = gammas.slots, gammas.slots.device
         count = int(self.slots.max()) + 1
@@ -90,6 +92,7 @@ class Steering:
 
     def _choose(self, part: float, deadline: int, gammas: Gammas) -> None:
         """Choose what `part` of the goal takes; what is new has to be 0 at the start of epoch `deadline`."""
+        self.world.agree(self.importance)  # a GPU adds up in any order: the last bit could make processes differ
         values = np.full(self.graph.trace.total, _NEVER)
         values[self.ids] = self._ranking(gammas)[self.slots.cpu().numpy()]
         kept = self.graph.kept_ids({mask.group: mask.keep for mask in self.goal.choose(self.graph, values, part)})
