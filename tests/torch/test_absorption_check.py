@@ -75,7 +75,7 @@ def test_the_check_sees_any_single_absorbed_constant_of_the_wrong_sign(task: tup
             changed += 1
             one = np.arange(len(shift)) == np.argmax(abs(shift))
             wrong = replace(found, mean=doubles(found.mean + 2 * shift * one))
-            with pytest.raises(VerificationError, match=rf"layer {layer.index} \[convolutional\]"):
+            with pytest.raises(VerificationError, match=rf"layer {layer.index} \[{layer.kind}\]"):
                 check_absorption(with_record(pruned, new, wrong))
     event(f"layers with constants: {min(changed, 3)}")
 
