@@ -322,5 +322,5 @@ def test_an_unknown_penalty_is_refused(capsys: pytest.CaptureFixture[str]) -> No
         make_parser().parse_args("--cfg c --data d --penalty l0".split())
     assert caught.value.code == 2
     assert "--penalty: invalid choice: 'l0'" in capsys.readouterr().err
-    with pytest.raises(UsageError, match="--penalty l0 must be one of l1, prox-l1"):
+    with pytest.raises(UsageError, match="--penalty l0 must be one of l1"):
         SparsitySettings(penalty="l0")
