@@ -36,6 +36,16 @@ class NetDef:
     """What `prune.darknet.shapes` computed, by input size: a cache, not part of the network."""
 
     @property
+    def label(self) -> str:
+        """Its path."""
+        return self.path
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """The shape of its input: channels, height, width."""
+        return self.net.channels, self.net.height, self.net.width
+
+    @property
     def heads(self) -> tuple[Head, ...]:
         """The detection heads in the order of the cfg."""
         return tuple(layer for layer in self.layers if isinstance(layer, Head))

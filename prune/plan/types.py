@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from prune.darknet.cfg import shown
 from prune.darknet.netdef import MOST_LAYERS, NetDef
+from prune.darknet.network import Network
 from prune.darknet.records import Weights
 from prune.darknet.shapes import MOST_CHANNELS
 from prune.errors import PlanError
@@ -99,12 +100,12 @@ def blocks_at(netdef: NetDef, shortcuts: Sequence[int], scope: Scope | None = No
     return tuple(found[shortcut] for shortcut in shortcuts)
 
 
-def digest(netdef: NetDef, weights: Weights) -> str:
+def digest(network: Network, weights: Weights) -> str:
     """A fingerprint of a pair: hex SHA-256 over the network's and sums of the weights' bytes.
 
     It distinguishes pairs but does not detect forgery: hashing every byte would take longer than planning.
     """
-    total = hashlib.sha256(netdef.fingerprint)
+    total = hashlib.sha256(network.fingerprint)
     for index in sorted(weights.records):
         for array in weights.records[index].arrays():
             total.update(_sums(array))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from prune.darknet.layers import Layer
 from prune.darknet.netdef import NetDef, format_netdef, parse_netdef
+from prune.darknet.network import Network
 from prune.darknet.records import ConvParams, Header, Weights
-from prune.darknet.weights import write_weights
+from prune.darknet.weights import random_weights, write_weights
 from prune.errors import PlanError, PruneError
 from prune.graph.channels import EVERYTHING, trace_groups
 from prune.plan.types import FORMAT, ChannelMask, PrunePlan, digest, format_plan, parse_plan, read_plan, write_plan
@@ -222,3 +225,22 @@ def test_a_written_plan_is_read_back(tmp_path: Path) -> None:
     write_plan(tmp_path / "plan.json", plan, GRAPH)
     assert (tmp_path / "plan.json").read_text() == format_plan(plan, GRAPH)
     assert format_plan(read_plan(tmp_path / "plan.json"), GRAPH) == format_plan(plan, GRAPH)
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A network that no cfg was read for."""
+
+    label: str
+    image: tuple[int, int, int]
+    layers: tuple[Layer, ...]
+    fingerprint: bytes
+
+
+def test_the_digest_of_a_plan_needs_no_cfg_but_what_identifies_a_network() -> None:
+    netdef = graph_of(cbl(2)).netdef
+    weights = random_weights(netdef, np.random.default_rng(0))
+    same: Network = Lowered("model", netdef.image, netdef.layers, netdef.fingerprint)
+    other: Network = Lowered("model", netdef.image, netdef.layers, b"another")
+    assert digest(same, weights) == digest(netdef, weights) != digest(other, weights)
+    assert (netdef.label, netdef.image) == (netdef.path, (3, netdef.net.height, netdef.net.width))
