@@ -38,10 +38,11 @@ def _charts(rows: Sequence[Row]) -> list[Chart]:
         return [_curve(rows, name) for name in names if name in columns]
 
     steered = "s" in columns
+    rates = [_positive(curve) if steered else curve for curve in curves(RATES)]
     return [
         Chart("loss, mean per epoch", curves(LOSSES), True, span),
         Chart("average precision", curves(METRICS), False, span),
-        Chart("learning rate and strength s" if steered else "learning rate", curves(RATES), steered, span),
+        Chart("learning rate and strength s" if steered else "learning rate", rates, steered, span),
         Chart("share of the gammas", curves([*shares, CHOSEN]), False, span, (0.0, 1.0)),
     ]
 
@@ -52,6 +53,11 @@ def _curve(rows: Sequence[Row], name: str) -> Curve:
     x, y = np.array(points, np.float64).reshape(-1, 2).T
     finite = np.abs(y) < LARGEST  # False for NaN
     return Curve(name.removeprefix("gamma"), x[finite], y[finite])
+
+
+def _positive(curve: Curve) -> Curve:
+    """What a logarithmic axis can show: s is 0 until channels are chosen."""
+    return Curve(curve.name, curve.x[curve.y > 0], curve.y[curve.y > 0])
 
 
 def _heading(rows: Sequence[Row]) -> str:
