@@ -64,8 +64,8 @@ def _shares() -> list[Share]:
 
 def _show(found: Result) -> None:
     """The closing line of a part; its rows are printed as they are measured."""
-    if told := [f"{key}: {value}" for key, value in found.items() if not isinstance(value, list)]:
-        print("   " + ", ".join(told))
+    if shown := [f"{key}: {value}" for key, value in found.items() if not isinstance(value, list)]:
+        print("   " + ", ".join(shown))
 
 
 def _conclude(parts: Mapping[str, Result]) -> int:

@@ -97,14 +97,14 @@ def command(name: str, *arguments: str) -> str:
     """Run a command of this project in this process; its output. Raises RuntimeError with its last line if it fails."""
     from prune.cli import exit_code
 
-    told = io.StringIO()
-    with _arguments(name, arguments), redirect_stdout(told), redirect_stderr(told):
+    printed = io.StringIO()
+    with _arguments(name, arguments), redirect_stdout(printed), redirect_stderr(printed):
         code = exit_code(importlib.import_module(f"prune.commands.{name}").main)
     logging.getLogger("prune").handlers[:] = [logging.NullHandler()]  # the command has set up its own
     if code:
-        lines = told.getvalue().strip().splitlines() or [""]
+        lines = printed.getvalue().strip().splitlines() or [""]
         raise RuntimeError(f"{name} ended with exit code {code}: {lines[-1]}")
-    return told.getvalue()
+    return printed.getvalue()
 
 
 @contextmanager

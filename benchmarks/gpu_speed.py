@@ -71,14 +71,14 @@ def _row(setting: Setting, budget: Budget, case: Case, plain: float) -> Result:
     row: Result = facts | {"plain_images_per_s": plain} | measured
     if "images_per_s" in row:
         row["ratio"] = row["images_per_s"] / plain
-        told = f"{row['images_per_s']:.1f} images/s, {row['ratio']:.2f} × the plain loop ({plain:.1f})"
+        shown = f"{row['images_per_s']:.1f} images/s, {row['ratio']:.2f} × the plain loop ({plain:.1f})"
     else:
-        told = next(iter(measured.values()))
+        shown = next(iter(measured.values()))
     if setting.device.type == "cuda":
         row["memory_gib"] = torch.cuda.max_memory_allocated(setting.device) / 2**30
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(setting.device)
-    print(f"   {case!s:34} {told}")
+    print(f"   {case!s:34} {shown}")
     return row
 
 

@@ -6,41 +6,37 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 from prune.cli import run_command
+from prune.commands.compare import Stage, read_stage
 from prune.errors import TargetError, UsageError
-from prune.files.reading import read_json
 
 LEAST = 0.5
 """A stage that leaves less than this share of the AP50 has broken the network: what follows cannot repair it well."""
 ADVICE = {
-    "train_sparse.py": 'train longer (SPARSE_ARGS="--epochs N") or ask for less (TARGET=0.4x)',
-    "prune_channel.py": "prune less (TARGET=0.4x), or train sparsely for longer first",
+    "sparse": 'train longer (SPARSE_ARGS="--epochs N") or ask for less (TARGET=0.4x)',
+    "channels": "prune less (TARGET=0.4x), or train sparsely for longer first",
 }
+"""By the name of the stage's folder."""
 
 
-def ap50_of(summary: dict[str, Any]) -> float | None:
-    """The AP50 of the network that a stage leaves."""
-    found = summary.get("after", summary).get("ap50")
-    return float(found) if isinstance(found, (int, float)) else None
-
-
-def fall(stage: dict[str, Any], reference: dict[str, Any]) -> tuple[float, float] | None:
+def fall(stage: Stage, reference: Stage) -> tuple[float, float] | None:
     """AP50 before and after, where a stage lost more than half of that of the stage before; else None."""
-    now, before = ap50_of(stage), ap50_of(reference)
+    now, before = stage.facts.get("ap50"), reference.facts.get("ap50")
     return None if now is None or before is None or now >= LEAST * before else (before, now)
 
 
-def check_stage(stage: Path, reference: Path) -> None:
-    """Raise TargetError where a stage lost more than half of the AP50 of the stage before."""
-    summary = read_json(stage / "summary.json")
-    lost = fall(summary, read_json(reference / "summary.json"))
-    if lost is None:
+def check_stage(folder: Path, reference: Path) -> None:
+    """Raise TargetError where a stage lost more than half of the AP50 of the stage before, DataError where one of the
+    folders describes no network."""
+    stage = read_stage(folder)
+    if (lost := fall(stage, read_stage(reference))) is None:
         return
     before, now = lost
-    advice = ADVICE.get(str(summary.get("command")), "look at its results.csv")
-    raise TargetError(f"{stage}: AP50 fell from {before:.3f} to {now:.3f}; {advice}, remove {stage} and run this again")
+    advice = ADVICE.get(stage.name, "look at its results.csv")
+    raise TargetError(
+        f"{folder}: AP50 fell from {before:.3f} to {now:.3f}; {advice}, remove {folder} and run this again"
+    )
 
 
 def main() -> int:

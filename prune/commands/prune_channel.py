@@ -101,11 +101,11 @@ def safe_percent(pair: Pair, graph: ChannelGraph, command: Command) -> float:
     readiness = assess(graph, pair.weights)
     if not readiness.separated:
         raise PlanError(f"--percent auto: {readiness.advice()}")
-    said = f"--percent auto takes {readiness.percent:.4g}: {readiness.advice()}"
+    line = f"--percent auto takes {readiness.percent:.4g}: {readiness.advice()}"
     if readiness.ready:
-        command.echo(said)
+        command.echo(line)
     else:
-        logger.warning("%s", said)
+        logger.warning("%s", line)
     return readiness.percent
 
 

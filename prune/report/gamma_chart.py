@@ -9,7 +9,9 @@ import numpy as np
 
 from prune.plan.readiness import Readiness
 from prune.plan.valley import Array, Valley
-from prune.report.chart import (
+from prune.report.colours import Colour
+from prune.report.montage import wrapped
+from prune.report.panel import (
     CAPITAL,
     GREY,
     Axis,
@@ -23,8 +25,6 @@ from prune.report.chart import (
     spaced,
     write,
 )
-from prune.report.colours import Colour
-from prune.report.montage import wrapped
 from prune.samples.images import Image
 
 WIDTH = 900

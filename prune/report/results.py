@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from prune.report.charts import HEIGHT, WIDTH, Chart, Curve, draw_chart, write
 from prune.report.colours import BLACK, WHITE
+from prune.report.line_chart import HEIGHT, WIDTH, Chart, Curve, draw_chart, write
 from prune.samples.images import Image
 
 LOSSES, METRICS, RATES = ("loss", "box", "obj", "cls", "distill"), ("ap50", "ap", "ap75"), ("lr", "s")

@@ -110,7 +110,7 @@ class Trainer:
             device=device,
             clip=settings.clip,
             precision=precision.dtype,
-            forward=compile_forward(wrapped or model, device) if settings.compile else None,
+            forward=compile_forward(model if wrapped is None else wrapped, device) if settings.compile else None,
         )
 
     @property

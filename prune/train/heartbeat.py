@@ -59,7 +59,7 @@ class Heartbeat:
         self._thread.start()
 
     def stop(self) -> None:
-        """End, and tell the others that nothing more is to be expected."""
+        """End, and let the others know that no further sign of life will come."""
         self._done.set()
         self._thread.join(timeout=5 * INTERVAL)
 
@@ -169,9 +169,9 @@ def _key(rank: int) -> str:
     return f"alive/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{rank}"
 
 
-def _end(told: str) -> None:
+def _end(problem: str) -> None:
     """End this process from another thread: its main thread waits in a library for what will not come."""
-    logger.error("%s", told)
+    logger.error("%s", problem)
     for cleanup in startup.cleanups:
         cleanup()
     os._exit(LostProcessError.exit_code)

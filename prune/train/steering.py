@@ -147,8 +147,9 @@ class Steering:
         if STATE[0] not in state:
             return
         for name in STATE:
-            mine, stored = getattr(self, name), state[name]
-            if not isinstance(stored, Tensor) or stored.shape != mine.shape or stored.dtype != mine.dtype:
+            mine, stored = getattr(self, name), state.get(name)
+            fits = isinstance(stored, Tensor) and stored.shape == mine.shape and stored.dtype == mine.dtype
+            if not fits or not isinstance(state.get("observed"), int):
                 raise UsageError(
                     "--resume: the checkpoint chose among other layers; pass its --tie, --protect and so on"
                 )

@@ -7,8 +7,8 @@ import pytest
 
 from prune.plan.readiness import LayerReadiness, Readiness
 from prune.plan.valley import Array, find_valley
-from prune.report.chart import Axis, Panel, spaced
 from prune.report.gamma_chart import WIDTH, Histograms, _counts, gamma_chart
+from prune.report.panel import Axis, Panel, spaced
 from prune.samples.images import Image
 
 RNG = np.random.default_rng(0)

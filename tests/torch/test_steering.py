@@ -254,3 +254,15 @@ def test_layers_whose_activation_passes_no_factor_on_are_named_and_the_target_is
     zero = float((gammas(graph, weights)[prunable_ids(graph)] == 0).mean())
     pruned = apply(netdef, weights, plan_channels(graph, weights, ChannelPolicy(percent=zero, layer_keep=0.0)))
     assert network_cost(pruned.netdef).parameters / network_cost(netdef).parameters <= 0.5
+
+
+@pytest.mark.parametrize("damage", ["deadlines", "importance", "observed", "shape"])
+def test_a_state_of_other_layers_or_with_a_part_missing_is_refused(damage: str) -> None:
+    steering, _ = steering_of(trace_groups(parse_netdef(WIDE)), 0.5, [0.1] * 20, 10)
+    state = steering.state()
+    if damage == "shape":
+        state["chosen"] = state["chosen"][:-1]
+    else:
+        del state[damage]
+    with pytest.raises(UsageError, match="--resume: the checkpoint chose among other layers"):
+        steering.restore(state)

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from prune.commands import finetune, train, train_sparse
 from prune.report.batch import COLUMNS, MOST, batch_sheet
-from prune.report.charts import HEIGHT, WIDTH, Chart, Curve, draw_chart
 from prune.report.colours import class_colour
 from prune.report.draw import LONG_SIDE
+from prune.report.line_chart import HEIGHT, WIDTH, Chart, Curve, draw_chart
 from prune.report.results import results_sheet
 from prune.train.board import Board
 from tests.torch.small_trainings import BASE, folder, run
