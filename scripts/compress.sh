@@ -22,9 +22,26 @@ if [ $# -lt 4 ] || [ $# -gt 6 ]; then
     sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}" >&2
     exit 2
 fi
+cfg=$1 data=$2 weights=$3 out=$4 percent=${5:-} shortcuts=${6:-0}
+
+exclusive() { # WHAT: TARGET would have no effect beside it
+    [ -z "${TARGET:-}" ] || { printf 'error: TARGET=%s has no effect with %s; leave out one of them\n' "$TARGET" "$1" >&2; exit 2; }
+}
+
+target=(--target-params "${TARGET:-0.2x}") kept=best ratio=auto
+if [ -n "$percent" ]; then
+    exclusive "a percent ($percent)"
+    target=(--target-percent "$percent")
+fi
+case " ${SPARSE_ARGS:-} " in
+*" --s auto "* | *" -s auto "*) ;;
+*" --s "* | *" -s "* | *" --s="*) # a given strength: the last network is the sparsest, and it may have no gap to prune in
+    exclusive "a strength in SPARSE_ARGS"
+    target=(--target-percent "${percent:-0.8}") kept=last ratio=${percent:-0.8}
+    ;;
+esac
 source "$(dirname "${BASH_SOURCE[0]}")/venv.sh" requirements.txt
 
-cfg=$1 data=$2 weights=$3 out=$4 percent=${5:-} shortcuts=${6:-0}
 read -ra all_args <<<"${ALL_ARGS:-}"
 read -ra train_args <<<"${TRAIN_ARGS:-}"
 read -ra base <<<"${BASE_ARGS:-}"
@@ -35,14 +52,6 @@ read -ra finetune <<<"${FINETUNE_ARGS:-}"
 read -ra distill <<<"${DISTILL_ARGS:-}"
 epochs=$(PYTHONPATH=$REPOSITORY python -m scripts.epochs "$data")
 
-target=(--target-params "${TARGET:-0.2x}") kept=best ratio=auto
-if [ -n "$percent" ]; then target=(--target-percent "$percent"); fi
-case " ${SPARSE_ARGS:-} " in
-*" --s auto "* | *" -s auto "*) ;;
-*" --s "* | *" -s "* | *" --s="*) # a given strength: the last network is the sparsest, and it may have no gap to prune in
-    target=(--target-percent "${percent:-0.8}") kept=last ratio=${percent:-0.8}
-    ;;
-esac
 started=$SECONDS
 
 run() { # NAME COMMAND FLAGS...: runs a stage unless it is finished; files of an interrupted run are replaced

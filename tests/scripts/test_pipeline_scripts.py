@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -59,3 +60,18 @@ def test_the_guard_ends_with_an_exit_code_and_one_line(tmp_path: Path, text: str
     found = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert found.returncode == code
     assert len(found.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("percent", "given", "named"),
+    [(["0.5"], {}, "a percent (0.5)"), ([], {"SPARSE_ARGS": "--s 0.01"}, "a strength in SPARSE_ARGS")],
+)
+def test_a_target_without_effect_is_refused_before_anything_is_trained(
+    tmp_path: Path, percent: list[str], given: dict[str, str], named: str
+) -> None:
+    command = ["bash", str(REPOSITORY / "scripts" / "compress.sh"), "a.cfg", "a.data", "-", str(tmp_path / "out")]
+    environment = {"PATH": os.environ["PATH"], "TARGET": "0.1x", **given}
+    found = subprocess.run(command + percent, env=environment, capture_output=True, text=True, check=False)
+    assert found.returncode == 2
+    assert found.stderr == f"error: TARGET=0.1x has no effect with {named}; leave out one of them\n"
+    assert not (tmp_path / "out").exists()
