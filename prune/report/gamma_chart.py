@@ -10,6 +10,7 @@ import numpy as np
 from prune.plan.readiness import Readiness
 from prune.plan.valley import Array, Valley
 from prune.report.colours import Colour
+from prune.report.draw import blend
 from prune.report.montage import wrapped
 from prune.report.panel import (
     CAPITAL,
@@ -17,7 +18,6 @@ from prune.report.panel import (
     Axis,
     Panel,
     blank,
-    blend,
     dashed,
     draw_axes,
     draw_grid,
@@ -142,7 +142,8 @@ def _draw_epochs(canvas: Image, top: int, history: Histograms, readiness: Readin
     known = history.epochs[number] == np.floor(columns)
     share = np.where(known, shares[number][:, bins].T, 0.0)
     opacity = np.where(share > 0, 0.12 + 0.88 * np.minimum(1.0, np.sqrt(share / 0.3)), 0.0)
-    blend(canvas[panel.top : panel.below, panel.left : panel.right], _BARS, opacity[:, :, None])
+    mask = (255 * opacity).round().astype(np.uint8)
+    blend(canvas[panel.top : panel.below, panel.left : panel.right], mask, _BARS)
     _mark(canvas, panel, readiness, upright=False)
     draw_axes(canvas, panel)
 

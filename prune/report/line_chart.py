@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from prune.report.colours import BLACK, WHITE, Colour
-from prune.report.draw import blend
+from prune.report.colours import Colour
+from prune.report.panel import CAPITAL, Axis, Panel, blank, draw_axes, draw_grid, write
 from prune.report.text import text_mask
 from prune.samples.images import Image
 
@@ -28,10 +28,7 @@ COLOURS: tuple[Colour, ...] = (
     (230, 120, 0),
     (90, 90, 90),
 )
-_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 16, 62, 36
-_CAPITAL, _TICK = 11, 9
-_GREY: Colour = (222, 222, 222)
-_INK: Colour = (70, 70, 70)
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 16, 62, 36
 _SUBPIXEL = 4
 _MARKED = 25
 """A curve of at most so many points has them marked."""
@@ -62,39 +59,22 @@ class Chart:
 
 def draw_chart(chart: Chart) -> Image:
     """(HEIGHT, WIDTH, 3) RGB: title, legend with the last values, grid and curves."""
-    canvas = np.full((HEIGHT, WIDTH, 3), WHITE, np.uint8)
-    write(canvas, chart.title, (_LEFT, 10), _CAPITAL + 1, BLACK)
+    canvas = blank(WIDTH, HEIGHT)
+    write(canvas, chart.title, _LEFT, 16)
     curves = [curve for curve in chart.curves if len(curve.x)]
     if not curves:
         return canvas
     x, y = np.concatenate([curve.x for curve in curves]), np.concatenate([curve.y for curve in curves])
     log = chart.log and bool((y > SMALLEST).all())
-    across = _axis(chart.across or (float(x.min()), float(x.max())), False, _LEFT, WIDTH - _RIGHT)
-    up = _axis(chart.up or _roomy(float(y.min()), float(y.max()), log), log, HEIGHT - _BOTTOM, _TOP)
-    _draw_grid(canvas, across, up)
+    across = _axis(chart.across or (float(x.min()), float(x.max())), False, whole=True)
+    up = _axis(chart.up or _roomy(float(y.min()), float(y.max()), log), log)
+    panel = Panel(_LEFT, _TOP, WIDTH - _RIGHT, HEIGHT - _BOTTOM, across, up)
+    draw_grid(canvas, panel)
+    draw_axes(canvas, panel)
     for number, curve in enumerate(curves):
-        _draw_curve(canvas, across.place(curve.x), up.place(curve.y), COLOURS[number % len(COLOURS)])
+        _draw_curve(canvas, panel, curve, COLOURS[number % len(COLOURS)])
     _draw_legend(canvas, curves)
     return canvas
-
-
-def write(canvas: Image, text: str, corner: tuple[int, int], capital: int, ink: Colour, right: bool = False) -> int:
-    """Write a line of text with its left (or `right`) upper corner at `corner`, cut at the edges; returns its width."""
-    mask = text_mask(text, capital)
-    width = int(mask.shape[1])
-    x, y = corner[0] - width * right, corner[1]
-    mask = mask[: max(0, len(canvas) - y), max(0, -x) : max(0, canvas.shape[1] - x)]
-    x = max(0, x)
-    blend(canvas[y : y + len(mask), x : x + mask.shape[1]], mask, ink)
-    return width
-
-
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    """`place`: values → pixels; `ticks`: the values that are labelled."""
-
-    place: Callable[[Floats], Floats]
-    ticks: Floats
 
 
 def _roomy(low: float, high: float, log: bool) -> tuple[float, float]:
@@ -106,17 +86,14 @@ def _roomy(low: float, high: float, log: bool) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _axis(ends: tuple[float, float], log: bool, start: float, end: float) -> _Axis:
-    """An axis of the values between `ends` on the pixels from `start` to `end`."""
-    scale: Callable[[Floats], Floats] = np.log10 if log else np.asarray
+def _axis(ends: tuple[float, float], log: bool, whole: bool = False) -> Axis:
+    """An axis of the values between `ends`; `whole`: only whole numbers are labelled, as there is no half epoch."""
+    scale: Callable[[float], float] = math.log10 if log else float
     low, high = ends if ends[0] < ends[1] else (ends[0] - 0.5, ends[1] + 0.5)
-    first, last = (float(scale(np.array(value))) for value in (low, high))
-    ticks = _log_ticks(low, high) if log else _ticks(low, high)
-
-    def place(values: Floats) -> Floats:
-        return start + (scale(values) - first) / (last - first) * (end - start)
-
-    return _Axis(place, ticks)
+    first, last = scale(low), scale(high)
+    values = (_log_ticks if log else _ticks)(low, high).tolist()
+    ticks = tuple((value, f"{value:.4g}") for value in values if value == round(value) or not whole)
+    return Axis("", lambda value: (scale(value) - first) / (last - first), ticks)
 
 
 def _ticks(low: float, high: float) -> Floats:
@@ -136,33 +113,21 @@ def _log_ticks(low: float, high: float) -> Floats:
     return np.array(found, np.float64) if len(found) > 1 else _ticks(low, high)
 
 
-def _draw_grid(canvas: Image, across: _Axis, up: _Axis) -> None:
-    bottom, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
-    for value, x in zip(across.ticks, across.place(across.ticks).round().astype(int).tolist(), strict=True):
-        if value != round(value):  # there is no half epoch
-            continue
-        cv2.line(canvas, (x, _TOP), (x, bottom), _GREY, 1)
-        write(canvas, f"{value:g}", (x + text_mask(f"{value:g}", _TICK).shape[1] // 2, bottom + 6), _TICK, _INK, True)
-    for value, y in zip(up.ticks, up.place(up.ticks).round().astype(int).tolist(), strict=True):
-        cv2.line(canvas, (_LEFT, y), (right, y), _GREY, 1)
-        write(canvas, f"{value:.4g}", (_LEFT - 6, y - _TICK // 2 - 2), _TICK, _INK, True)
-    cv2.rectangle(canvas, (_LEFT, _TOP), (right, bottom), _INK, 1)
-
-
-def _draw_curve(canvas: Image, x: Floats, y: Floats, colour: Colour) -> None:
-    points = np.stack((x, y), axis=1)
-    fine = (points * 2**_SUBPIXEL).round().astype(np.int32)
+def _draw_curve(canvas: Image, panel: Panel, curve: Curve, colour: Colour) -> None:
+    places = [(panel.exact_x(x), panel.exact_y(y)) for x, y in zip(curve.x.tolist(), curve.y.tolist(), strict=True)]
+    fine = (np.array(places) * 2**_SUBPIXEL).round().astype(np.int32)
     cv2.polylines(canvas, [fine], False, colour, 2, cv2.LINE_AA, _SUBPIXEL)
-    if len(points) <= _MARKED:
+    if len(fine) <= _MARKED:
         for column, row in fine.tolist():
             cv2.circle(canvas, (column, row), 3 << _SUBPIXEL, colour, -1, cv2.LINE_AA, _SUBPIXEL)
 
 
 def _draw_legend(canvas: Image, curves: Sequence[Curve]) -> None:
-    x, y = _LEFT, 38
+    x, y = _LEFT, 44
     for number, curve in enumerate(curves):
-        colour = COLOURS[number % len(COLOURS)]
-        cv2.line(canvas, (x, y + _CAPITAL // 2), (x + 16, y + _CAPITAL // 2), colour, 3, cv2.LINE_AA)
-        x += 22 + write(canvas, f"{curve.name} {curve.y[-1]:.3g}", (x + 22, y), _TICK + 1, _INK) + 14
+        words = f"{curve.name} {curve.y[-1]:.3g}"
+        cv2.line(canvas, (x, y), (x + 16, y), COLOURS[number % len(COLOURS)], 3, cv2.LINE_AA)
+        write(canvas, words, x + 22, y)
+        x += 22 + text_mask(words, CAPITAL).shape[1] + 14
         if x >= WIDTH - _RIGHT:
             return

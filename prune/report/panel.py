@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from prune.report.colours import BLACK, Colour
+from prune.report.draw import blend
 from prune.report.text import text_mask
 from prune.samples.images import Image
 
@@ -24,7 +24,7 @@ Scale = Callable[[float], float]
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A scale, its name, and its ticks: (value, label)."""
+    """A scale, its name (may be empty), and its ticks: (value, label)."""
 
     name: str
     scale: Scale
@@ -44,13 +44,19 @@ class Panel:
 
     def x(self, value: float) -> int:
         """The column of a value, within the panel."""
-        share = min(max(self.across.scale(value), 0.0), 1.0)
-        return round(self.left + share * (self.right - self.left))
+        return round(self.exact_x(value))
 
     def y(self, value: float) -> int:
         """The row of a value, within the panel."""
-        share = min(max(self.up.scale(value), 0.0), 1.0)
-        return round(self.below - share * (self.below - self.top))
+        return round(self.exact_y(value))
+
+    def exact_x(self, value: float) -> float:
+        """The same, before it is rounded."""
+        return self.left + min(max(self.across.scale(value), 0.0), 1.0) * (self.right - self.left)
+
+    def exact_y(self, value: float) -> float:
+        """The same, before it is rounded."""
+        return self.below - min(max(self.up.scale(value), 0.0), 1.0) * (self.below - self.top)
 
 
 def blank(width: int, height: int) -> Image:
@@ -69,12 +75,7 @@ def put(canvas: Image, mask: Image, x: float, y: float, align: float, ink: Colou
     mask = mask[: canvas.shape[0], : canvas.shape[1]]
     left = int(min(max(x - align * mask.shape[1], 0), canvas.shape[1] - mask.shape[1]))
     top = int(min(max(y - mask.shape[0] / 2, 0), canvas.shape[0] - mask.shape[0]))
-    blend(canvas[top : top + mask.shape[0], left : left + mask.shape[1]], ink, mask[:, :, None] / 255)
-
-
-def blend(part: Image, ink: Colour, opacity: float | NDArray[np.float64]) -> None:
-    """Colour a part of a picture, which is changed."""
-    part[:] = (part * (1 - opacity) + np.array(ink, np.float64) * opacity).round().astype(np.uint8)
+    blend(canvas[top : top + mask.shape[0], left : left + mask.shape[1]], mask, ink)
 
 
 def fill(canvas: Image, edges: tuple[int, int, int, int], ink: Colour) -> None:
@@ -102,9 +103,11 @@ def draw_axes(canvas: Image, panel: Panel) -> None:
         cv2.line(canvas, (panel.left - 4, panel.y(value)), (panel.left, panel.y(value)), GREY)
         write(canvas, label, panel.left - 8, panel.y(value), align=1.0)
         widest = max(widest, text_mask(label, CAPITAL).shape[1])
-    write(canvas, panel.across.name, (panel.left + panel.right) / 2, panel.below + 3.4 * CAPITAL, align=0.5)
-    upright = np.rot90(text_mask(panel.up.name, CAPITAL))
-    put(canvas, upright, panel.left - 16 - widest, (panel.top + panel.below) / 2, 1.0, BLACK)
+    if panel.across.name:
+        write(canvas, panel.across.name, (panel.left + panel.right) / 2, panel.below + 3.4 * CAPITAL, align=0.5)
+    if panel.up.name:
+        upright = np.rot90(text_mask(panel.up.name, CAPITAL))
+        put(canvas, upright, panel.left - 16 - widest, (panel.top + panel.below) / 2, 1.0, BLACK)
 
 
 def dashed(canvas: Image, start: tuple[int, int], end: tuple[int, int], ink: Colour, width: int = 2) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from prune.report.colours import BLACK, WHITE
-from prune.report.line_chart import HEIGHT, WIDTH, Chart, Curve, draw_chart, write
+from prune.report.line_chart import HEIGHT, WIDTH, Chart, Curve, draw_chart
+from prune.report.panel import blank, write
 from prune.samples.images import Image
 
 LOSSES, METRICS, RATES = ("loss", "box", "obj", "cls", "distill"), ("ap50", "ap", "ap75"), ("lr", "s")
@@ -22,10 +22,10 @@ def results_sheet(rows: Sequence[Row]) -> Image:
     charts = [chart for chart in _charts(rows) if any(len(curve.x) for curve in chart.curves)]
     cells = [draw_chart(chart) for chart in charts]
     if len(cells) % 2:
-        cells.append(np.full((HEIGHT, WIDTH, 3), WHITE, np.uint8))
+        cells.append(blank(WIDTH, HEIGHT))
     lines = [np.concatenate(cells[at : at + 2], axis=1) for at in range(0, len(cells), 2)]
-    head = np.full((_HEAD, 2 * WIDTH, 3), WHITE, np.uint8)
-    write(head, _heading(rows), (16, 12), 12, BLACK)
+    head = blank(2 * WIDTH, _HEAD)
+    write(head, _heading(rows), 16, _HEAD / 2)
     return np.concatenate([head, *lines])
 
 
@@ -65,4 +65,4 @@ def _heading(rows: Sequence[Row]) -> str:
     if not len(found.x):
         return f"after epoch {rows[-1]['epoch']}"
     best = int(found.y.argmax())
-    return f"after epoch {rows[-1]['epoch']}: best AP50 {found.y[best]:.4g} in epoch {found.x[best]:g}"
+    return f"after epoch {rows[-1]['epoch']}: highest AP50 {found.y[best]:.4g} in epoch {found.x[best]:g}"
