@@ -1,11 +1,12 @@
 """What sparse training costs, and what it buys: penalties, and none at all, on two datasets and two networks.
 
     python -m benchmarks.sparsity [--out DIR] [--sets bccd,cards] [--nets yolov3-tiny,yolov3-nano] [--seeds 0,1,2]
-                                  [--recipes prox-l1,l1,group,polarization,none] [--size 160] [--epochs N]
+                                  [--recipes prox-l1,none,none-bflops,group,polarization] [--size 160] [--epochs N]
 
 Every cell is trained by the commands with their defaults: baseline, sparse training towards the target, the cut in the
 gap, fine-tuning; all are measured on the test split, which nothing was chosen by. `none` cuts the baseline at once to
-the same size, by |γ| × the norm of what reads a channel, and gives the epochs of the sparse training to fine-tuning.
+the same parameters, by |γ| × the norm of what reads a channel, and gives the epochs of the sparse training to
+fine-tuning; `none-bflops` cuts it to the BFLOPs of the first recipe instead.
 Finished stages and rows are not repeated: a table of many hours grows over several runs, in docs/results/sparsity.json.
 """
 
@@ -15,6 +16,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,8 @@ from scripts.epochs import epochs_for
 
 SETS = {"bccd": ("RBC", "WBC", "Platelets"), "cards": ("nine", "ten", "jack", "queen", "king", "ace")}
 TARGETS = {"yolov3-tiny": "0.15x", "yolov3-nano": "0.25x"}
-RECIPES = ("prox-l1", "l1", "group", "polarization", "none")
+RECIPES = ("prox-l1", "none", "none-bflops", "group", "polarization")
+"""With AdamW, `l1` takes the same steps as `prox-l1`."""
 RESULTS = ROOT / "docs" / "results" / "sparsity.json"
 
 
@@ -109,14 +112,26 @@ def baseline(cell: Cell) -> Path:
     return cell.train("baseline", "train.py", "--cfg", cell.out / f"{cell.name}-{cell.net}.cfg", *start)
 
 
+def same_bflops(cell: Cell, target: str) -> tuple[str, str]:
+    """What the first recipe left."""
+    facts = read_json(cell.folder / f"test-{RECIPES[0]}-cut" / "summary.json")
+    return "bflops", f"{1e9 * facts['bflops']:.0f}"
+
+
+CONTROLS: dict[str, Callable[[Cell, str], tuple[str, str]]] = {
+    "none": lambda cell, target: ("parameters", target),
+    "none-bflops": same_bflops,
+}
+
+
 def row_of(cell: Cell, recipe: str) -> Row:
     """Train and measure one row."""
     base, target = baseline(cell), TARGETS[cell.net]
     stages = {"baseline": cell.tested("baseline", base / "model.cfg", base / "best.weights")}
     cut = cell.folder / f"{recipe}-cut"
     epochs = cell.epochs
-    if recipe == "none":
-        cut_at_once(base / "model.cfg", base / "best.weights", target, cut)
+    if recipe in CONTROLS:
+        cut_at_once(base / "model.cfg", base / "best.weights", *CONTROLS[recipe](cell, target), cut)
         epochs *= 2
     else:
         flags = ("--cfg", base / "model.cfg", "--weights", base / "best.weights", "--target-params", target)

@@ -1,4 +1,4 @@
-"""The control of sparse training: the same size, cut from the baseline at once."""
+"""The controls of sparse training: the same parameters or BFLOPs, cut from the baseline at once."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def reader_scores(graph: ChannelGraph, weights: Weights) -> Scores:
     return scores
 
 
-def cut_at_once(cfg: Path, weights_file: Path, target: str, out: Path) -> None:
-    """Write pruned.cfg and pruned.weights, with `target` of the parameters, unless they are there."""
+def cut_at_once(cfg: Path, weights_file: Path, budget: str, target: str, out: Path) -> None:
+    """Write pruned.cfg and pruned.weights, with `target` of the parameters or BFLOPs, unless they are there."""
     if (out / "pruned.weights").is_file():
         return
     netdef = read_netdef(cfg)
     weights, graph = read_weights(weights_file, netdef), trace_groups(netdef)
-    goal = reachable_goal(graph, BUDGETS["parameters"], parse_amount(target), "target")
+    goal = reachable_goal(graph, BUDGETS[budget], parse_amount(target), "target")
     masks = goal.choose(graph, reader_scores(graph, weights))
     plan = PrunePlan(digest(netdef, weights), masks, (), {"kind": "channels"}, scope=graph.scope)
     pruned = apply(netdef, weights, plan)
