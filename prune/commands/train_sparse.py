@@ -19,8 +19,8 @@ EXAMPLE = (
     "python train_sparse.py --cfg runs/base/model.cfg --weights runs/base/best.weights "
     "--data data/shapes/shapes.data --target-params 0.2x --epochs 40 --out runs/sparse"
 )
-STEERED: dict[str, Any] = {"penalty": "prox-l1", "optimizer": "adamw", "lr": 0.0005, "warmup": 1.0, "equalize": True}
-"""Defaults with --s auto: the optimiser that the baseline was trained with, at half its rate."""
+STEERED: dict[str, Any] = {"penalty": "prox-l1", "optimizer": "adamw", "lr": 0.001, "warmup": 1.0, "equalize": True}
+"""Defaults with --s auto: as the baseline is trained. At half the rate what is left has no time to recover."""
 FIXED: dict[str, Any] = {"penalty": "l1", "optimizer": "sgd", "lr": 0.02, "warmup": 3.0, "equalize": False}
 """Defaults with a given s. SGD: its momentum moves γ ten times as far as the proximal step of other optimisers at the
 same rate."""
