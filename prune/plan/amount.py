@@ -27,6 +27,14 @@ class Amount:
         return f"{self.value:g}x" if self.relative else f"{self.value:,.10g}"
 
 
+def parse_measured(text: str) -> Amount:
+    """`0.15x`: a share in (0, 1); `3.4`: a number of what has a unit already. Raises UsageError for anything else."""
+    amount = parse_amount(text)
+    if text.strip()[-1] in "kMG":
+        raise UsageError(f"{shown(text)}: give a share such as 0.15x, or a number such as 3.4 without k, M or G")
+    return amount
+
+
 def parse_amount(text: str) -> Amount:
     """`0.15x`: a share in (0, 1); `861421`, `850k`, `1.2M`, `3G`: a number. Raises UsageError for anything else."""
     found = _FORM.fullmatch(text.strip())
