@@ -12,7 +12,7 @@ from prune.cli.groups import require
 from prune.graph.channels import ChannelGraph
 from prune.plan.amount import Amount
 from prune.plan.bounds import read_bounds
-from prune.plan.target import MEASURES, Left, Reach, Size, settle_targets
+from prune.plan.target import MEASURES, Left, Reach, Size, given_amounts, settle_targets
 from prune.plan.types import PrunePlan, blocks_at
 from prune.plan.widths import Widths
 from prune.report.tables import format_table
@@ -47,8 +47,7 @@ class TargetArgs:
 
     def amounts(self) -> dict[str, Amount]:
         """What was asked for, by the name of the measure."""
-        given = {name: getattr(self, f"target_{name}") for name in MEASURES if hasattr(self, f"target_{name}")}
-        return {name: amount for name, amount in given.items() if amount is not None}
+        return given_amounts(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

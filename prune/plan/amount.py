@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import numpy as np
+
 from prune.darknet.cfg import shown
 from prune.errors import UsageError
 
@@ -22,6 +24,10 @@ class Amount:
     def of(self, whole: float) -> float:
         """The number that is to be left of `whole`."""
         return self.value * whole if self.relative else self.value
+
+    def exact(self) -> str:
+        """The text from which `parse_amount` makes the same amount."""
+        return np.format_float_positional(self.value, trim="-") + "x" * self.relative
 
     def __str__(self) -> str:
         return f"{self.value:g}x" if self.relative else f"{self.value:,.10g}"

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from prune.darknet.shapes import shapes
 from prune.graph.blocks import ResidualBlock
 from prune.graph.channels import ChannelGraph
 from prune.graph.cost import FLOAT_BYTES, HEADER_BYTES, kept_costs
@@ -20,6 +21,9 @@ Blocks = Sequence[ResidualBlock]
 class Budget(Protocol):
     """A measure of a network's size, for cuts that have not been carried out."""
 
+    def rates(self, graph: ChannelGraph) -> tuple[NDArray[np.float64], float]:
+        """What one weight of each layer's kernel costs (layers,), and what one other float of a layer does."""
+
     def cost(self, graph: ChannelGraph, kept: Kept, blocks: Blocks = ()) -> float:
         """What remains, in whole units; never more where more is cut. kept (ids,) bool as of `kept_ids`; `blocks` are
         removed."""
@@ -28,6 +32,10 @@ class Budget(Protocol):
 @dataclass(frozen=True, slots=True)
 class ChannelBudget:
     """Output channels of the convolutions with batch norm."""
+
+    def rates(self, graph: ChannelGraph) -> tuple[NDArray[np.float64], float]:
+        """Those of parameters: by this measure all channels would cost the same."""
+        return ParameterBudget().rates(graph)
 
     def cost(self, graph: ChannelGraph, kept: Kept, blocks: Blocks = ()) -> float:
         """The channels that remain."""
@@ -38,6 +46,10 @@ class ChannelBudget:
 class ParameterBudget:
     """Floats of the weights file."""
 
+    def rates(self, graph: ChannelGraph) -> tuple[NDArray[np.float64], float]:
+        """Each counts as one."""
+        return np.ones(len(graph.netdef.layers)), 1.0
+
     def cost(self, graph: ChannelGraph, kept: Kept, blocks: Blocks = ()) -> float:
         """The parameters that remain, as `network_cost` of the pruned network counts them."""
         return sum(cost.parameters for cost in kept_costs(graph, kept, blocks=blocks))
@@ -46,6 +58,10 @@ class ParameterBudget:
 @dataclass(frozen=True, slots=True)
 class ByteBudget:
     """Bytes of the weights file."""
+
+    def rates(self, graph: ChannelGraph) -> tuple[NDArray[np.float64], float]:
+        """Each has four bytes."""
+        return np.full(len(graph.netdef.layers), float(FLOAT_BYTES)), float(FLOAT_BYTES)
 
     def cost(self, graph: ChannelGraph, kept: Kept, blocks: Blocks = ()) -> float:
         """The bytes that remain: `weights_bytes` of `network_cost` of the pruned network."""
@@ -58,6 +74,11 @@ class OperationBudget:
 
     width: int | None = None
     height: int | None = None
+
+    def rates(self, graph: ChannelGraph) -> tuple[NDArray[np.float64], float]:
+        """A multiplication and an addition at each position of the output; batch norm is not counted."""
+        maps = shapes(graph.netdef, self.width, self.height)
+        return np.array([2.0 * shape.height * shape.width for shape in maps]), 0.0
 
     def cost(self, graph: ChannelGraph, kept: Kept, blocks: Blocks = ()) -> float:
         """The operations that remain: 1e9 times the BFLOPs of `network_cost` of the pruned network."""

@@ -53,6 +53,12 @@ MEASURES: Mapping[str, Measure] = {
 of a command."""
 
 
+def given_amounts(settings: object) -> dict[str, Amount]:
+    """The amounts in the fields target_… of some settings, by the name of the measure."""
+    given = {name: getattr(settings, f"target_{name}", None) for name in MEASURES}
+    return {name: amount for name, amount in given.items() if amount is not None}
+
+
 @dataclass(frozen=True, slots=True)
 class Left:
     """What is left of a network: its channels, kept (ids,) bool, without the layers of `blocks`."""
@@ -98,8 +104,7 @@ class Targets:
 
     def facts(self) -> dict[str, str]:
         """What a plan records: the amounts, in a form that can be parsed."""
-        amounts = {name: target.amount for name, target in self.asked.items()}
-        return {name: f"{amount.value:.15g}" + "x" * amount.relative for name, amount in amounts.items()}
+        return {name: target.amount.exact() for name, target in self.asked.items()}
 
     def check_reachable(self, least: Left, most: Left) -> None:
         """Raises TargetError, naming what is reachable, where the least is more than a target, or the most is less than
