@@ -101,7 +101,7 @@ def report_targets(plan: PrunePlan, graph: ChannelGraph, size: Size) -> tuple[st
     for name, target in targets.asked.items():
         cost, measure = targets.cost(target, left), target.measure
         facts[name] = {"wanted": target.wanted / measure.unit, "left": cost / measure.unit}
-        share = f"{cost / target.wanted - 1:+.2%}"
+        share = f"{targets.share(target, left) - 1:+.2%}"
         rows.append([f"{measure.flag} {target.amount}", measure.text(target.wanted), measure.number(cost), share])
     return format_table(["target", "at most", "left", "difference"], rows), {"targets": facts}
 
@@ -115,5 +115,7 @@ def format_reach(reach: Sequence[Reach]) -> str:
     return format_table(["reachable", "least", "most", "unpruned", "shares"], rows)
 
 
-def _shares(entry: Reach) -> str:
+def _shares(entry: Reach) -> str | None:
+    if not entry.whole:
+        return None
     return f"{entry.least / entry.whole:.4f}x to {entry.most / entry.whole:.4f}x"

@@ -100,10 +100,10 @@ def _check_tied(bounds: Mapping[int, Bound], path: Path | str, graph: ChannelGra
     """Raises FileError where two layers that are made of the same channels cannot keep one count."""
     for group in graph.prunable():
         for first, second in combinations([index for index in group.producers if index in bounds], 2):
-            slots = [np.unique(group.members[index]) for index in (first, second)]
-            if not np.array_equal(*slots):
+            slots, others = (np.unique(group.members[index]) for index in (first, second))
+            if not np.array_equal(slots, others):
                 continue
-            (least, most), (other_least, other_most) = (bounds[i].counts(len(slots[0])) for i in (first, second))
+            (least, most), (other_least, other_most) = (bounds[i].counts(len(slots)) for i in (first, second))
             if least > other_most or other_least > most:
                 line, other = sorted((bounds[first].line, bounds[second].line))
                 words = f"layers {first} and {second} are pruned together, but line {line} and this one"

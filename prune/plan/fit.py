@@ -49,8 +49,8 @@ def plan_blocks_to_targets(graph: ChannelGraph, weights: Weights, targets: Targe
     steps = (blocks[:count] for count in range(len(blocks) + 1))
     chosen = next((some for some in steps if targets.fill(Left(kept, some)) <= 1), None)
     if chosen is None:
-        targets.check_reachable(Left(kept, blocks), Left(kept))
-        chosen = blocks
+        least = Left(kept, blocks)
+        raise targets.unreachable(targets.hardest(least), least, Left(kept))
     removed = tuple(sorted(block.shortcut for block in chosen))
     facts = {"kind": "layers", "shortcuts": len(removed), "targets": targets.facts()}
     return PrunePlan(digest(graph.netdef, weights), (), removed, facts, scope=graph.scope)
@@ -64,9 +64,10 @@ def extremes(ranked: Ranked) -> tuple[Left, Left]:
 
 def channel_reach(graph: ChannelGraph, widths: Widths, blocks: Blocks = (), size: Size = None) -> list[Reach]:
     """What cutting channels can leave of each measure, with `blocks` removed."""
-    if not graph.prunable_layers:
-        return find_reach(graph, *[Left(all_kept(graph), blocks)] * 2, size=size)
-    return find_reach(graph, *extremes(rank_channels(graph, np.zeros(graph.trace.total), widths, blocks)), size=size)
+    least = most = Left(all_kept(graph), blocks)
+    if graph.prunable_layers:
+        least, most = extremes(rank_channels(graph, np.zeros(graph.trace.total), widths, blocks))
+    return find_reach(graph, least, most, size)
 
 
 def block_reach(graph: ChannelGraph, blocks: Blocks, size: Size = None) -> list[Reach]:

@@ -94,13 +94,17 @@ class Targets:
         """What is left of the measure of a target, in units of its budget."""
         return target.budget.cost(self.graph, left.kept, left.blocks)
 
+    def share(self, target: Target, left: Left) -> float:
+        """What is left of the measure of a target, as a fraction of what may be left."""
+        return self.cost(target, left) / target.wanted if target.wanted else 1.0
+
     def fill(self, left: Left) -> float:
         """What is left, as a fraction of what may be left, of the target that is hardest to meet: met up to 1."""
-        return max(self.cost(target, left) / target.wanted for target in self.asked.values())
+        return max(self.share(target, left) for target in self.asked.values())
 
     def hardest(self, left: Left) -> Target:
         """The target that is hardest to meet."""
-        return max(self.asked.values(), key=lambda target: self.cost(target, left) / target.wanted)
+        return max(self.asked.values(), key=lambda target: self.share(target, left))
 
     def facts(self) -> dict[str, str]:
         """What a plan records: the amounts, in a form that can be parsed."""
@@ -109,20 +113,24 @@ class Targets:
     def check_reachable(self, least: Left, most: Left) -> None:
         """Raises TargetError, naming what is reachable, where the least is more than a target, or the most is less than
         all of them by more than the tolerance."""
-        for target in (self.hardest(least), self.hardest(most)):
-            low, high = (self.cost(target, left) for left in (least, most))
-            if low > target.wanted or high < (1 - TOLERANCE) * target.wanted:
-                shares = f"{low / target.whole:.4g}x to {high / target.whole:.4g}x"
-                reach = f"{target.measure.number(low)} to {target.measure.text(high)} ({shares})"
-                raise TargetError(f"{target}: {reach} of {self.graph.netdef.path} can be kept with these flags")
+        if self.fill(least) > 1:
+            raise self.unreachable(self.hardest(least), least, most)
+        if self.fill(most) < 1 - TOLERANCE:
+            raise self.unreachable(self.hardest(most), least, most)
+
+    def unreachable(self, target: Target, least: Left, most: Left) -> TargetError:
+        """The error that names a target and what is reachable instead."""
+        low, high = (self.cost(target, left) for left in (least, most))
+        shares = f"{low / target.whole:.4g}x to {high / target.whole:.4g}x"
+        reach = f"{target.measure.number(low)} to {target.measure.text(high)} ({shares})"
+        return TargetError(f"{target}: {reach} of {self.graph.netdef.path} can be kept with these flags")
 
     def check_met(self, left: Left) -> None:
         """Raises TargetError where less is left than the tolerance allows."""
         if self.fill(left) >= 1 - TOLERANCE:
             return
         target = self.hardest(left)
-        cost = self.cost(target, left)
-        nearest = f"{target.measure.text(cost)} ({cost / target.wanted - 1:+.1%})"
+        nearest = f"{target.measure.text(self.cost(target, left))} ({self.share(target, left) - 1:+.1%})"
         raise TargetError(f"{target}: widths can only change in larger steps; the nearest below it is {nearest}")
 
 

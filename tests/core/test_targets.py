@@ -7,16 +7,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from prune.cli.targets import TargetArgs
-from prune.darknet.netdef import NetDef
-from prune.darknet.records import Weights
+from prune.cli.targets import TargetArgs, format_reach
+from prune.darknet.netdef import NetDef, parse_netdef
+from prune.darknet.records import Header, Weights
 from prune.errors import TargetError
 from prune.graph.blocks import removable_blocks
 from prune.graph.channels import ChannelGraph, trace_groups
 from prune.graph.cost import kept_costs, network_cost
 from prune.graph.scope import Scope
 from prune.plan.amount import Amount, parse_amount
-from prune.plan.budget import all_kept
+from prune.plan.budget import ParameterBudget
 from prune.plan.fit import (
     block_reach,
     channel_reach,
@@ -33,7 +33,7 @@ from prune.plan.types import PrunePlan, blocks_at, digest
 from prune.plan.widths import Widths
 from prune.surgery.apply import apply
 from tests.given_gammas import with_gammas
-from tests.small_cfgs import cbl, chain, graph_of
+from tests.small_cfgs import NET, cbl, chain, graph_of
 from tests.strategies import examples, networks, pruning_tasks, scopes
 
 SOME = st.lists(st.sampled_from(sorted(MEASURES)), min_size=1, max_size=3, unique=True)
@@ -230,8 +230,23 @@ def test_blocks_and_channels_together_leave_what_was_asked() -> None:
 
 def test_where_nothing_can_be_cut_nothing_else_is_reachable() -> None:
     graph = graph_of("")
-    assert all(entry.least == entry.most == entry.whole for entry in channel_reach(graph, Widths()))
-    assert all_kept(graph).all()
+    assert all(entry.least == entry.most == entry.whole > 0 for entry in channel_reach(graph, Widths()))
+
+
+def test_a_network_without_a_parameter_has_no_shares() -> None:
+    graph = trace_groups(parse_netdef(NET + "[maxpool]\nsize=2\nstride=2\n"))
+    reach = channel_reach(graph, Widths())
+    assert [entry.whole for entry in reach if entry.measure.name == "parameters"] == [0]
+    assert "parameters  0      0     0" in format_reach(reach)
+    targets = settle_targets(graph, {"params": parse_amount("0.5x")})
+    assert plan_blocks_to_targets(graph, Weights(Header(), {}), targets).removed == ()
+
+
+def test_a_target_that_is_met_anyway_does_not_hide_the_hardest() -> None:
+    whole = costs_of(graph_of(THREE).netdef)["params"]
+    graph, plan = plan_of({"mb": "100", "params": "0.97x"})
+    left = ParameterBudget().cost(graph, graph.kept_ids(plan.keep()))
+    assert 0.98 * 0.97 <= left / whole <= 0.97
 
 
 def test_every_measure_has_a_flag_of_its_name() -> None:
