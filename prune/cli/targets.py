@@ -25,7 +25,7 @@ class TargetArgs:
 
     target_params: Amount | None = option(
         None,
-        "parameters to be left: cut until at most N remain, and at least 0.98 N; such as 0.3x (a share) or 850k",
+        "parameters to be left at most, such as 0.3x (a share) or 850k; prune_channel.py leaves at least 0.98 N",
         parse=MEASURES["params"].parse,
         metavar="N",
         once=True,
