@@ -53,12 +53,14 @@ def option(
     const: T | None = None,
     off: str | None = None,
     label: str | None = None,
+    once: bool | None = None,
 ) -> T:
     """A dataclass field with a default, as an option of the command line.
 
     `within` and `choices`: the values that `check_options` accepts besides None. `parse`: text → value. `flags`:
     further spellings. `const`: the value of the flag without an argument. `off`: the flag that turns a bool off.
-    `label`: how messages name a field that is not a flag.
+    `label`: how messages name a field that is not a flag. `once`: giving it twice is an error, instead of the last one
+    counting.
     """
     given = {
         "help": help,
@@ -70,6 +72,7 @@ def option(
         "const": const,
         "off": off,
         "label": label,
+        "once": once,
     }
     made: T = field(default=default, metadata={key: value for key, value in given.items() if value is not None})
     return made

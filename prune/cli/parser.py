@@ -2,8 +2,8 @@
 
 An option group is a frozen dataclass. Each field becomes a flag: its name (spelled with `_` or `-`), its type, its
 default and `metadata`: `help`, and where needed `flag` (another name), `flags` (further spellings),
-`metavar`, `parse` (text -> value), `choices`, `const` (the value of the bare flag) and `off` (a bool's second flag):
-what `prune.settings.option` writes. The settings of the library declare their flags in the same way, without
+`metavar`, `parse` (text -> value), `choices`, `const` (the value of the bare flag), `once` and `off` (a bool's second
+flag): what `prune.settings.option` writes. The settings of the library declare their flags in the same way, without
 argparse.
 """
 
@@ -118,7 +118,18 @@ def _add_option(target: Any, item: dataclasses.Field[Any], hint: Any, default: A
         options["metavar"] = meta["metavar"]
     if "const" in meta:
         options.update(nargs="?", const=meta["const"])
+    if "once" in meta:
+        options["action"] = _Once
     target.add_argument(*flags, required=required, **options)
+
+
+class _Once(argparse.Action):
+    """Stores a value; a second one is an error."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        if getattr(namespace, self.dest, None) is not None:
+            raise argparse.ArgumentError(self, "is given twice; give it once")
+        setattr(namespace, self.dest, values)
 
 
 def _add_switch(target: Any, flags: list[str], options: dict[str, Any], default: Any, meta: Mapping[str, Any]) -> None:

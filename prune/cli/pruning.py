@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from prune.cli.command import Command, open_command
 from prune.cli.groups import ImageArgs, MaybeDataArgs, NetworkArgs, RunArgs, require
 from prune.cli.parser import Parser, add_options, take
+from prune.cli.targets import TargetArgs
 from prune.darknet.datafile import read_datafile
 from prune.darknet.netdef import NetDef, read_netdef, write_netdef
 from prune.darknet.records import Weights
@@ -78,24 +79,33 @@ class Pair:
         return facts.summary()
 
 
-def pruning_parser(description: str, example: str, policy: type[Any], omit: tuple[str, ...] = ()) -> Parser:
-    """A parser with the flags of both pruning commands and those of `policy`, without the fields in `omit`."""
+def pruning_parser(
+    description: str,
+    example: str,
+    policy: type[Any],
+    omit: tuple[str, ...] = (),
+    defaults: Mapping[str, Any] | None = None,
+) -> Parser:
+    """A parser with the flags of both pruning commands and those of `policy`, without the fields in `omit`;
+    `defaults` replaces those of `policy`."""
     parser = Parser(description, example)
     groups: dict[str, type[Any]] = {
         "network": NetworkArgs,
         "what is removed": policy,
+        "what is left": TargetArgs,
         "what can be removed": Scope,
         "plan": PlanArgs,
     }
     for title, group in groups.items():
-        add_options(parser, group, title=title, omit=omit)
+        add_options(parser, group, title=title, omit=omit, defaults=defaults)
     for title, group in {"measuring": MaybeDataArgs, "images": ImageArgs, "run": RunArgs}.items():
         add_options(parser, group, title=title)
     return parser
 
 
-def open_pruning(namespace: argparse.Namespace, writes: bool) -> tuple[Pair, Command]:
-    """Read the inputs of a pruning command; `writes`: whether it will write files into --out."""
+def open_pruning(namespace: argparse.Namespace, writes: bool, also: Sequence[Path | None] = ()) -> tuple[Pair, Command]:
+    """Read the inputs of a pruning command; `writes`: whether it will write files into --out. `also`: further files
+    that it reads."""
     network, data, args = (
         take(namespace, NetworkArgs),
         take(namespace, MaybeDataArgs),
@@ -103,7 +113,7 @@ def open_pruning(namespace: argparse.Namespace, writes: bool) -> tuple[Pair, Com
     )
     images, run = take(namespace, ImageArgs), take(namespace, RunArgs)
     require(run.out is not None or not writes, "--out DIR is missing: where should the results go?")
-    inputs = [network.cfg, network.weights, data.data, args.plan]
+    inputs = [network.cfg, network.weights, data.data, args.plan, *also]
     command = open_command(namespace, run, inputs=inputs, outputs=[CFG, WEIGHTS, PLAN] if writes else [])
     netdef = read_netdef(network.cfg)
     network_size(netdef, images.img_size)  # refuses an unsuitable size before any work

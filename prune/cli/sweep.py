@@ -13,6 +13,7 @@ from prune.cli.groups import require
 from prune.cli.pruning import Pair
 from prune.graph.channels import ChannelGraph
 from prune.plan.channel import ChannelPolicy, plan_channels, shares
+from prune.plan.widths import Widths
 from prune.report.tables import format_table
 
 COLUMNS = ("percent", "real share", "parameters", "BFLOPs", "ap", "ap50")
@@ -27,13 +28,18 @@ def parse_sweep(text: str) -> tuple[float, ...]:
 
 
 def run_sweep(
-    pair: Pair, graph: ChannelGraph, policy: ChannelPolicy, percents: tuple[float, ...], command: Command
+    pair: Pair,
+    graph: ChannelGraph,
+    policy: ChannelPolicy,
+    percents: tuple[float, ...],
+    command: Command,
+    widths: Widths,
 ) -> None:
     """Show the table of `percents`, the unpruned network first; nothing is written except a requested summary."""
     require(pair.samples is not None, "--sweep needs --data: it measures each percent")
     rows = list(
         tqdm(
-            _rows(pair, graph, policy, percents),
+            _rows(pair, graph, policy, percents, widths),
             "sweep",
             len(percents) + 1,
             leave=False,
@@ -51,12 +57,12 @@ def _hidden(command: Command) -> bool | None:
 
 
 def _rows(
-    pair: Pair, graph: ChannelGraph, policy: ChannelPolicy, percents: tuple[float, ...]
+    pair: Pair, graph: ChannelGraph, policy: ChannelPolicy, percents: tuple[float, ...], widths: Widths
 ) -> Iterator[Mapping[str, Any]]:
     trial = pair.trial()
     yield _row(0.0, 0.0, pair.summary(trial.original()))
     for percent in percents:
-        plan = plan_channels(graph, pair.weights, replace(policy, percent=percent))
+        plan = plan_channels(graph, pair.weights, replace(policy, percent=percent), widths=widths)
         real = shares(graph, plan, percent).of_all
         yield _row(percent, real, pair.summary(trial.score(plan)))
 

@@ -6,23 +6,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prune.cli import Parser, add_options, setup_logging, take
+from prune.cli.targets import WidthArgs, format_reach
 from prune.darknet.layers import Convolutional, Layer, Maxpool, Upsample
-from prune.darknet.netdef import NetDef, read_netdef
+from prune.darknet.netdef import read_netdef
 from prune.graph.blocks import ResidualBlock, find_blocks
 from prune.graph.channels import ChannelGraph, PruneGroup, trace_groups
 from prune.graph.cost import LayerCost, layer_costs, network_cost
 from prune.graph.scope import Scope
+from prune.plan.channel import ChannelPolicy
+from prune.plan.fit import channel_reach
+from prune.plan.widths import Widths
 from prune.report.tables import format_table
 from prune.report.visible import visible_lines
 
 EXAMPLE = "python -m prune.explain cfg/toy.cfg"
 
 
-def explain(netdef: NetDef, scope: Scope) -> str:
+def explain(graph: ChannelGraph, widths: Widths) -> str:
     """The whole output of the command."""
-    graph, costs = trace_groups(netdef, scope), layer_costs(netdef)
-    parts = [_layer_table(graph, costs), _groups(graph), _blocks(graph), _lists(graph), _total(graph)]
-    return "\n\n".join(parts)
+    costs = layer_costs(graph.netdef)
+    parts = [_layer_table(graph, costs), _groups(graph), _blocks(graph), _lists(graph), _reach(graph, widths)]
+    return "\n\n".join([*parts, _total(graph)])
+
+
+def _reach(graph: ChannelGraph, widths: Widths) -> str:
+    return f"What prune_channel.py can leave:\n{format_reach(channel_reach(graph, widths))}"
 
 
 def _layer_table(graph: ChannelGraph, costs: Sequence[LayerCost]) -> str:
@@ -142,11 +150,15 @@ def make_parser() -> Parser:
     parser = Parser("Show the layers of a cfg, their cost, and what can be pruned.", EXAMPLE)
     parser.add_argument("cfg", type=Path, metavar="CFG", help="the cfg to explain")
     add_options(parser, Scope)
+    add_options(parser, ChannelPolicy, omit=("percent", "rule"))
+    add_options(parser, WidthArgs)
     return parser
 
 
 def main() -> int:
     namespace = make_parser().parse_args()
     setup_logging(quiet=False)
-    print(visible_lines(explain(read_netdef(namespace.cfg), take(namespace, Scope))))
+    graph = trace_groups(read_netdef(namespace.cfg), take(namespace, Scope))
+    widths = take(namespace, WidthArgs).widths(graph, take(namespace, ChannelPolicy).layer_keep)
+    print(visible_lines(explain(graph, widths)))
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -13,11 +13,12 @@ from prune.darknet.layers import Convolutional, Layer, LocalAvgpool, Maxpool, Sh
 from prune.darknet.layout import shaped_slots
 from prune.darknet.netdef import NetDef
 from prune.darknet.shapes import Kernel, Shape, input_shapes, kernel_shapes, shapes
+from prune.graph.blocks import ResidualBlock
 from prune.graph.channels import ChannelGraph
 from prune.graph.trace import Ids, is_depthwise
 
-_HEADER_BYTES = 20
-_FLOAT_BYTES = 4
+HEADER_BYTES = 20
+FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,16 @@ def layer_costs(netdef: NetDef, width: int | None = None, height: int | None = N
 
 
 def kept_costs(
-    graph: ChannelGraph, kept: NDArray[np.bool_], width: int | None = None, height: int | None = None
+    graph: ChannelGraph,
+    kept: NDArray[np.bool_],
+    width: int | None = None,
+    height: int | None = None,
+    blocks: Sequence[ResidualBlock] = (),
 ) -> list[LayerCost]:
     """The cost of each layer once the other channels are cut, as in the pruned cfg, which need not exist.
 
-    kept (ids,) bool as of `ChannelGraph.kept_ids`; width × height pixels (default: the cfg's).
+    kept (ids,) bool as of `ChannelGraph.kept_ids`; width × height pixels (default: the cfg's). `blocks` are removed:
+    their layers cost nothing.
     """
     netdef, trace = graph.netdef, graph.trace
     out = _thinned(shapes(netdef, width, height), trace.outputs, kept)
@@ -60,7 +66,21 @@ def kept_costs(
         layer, x = netdef.convolution(index), read[index].channels
         groups = x if is_depthwise(layer, len(trace.reads[index])) else layer.groups
         kernels[index] = (out[index].channels, x // groups, size[0], size[1])
-    return _costs(netdef, out, read, kernels)
+    costs = _costs(netdef, out, read, kernels)
+    for block in blocks:
+        costs[block.shortcut] = _cost_after(block, costs[block.shortcut])
+    for index in {index for block in blocks for index in block.layers}:
+        costs[index] = replace(costs[index], parameters=0, flops=0.0)
+    return costs
+
+
+def _cost_after(block: ResidualBlock, cost: LayerCost) -> LayerCost:
+    """The cost of a block's shortcut without the body: of the additions that are left, or of the depthwise 1×1
+    convolution with a bias that replaces it."""
+    size = float(prod(cost.shape))
+    if block.replaced:
+        return replace(cost, parameters=2 * cost.shape.channels, flops=2 * size)
+    return replace(cost, parameters=0, flops=(len(block.skips) - 1) * size)
 
 
 def network_cost(netdef: NetDef, width: int | None = None, height: int | None = None) -> Cost:
@@ -70,7 +90,7 @@ def network_cost(netdef: NetDef, width: int | None = None, height: int | None = 
     return Cost(
         parameters,
         sum(cost.flops for cost in costs) / 1e9,
-        _HEADER_BYTES + _FLOAT_BYTES * parameters,
+        HEADER_BYTES + FLOAT_BYTES * parameters,
         sum(layer.filters for layer in netdef.owners if layer.batch_normalize),
         len(netdef.layers),
     )

@@ -25,16 +25,24 @@ def parse_layers(text: str) -> tuple[int, ...]:
 
     Raises UsageError for anything else.
     """
-    layers = set[int]()
+    try:
+        return tuple(sorted({index for layers in parse_ranges(text) for index in layers}))
+    except ValueError as cause:
+        raise UsageError(f"--keep-layers {cause}") from cause
+
+
+def parse_ranges(text: str) -> tuple[range, ...]:
+    """`3,17-20` → (range(3, 4), range(17, 21)); an empty text gives none. Raises ValueError for anything else."""
+    ranges = list[range]()
     for part in text.split(",") if text else ():
         found = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part, re.ASCII)
         first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
         if first > last:
-            raise UsageError(f"--keep-layers {shown(text)}: give layer indices and ranges, such as 3,17-20")
+            raise ValueError(f"{shown(text)}: give layer indices and ranges, such as 3,17-20")
         if last >= MOST_LAYERS:
-            raise UsageError(f"--keep-layers {shown(part)}: a cfg has at most {MOST_LAYERS:,} layers")
-        layers.update(range(first, last + 1))
-    return tuple(sorted(layers))
+            raise ValueError(f"{shown(part)}: a cfg has at most {MOST_LAYERS:,} layers")
+        ranges.append(range(first, last + 1))
+    return tuple(ranges)
 
 
 @dataclass(frozen=True, slots=True)

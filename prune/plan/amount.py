@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import numpy as np
+
 from prune.darknet.cfg import shown
 from prune.errors import UsageError
 
@@ -23,8 +25,20 @@ class Amount:
         """The number that is to be left of `whole`."""
         return self.value * whole if self.relative else self.value
 
+    def exact(self) -> str:
+        """The text from which `parse_amount` makes the same amount."""
+        return np.format_float_positional(self.value, trim="-") + "x" * self.relative
+
     def __str__(self) -> str:
         return f"{self.value:g}x" if self.relative else f"{self.value:,.10g}"
+
+
+def parse_measured(text: str) -> Amount:
+    """`0.15x`: a share in (0, 1); `3.4`: a number of what has a unit already. Raises UsageError for anything else."""
+    amount = parse_amount(text)
+    if text.strip()[-1] in "kMG":
+        raise UsageError(f"{shown(text)}: give a share such as 0.15x, or a number such as 3.4 without k, M or G")
+    return amount
 
 
 def parse_amount(text: str) -> Amount:

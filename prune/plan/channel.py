@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from prune.darknet.records import Weights
-from prune.errors import PlanError, UsageError
-from prune.graph.channels import ChannelGraph, PruneGroup
-from prune.graph.trace import Ids
-from prune.plan.budget import CHANNELS, Budget, normalised_ids
+from prune.errors import UsageError
+from prune.graph.channels import ChannelGraph
+from prune.plan.budget import CHANNELS, Budget, all_kept, normalised_ids
 from prune.plan.criteria import Importance
-from prune.plan.score import Scores, gammas, prunable_ids, slot_scores
+from prune.plan.ranked import Ranked, masks_of, rank_channels, smallest_reaching
+from prune.plan.score import Scores, gammas, prunable_ids
 from prune.plan.types import ChannelMask, PrunePlan, digest
+from prune.plan.widths import Widths
 
 RULES = ("threshold", "share")
 Rule = Literal["threshold", "share"]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,37 +74,37 @@ def plan_channels(
     policy: ChannelPolicy,
     importance: Importance = gammas,
     budget: Budget = CHANNELS,
+    widths: Widths | None = None,
 ) -> PrunePlan:
     """A plan that cuts the least important channels by `policy`; rule `share` cuts a share of `budget`.
 
     The same input gives the same plan; a higher percent cuts more. Raises PlanError where nothing can be cut.
     """
-    masks = choose_channels(graph, importance(graph, weights), policy, budget)
-    facts = {"kind": "channels", **asdict(policy), "tie": graph.scope.tie}
+    widths = widths or Widths(layer_keep=policy.layer_keep)
+    masks = choose_channels(graph, importance(graph, weights), policy, budget, widths)
+    facts = {"kind": "channels", **asdict(policy), "tie": graph.scope.tie, **widths.facts()}
     plan = PrunePlan(digest(graph.netdef, weights), masks, (), facts, scope=graph.scope)
     plan.validate(graph)
     return plan
 
 
 def choose_channels(
-    graph: ChannelGraph, values: Scores, policy: ChannelPolicy, budget: Budget = CHANNELS
+    graph: ChannelGraph,
+    values: Scores,
+    policy: ChannelPolicy,
+    budget: Budget = CHANNELS,
+    widths: Widths | None = None,
 ) -> tuple[ChannelMask, ...]:
     """A mask for every group that can be cut, from the importance of each channel: values (ids,).
 
-    Raises PlanError where nothing can be cut, or where a channel that can be cut has no finite value.
+    `widths` (default: the policy's floor) only ever adds to what is kept, except where its bounds force a cut. Raises
+    PlanError where nothing can be cut, or where a channel that can be cut has no finite value.
     """
-    ids = prunable_ids(graph)
-    if not len(ids):
-        raise PlanError(f"{graph.netdef.path}: no channel can be cut; python -m prune.explain shows why")
-    if values.shape != (graph.trace.total,) or not np.isfinite(values[ids]).all():
-        raise PlanError(f"{graph.netdef.path}: each channel that can be cut needs a finite importance")
-    ranks = _ranks(values, ids)
-    scores = slot_scores(graph, ranks)
-    threshold = int(policy.percent * len(ids))
+    ranked = rank_channels(graph, values, widths or Widths(layer_keep=policy.layer_keep))
+    threshold = int(policy.percent * ranked.count)
     if policy.rule == "share":
-        threshold = _threshold_of_share(graph, scores, len(ids), policy, budget)
-    keep = _keep_at(graph, scores, threshold, policy)
-    return tuple(ChannelMask(group, mask) for group, mask in keep.items())
+        threshold = _threshold_of_share(ranked, policy, budget)
+    return masks_of(ranked.masks(threshold))
 
 
 def threshold_of(graph: ChannelGraph, weights: Weights, percent: float) -> float:
@@ -123,58 +121,11 @@ def shares(graph: ChannelGraph, plan: PrunePlan, asked: float) -> Shares:
     return Shares(asked, count / max(1, len(prunable_ids(graph))), count / max(1, int(with_gamma.sum())))
 
 
-def _ranks(values: Scores, ids: Ids) -> Scores:
-    """Each prunable channel's rank by |γ|, equal ones by (group, slot, layer); else NaN.
-
-    Ranks instead of values make every threshold exact and break every tie the same way.
-    """
-    ranks = np.full(len(values), np.nan)
-    ranks[ids[np.argsort(values[ids], kind="stable")]] = np.arange(len(ids))
-    return ranks
-
-
-def _keep_at(
-    graph: ChannelGraph, scores: Mapping[int, Scores], threshold: int, policy: ChannelPolicy
-) -> dict[int, Mask]:
-    return {group.id: _with_floors(group, scores[group.id], threshold, policy) for group in graph.prunable()}
-
-
-def _threshold_of_share(
-    graph: ChannelGraph, scores: Mapping[int, Scores], most: int, policy: ChannelPolicy, budget: Budget
-) -> int:
-    """The lowest rank threshold, at most `most`, under which the asked share of the budget is cut."""
-    whole = budget.cost(graph, np.ones(graph.trace.total, bool))
-
-    def cut_at(threshold: int) -> float:
-        return whole - budget.cost(graph, graph.kept_ids(_keep_at(graph, scores, threshold, policy)))
-
-    return _smallest_reaching(cut_at, math.floor(policy.percent * whole), most)
-
-
-def _smallest_reaching(count: Callable[[int], float], wanted: int, high: int) -> int:
-    """The smallest argument in [0, high] at which the growing `count` reaches `wanted`, else high."""
-    low = 0
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if count(middle) >= wanted else (middle + 1, high)
-    return low
-
-
-def _with_floors(group: PruneGroup, scores: Scores, threshold: int, policy: ChannelPolicy) -> Mask:
-    """keep = score ≥ threshold, plus the best of each part up to its floor, plus equal counts where needed."""
-    keep = scores >= threshold
-    for part in group.parts:
-        floor = max(1, math.ceil(policy.layer_keep * len(np.unique(part))))
-        keep[_best(part, scores, floor)] = True
-    for parts in group.equal:
-        most = max(int(keep[part].sum()) for part in parts)
-        for part in parts:
-            missing = most - int(keep[part].sum())
-            keep[_best(part[~keep[part]], scores, missing)] = True
-    return keep
-
-
-def _best(slots: Ids, scores: Scores, count: int) -> Ids:
-    """The `count` best-scored of some slots, equal ones by slot, descending."""
-    unique = np.unique(slots)
-    return unique[np.lexsort((unique, scores[unique]))[::-1][:count]]
+def _threshold_of_share(ranked: Ranked, policy: ChannelPolicy, budget: Budget) -> int:
+    """The lowest rank threshold under which the asked share of the budget is cut, before widths are rounded up."""
+    whole = budget.cost(ranked.graph, all_kept(ranked.graph))
+    exact = ranked.with_widths(replace(ranked.widths, multiple_of=1))
+    wanted = math.floor(policy.percent * whole)
+    return smallest_reaching(
+        lambda threshold: whole - budget.cost(ranked.graph, exact.kept(exact.masks(threshold))) >= wanted, ranked.count
+    )

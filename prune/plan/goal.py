@@ -9,14 +9,15 @@ import numpy as np
 from prune.errors import UsageError
 from prune.graph.channels import ChannelGraph
 from prune.plan.amount import Amount
-from prune.plan.budget import Budget
+from prune.plan.budget import Budget, all_kept
 from prune.plan.channel import ChannelPolicy, choose_channels
+from prune.plan.ranked import rank_channels
 from prune.plan.score import Scores
 from prune.plan.types import ChannelMask
+from prune.plan.widths import Widths
 
 LAYER_KEEP = 0.05
 """Of each layer at least this share is kept: what is left of a narrower one carries too little."""
-_ALL = 1 - 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,20 +34,19 @@ class Goal:
         return choose_channels(graph, values, policy, self.budget)
 
 
-def reachable_goal(graph: ChannelGraph, budget: Budget, amount: Amount, flag: str) -> Goal:
-    """The goal that leaves `amount` of `budget`. Raises UsageError naming `flag` where the network is that small
-    already, or where more than that has to be kept.
+def reachable_goal(graph: ChannelGraph, budget: Budget, amount: Amount, flag: str, unit: float = 1.0) -> Goal:
+    """The goal that leaves `amount` of `budget`, in units of so many of the budget's. Raises UsageError naming `flag`
+    where the network is that small already, or where more than that has to be kept.
     """
-    whole = budget.cost(graph, np.ones(graph.trace.total, bool))
-    wanted, path = amount.of(whole), graph.netdef.path
+    whole = budget.cost(graph, all_kept(graph))
+    wanted, path = amount.of(whole / unit) * unit, graph.netdef.path
     if wanted >= whole:
-        raise UsageError(f"{flag} {amount}: {path} has {whole:,.10g} to begin with")
-    most = Goal(share=_ALL, budget=budget)
-    masks = most.choose(graph, np.zeros(graph.trace.total))
-    least = budget.cost(graph, graph.kept_ids({mask.group: mask.keep for mask in masks}))
+        raise UsageError(f"{flag} {amount}: {path} has {whole / unit:,.10g} to begin with")
+    ranked = rank_channels(graph, np.zeros(graph.trace.total), Widths(layer_keep=LAYER_KEEP))
+    least = budget.cost(graph, ranked.kept(ranked.masks(ranked.count)))
     if wanted < least:
         raise UsageError(
-            f"{flag} {amount}: at least {least:,.10g} ({least / whole:.3f}x) of {path} is kept: layers that cannot be "
-            f"pruned, and {LAYER_KEEP:.0%} of each other layer"
+            f"{flag} {amount}: at least {least / unit:,.10g} ({least / whole:.3f}x) of {path} is kept: layers that "
+            f"cannot be pruned, and {LAYER_KEEP:.0%} of each other layer"
         )
     return Goal(share=1 - wanted / whole, budget=budget)

@@ -24,6 +24,7 @@ from prune.graph.blocks import ResidualBlock, find_blocks
 from prune.graph.channels import ChannelGraph
 from prune.graph.scope import PROTECTIONS, TIES, Scope
 from prune.plan import fields
+from prune.plan.policy import parse_policy
 
 FORMAT = 2
 _COLUMNS = 2039
@@ -157,7 +158,7 @@ def parse_plan(text: str, path: Path | str = "<plan>") -> PrunePlan:
             fields.word(fields.member(document, "source_digest"), "source_digest"),
             masks,
             fields.wholes(fields.member(document, "removed_blocks"), "removed_blocks", MOST_LAYERS),
-            _parse_policy(fields.member(document, "policy")),
+            parse_policy(fields.member(document, "policy")),
             notes,
             _parse_scope(document["scope"]) if "scope" in document else None,
         )
@@ -184,22 +185,6 @@ def _parse_mask(entry: Any) -> ChannelMask:
     keep[list(fields.wholes(fields.member(entry, "cut"), "cut", width - 1))] = False
     producers = fields.wholes(entry["producers"], "producers", MOST_LAYERS) if "producers" in entry else None
     return ChannelMask(group, keep, producers)
-
-
-def _parse_policy(value: Any) -> dict[str, Any]:
-    """The policy; the values that this project itself writes into it are checked."""
-    policy = fields.mapping(value, "policy")
-    for name in ("kind", "rule", "tie"):
-        if name in policy:
-            fields.word(policy[name], name)
-    for name in ("percent", "layer_keep"):
-        if name in policy:
-            fields.fraction(policy[name], name)
-    if "auto" in policy:
-        fields.truth(policy["auto"], "auto")
-    if "shortcuts" in policy:
-        fields.whole(policy["shortcuts"], "shortcuts", MOST_LAYERS)
-    return policy
 
 
 def _parse_scope(value: Any) -> Scope:

@@ -12,7 +12,8 @@ from typing import Literal, get_args
 
 from prune.errors import UsageError
 from prune.loading.cache_choice import CacheMode
-from prune.plan.amount import Amount, parse_amount
+from prune.plan.amount import Amount, parse_amount, parse_measured
+from prune.plan.target import MEASURES, given_amounts
 from prune.settings import AT_LEAST_ONE, BELOW_ONE, FRACTION, NOT_NEGATIVE, POSITIVE, Interval, check_options, option
 from prune.train.penalties import PENALTIES
 from prune.train.strategies import STRATEGIES
@@ -145,6 +146,18 @@ class SparsitySettings:
         parse=parse_amount,
         metavar="N",
     )
+    target_bflops: Amount | None = option(
+        None,
+        "with --s auto: BFLOPs to be left at the size of the cfg instead, such as 0.25x or 1.8",
+        parse=parse_measured,
+        metavar="N",
+    )
+    target_mb: Amount | None = option(
+        None,
+        "with --s auto: MB of the weights file (10^6 bytes) to be left instead, such as 0.3x or 3.5",
+        parse=parse_measured,
+        metavar="N",
+    )
     target_percent: float | None = option(
         None,
         "fraction of the channels you plan to prune: with --s auto the target instead of --target-params, else warn if "
@@ -180,9 +193,17 @@ class SparsitySettings:
         check_options(self)
         if self.s is None and self.sr_mode != "constant":
             raise UsageError(f"--sr-mode {self.sr_mode} needs a strength: pass --s X")
-        if self.target_params is not None and (self.s is not None or self.target_percent is not None):
-            other = "--s auto" if self.s is not None else "without --target-percent"
-            raise UsageError(f"--target-params only works {'with ' * (self.s is not None)}{other}")
+        for name in self.targets():
+            if self.s is not None or self.target_percent is not None:
+                other = "--s auto" if self.s is not None else "without --target-percent"
+                raise UsageError(f"{MEASURES[name].flag} only works {'with ' * (self.s is not None)}{other}")
+        if len(self.targets()) > 1:
+            flags = " and ".join(MEASURES[name].flag for name in self.targets())
+            raise UsageError(f"{flags}: sparse training steers towards one target; give one of them")
+
+    def targets(self) -> dict[str, Amount]:
+        """The given targets by the name of their measure."""
+        return given_amounts(self)
 
     @property
     def given_s(self) -> float:

@@ -13,8 +13,9 @@ from torch import nn
 from prune.errors import UsageError
 from prune.graph.channels import ChannelGraph
 from prune.plan.amount import Amount
-from prune.plan.budget import BUDGETS
+from prune.plan.budget import CHANNELS
 from prune.plan.goal import Goal, reachable_goal
+from prune.plan.target import MEASURES
 from prune.train.equalizing import equalize_session
 from prune.train.gamma import GammaHistory, is_late, magnitudes, measure_reach, resume_history, shares_below
 from prune.train.gammas import Gammas
@@ -166,12 +167,7 @@ def steer(
     """The strengths of --s auto; reports what is to become sparse by when. Raises UsageError where that cannot be
     reached."""
     train, schedule = session.job.train, session.schedule()
-    if settings.target_percent is None:
-        amount, flag, name = settings.target_params or DEFAULT_TARGET, "--target-params", "parameters"
-    else:
-        share = settings.target_percent * graph.channels(graph.prunable_layers) / graph.channels(graph.cbl)
-        amount, flag, name = Amount(1 - share, relative=True), "--target-percent", "channels"
-    goal = reachable_goal(graph, BUDGETS[name], amount, flag)
+    goal, name = goal_of(graph, settings)
     at = schedule.travel if train.optimizer == "sgd" else schedule.lr_at
     travels = [at(step) for step in range(schedule.steps)]
     steering = Steering(graph, layers, gammas, goal, travels, train.epochs, session.world)
@@ -184,6 +180,16 @@ def steer(
         train.epochs,
     )
     return steering
+
+
+def goal_of(graph: ChannelGraph, settings: SparsitySettings) -> tuple[Goal, str]:
+    """The goal of --s auto and what it counts. Raises UsageError where it cannot be reached."""
+    if settings.target_percent is not None:
+        share = settings.target_percent * graph.channels(graph.prunable_layers) / graph.channels(graph.cbl)
+        return reachable_goal(graph, CHANNELS, Amount(1 - share, relative=True), "--target-percent"), "channels"
+    name, amount = next(iter(settings.targets().items()), ("params", DEFAULT_TARGET))
+    measure = MEASURES[name]
+    return reachable_goal(graph, measure.budget(None), amount, measure.flag, measure.unit), measure.name
 
 
 def report_reach(session: Session, gammas: Gammas, settings: SparsitySettings) -> None:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from prune.errors import UsageError
 from prune.graph.channels import ChannelGraph
+from prune.plan.budget import Budget
 from prune.plan.goal import Goal
 from prune.train.distributed import ALONE, World
 from prune.train.gammas import Gammas
@@ -35,7 +36,8 @@ DONE = 0.6
 RAMP = 0.1
 """The share of the epochs that a chosen γ has for its way to 0."""
 COST_EXPONENT = 0.5
-"""Importance is divided by the cost of a slot to this power: 0 counts channels, 1 the loss per parameter."""
+"""Importance is divided by the cost of a slot to this power: 0 counts channels, 1 the loss per parameter, or per
+operation where the goal counts these."""
 _NEVER = 1e300
 STATE = ("chosen", "deadlines", "importance")
 
@@ -69,7 +71,7 @@ class Steering:
         self.way = torch.from_numpy(way).to(device)
         self.steps_per_epoch = len(travels) // epochs
         self.strongest = torch.zeros((), dtype=torch.float64, device=device)
-        self.cost = slot_costs(graph, self.ids, self.slots.cpu().numpy())
+        self.cost = slot_costs(graph, self.ids, self.slots.cpu().numpy(), goal.budget)
 
     @property
     def first(self) -> int:
@@ -161,13 +163,16 @@ class Steering:
         return torch.zeros_like(self.importance).index_add_(0, self.slots, values)
 
 
-def slot_costs(graph: ChannelGraph, ids: NDArray[np.int64], slots: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The parameters that go with each slot alone (S,): of the kernels that write and read its channels."""
+def slot_costs(
+    graph: ChannelGraph, ids: NDArray[np.int64], slots: NDArray[np.int64], budget: Budget
+) -> NDArray[np.float64]:
+    """What goes with each slot alone (S,), in units of `budget`: of the kernels that write and read its channels."""
     cost = np.zeros(graph.trace.total)
+    rates, other = budget.rates(graph)
     for layer in graph.netdef.convolutions:
         read = graph.trace.reads[layer.index]
-        taps, per_group = layer.size**2, len(read) // layer.groups
-        cost[graph.trace.outputs[layer.index]] += per_group * taps + (4 if layer.batch_normalize else 1)
+        taps, per_group = layer.size**2 * rates[layer.index], len(read) // layer.groups
+        cost[graph.trace.outputs[layer.index]] += per_group * taps + (4 if layer.batch_normalize else 1) * other
         np.add.at(cost, read, layer.filters // layer.groups * taps)
     found = np.zeros(int(slots.max()) + 1)
     np.add.at(found, slots, cost[ids])

@@ -68,7 +68,12 @@ def test_budgets_hold_for_the_networks_of_the_zoo(name: str) -> None:
 def test_the_budgets_of_uncut_networks_are_their_costs(name: str) -> None:
     graph = graph_of(cbl(8) + cbl(6) + cbl(4))
     cost = network_cost(graph.netdef)
-    whole = {"channels": cost.channels, "parameters": cost.parameters, "bflops": cost.bflops * 1e9}[name]
+    whole = {
+        "channels": cost.channels,
+        "parameters": cost.parameters,
+        "bflops": cost.bflops * 1e9,
+        "bytes": cost.weights_bytes,
+    }[name]
     assert BUDGETS[name].cost(graph, np.ones(graph.trace.total, bool)) == pytest.approx(whole, rel=1e-12)
 
 

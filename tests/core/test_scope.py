@@ -20,6 +20,7 @@ from prune.graph.scope import Scope, parse_layers
 from prune.plan.channel import ChannelPolicy, plan_channels
 from prune.plan.layer import LayerPolicy, plan_layers, rank_blocks
 from prune.plan.types import ChannelMask, PrunePlan, digest, format_plan, parse_plan
+from prune.plan.widths import Widths
 from prune.surgery.apply import apply
 from tests.given_gammas import with_gammas
 from tests.small_cfgs import ADD, HEAD, NET, cbl, chain
@@ -59,7 +60,7 @@ def test_a_kept_layer_is_frozen_and_says_so_alone() -> None:
     graph = trace_groups(THREE, Scope(keep=(1,)))
     assert graph.group(1).frozen == "layer 1 is kept (--keep-layers)"
     assert (graph.prunable_layers, trace_groups(THREE).prunable_layers) == ((0, 2), (0, 1, 2))
-    assert "frozen: layer 1 is kept (--keep-layers)" in explain(THREE, Scope(keep=(1,)))
+    assert "frozen: layer 1 is kept (--keep-layers)" in explain(trace_groups(THREE, Scope(keep=(1,))), Widths())
 
 
 def test_a_kept_layer_without_channels_of_its_own_keeps_those_it_passes_on() -> None:

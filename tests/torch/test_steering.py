@@ -77,7 +77,7 @@ def test_the_target_is_met_exactly_whatever_the_rate_the_epochs_and_the_push_of_
     whole = BUDGETS["parameters"].cost(graph, np.ones(graph.trace.total, bool))
     cost = BUDGETS["parameters"].cost(graph, kept)
     assert cost <= left * whole + 1
-    assert cost >= left * whole - max(slot_costs(graph, *ids_and_slots(graph)))
+    assert cost >= left * whole - max(slot_costs(graph, *ids_and_slots(graph), BUDGETS["parameters"]))
 
 
 def ids_and_slots(graph: ChannelGraph) -> tuple[np.ndarray, np.ndarray]:
@@ -115,15 +115,16 @@ def test_nothing_is_chosen_while_importance_is_observed_and_nothing_after_the_en
     assert [steering.met(epoch) for epoch in (10, 11, 19)] == [False, True, True]
 
 
-def test_the_cost_of_a_slot_is_what_cutting_it_alone_saves() -> None:
+@pytest.mark.parametrize("name", ["parameters", "bflops", "bytes"])
+def test_the_cost_of_a_slot_is_what_cutting_it_alone_saves(name: str) -> None:
     graph = trace_groups(parse_netdef(NET + cbl(8) + cbl(8) + ADD + "from=-2\n" + cbl(4) + HEAD))
     ids, slots = ids_and_slots(graph)
-    costs = slot_costs(graph, ids, slots)
-    whole = BUDGETS["parameters"].cost(graph, np.ones(graph.trace.total, bool))
+    costs = slot_costs(graph, ids, slots, BUDGETS[name])
+    whole = BUDGETS[name].cost(graph, np.ones(graph.trace.total, bool))
     for slot, cost in enumerate(costs):
         kept = np.ones(graph.trace.total, bool)
         kept[ids[slots == slot]] = False
-        saved = whole - BUDGETS["parameters"].cost(graph, kept)
+        saved = whole - BUDGETS[name].cost(graph, kept)
         assert saved <= cost <= 1.3 * saved  # kernels between two members count for both
 
 
