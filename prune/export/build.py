@@ -14,11 +14,11 @@ from prune.darknet.layers import Layer
 from prune.darknet.netdef import NetDef, format_netdef
 from prune.darknet.walk import walk
 from prune.errors import FileError
-from prune.export.decode import DETECTIONS, add_detections
+from prune.export.decode import add_detections
 from prune.export.layers import OnnxDomain, Value
 from prune.export.metadata import KEY, ExportedInfo, format_info, head_info, parse_info
 from prune.export.operators import Graph, layer_name
-from prune.export.settings import IR_VERSION, OPSET
+from prune.export.settings import DETECTIONS, IR_VERSION, OPSET
 from prune.export.source import Source
 from prune.files.reading import read_bytes
 from prune.plan.types import digest
