@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from prune.darknet.netdef import NetDef, format_netdef, parse_netdef, read_netde
 from prune.darknet.records import Header, Weights
 from prune.errors import CfgError, FileError, UsageError
 from prune.export import source as source_module
-from prune.export.build import export_network, exported_info, read_exported
+from prune.export.build import export_network, exported_info, read_exported, write_network
 from prune.export.metadata import KEY, ExportedInfo, format_info, parse_info
 from prune.export.settings import DYNAMIC, IR_VERSION, OPSET, ExportSettings
 from prune.export.source import Source
@@ -125,8 +126,19 @@ def test_only_operators_of_the_opset_are_used() -> None:
 
 
 def written(path: Path, source: Source) -> Path:
-    path.write_bytes(export_network(source).SerializeToString())
+    with path.open("wb") as file:
+        write_network(file, source)
     return path
+
+
+@given(networks(), st.booleans())
+@examples(20)
+def test_a_file_is_written_as_onnx_would_write_it(pair: tuple[NetDef, Weights], fold: bool) -> None:
+    source = Source(pair[0], as_float32(pair[1]), ExportSettings(fold_bn=fold))
+    write_network(file := BytesIO(), source)
+    model = export_network(source)
+    assert len(file.getvalue()) == model.ByteSize()
+    assert onnx.load_model_from_string(file.getvalue()) == model
 
 
 def test_a_file_says_what_it_was_made_from(tmp_path: Path) -> None:
