@@ -19,7 +19,7 @@ from prune.export.decode import add_detections
 from prune.export.layers import OnnxDomain, Value
 from prune.export.metadata import KEY, ExportedInfo, format_info, head_info, parse_info
 from prune.export.operators import Graph, layer_name, tensor_header
-from prune.export.settings import DETECTIONS, IR_VERSION, OPSET
+from prune.export.settings import BATCH, DETECTIONS, IR_VERSION, OPSET
 from prune.export.source import Source
 from prune.export.wire import write_model
 from prune.files.reading import read_bytes
@@ -90,7 +90,8 @@ def read_exported(path: Path | str) -> ExportedInfo:
 
 
 def _graph(source: Source) -> Graph:
-    netdef, settings, graph = source.netdef, source.settings, Graph(source.settings.batch)
+    netdef, settings = source.netdef, source.settings
+    graph = Graph(settings.fixed_batch or BATCH)
     values = walk(netdef, OnnxDomain(graph, netdef, source.weights, source.size, settings.fold_bn))
     if settings.decode:
         add_detections(graph, [(head, values[head.index]) for head in netdef.heads], source.size)

@@ -20,8 +20,8 @@ _TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.int64): TensorPro
 class Graph:
     """The graph of `model` while it is built, and apart from it `tensors`: its weights and constants by name.
 
-    The first dimension of what is computed is the batch, `batch` images or, where that is a word, as many as there are;
-    no constant contains it.
+    The first dimension of what is computed is the batch: `batch` images or, where that is a word, any number. No
+    constant contains it.
     """
 
     def __init__(self, batch: int | str) -> None:
