@@ -45,6 +45,8 @@ PACKAGES = (
     Package("matplotlib", ("matplotlib",), "no plots, only ASCII class names in pictures"),
     Package("hotcoco", ("hotcoco",), "COCO metrics are computed by pycocotools: same numbers, slower"),
     Package("tensorboard", ("tensorboard",), "no scalars for TensorBoard while training"),
+    Package("onnx", ("onnx",), "no network can be exported"),
+    Package("onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "an exported file is not compared with its network"),
 )
 
 

@@ -37,6 +37,7 @@ SUBCOMMANDS = (
     Subcommand("evaluate", "evaluate", "average precision by the protocol of COCO, VOC or Darknet", "results"),
     Subcommand("detect", "detect", "draw what a network detects in images and videos", "results"),
     Subcommand("compare", "compare", "networks of several stages side by side", "results"),
+    Subcommand("export", "export", "a network as one ONNX file, checked with onnxruntime", "results"),
     Subcommand("explain", "explain", "layers, costs, and what can be pruned", "networks"),
     Subcommand("readiness", "readiness", "how much can be pruned safely", "networks"),
     Subcommand("adapt", "adapt", "a cfg for another number of classes", "networks"),

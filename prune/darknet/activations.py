@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-_NORMALIZE_EPSILON = 1e-4
+NORMALIZE_EPSILON = 1e-4
+"""What the activations that normalize over the channels add to the sum they divide by."""
 
 
 def logistic(x: Array) -> Array:
@@ -51,13 +52,13 @@ def _stair(x: Array) -> Array:
 
 def _normalize_channels(x: Array) -> Array:
     positive = np.maximum(x, 0.0)
-    shares: Array = positive / (_NORMALIZE_EPSILON + positive.sum(axis=0))
+    shares: Array = positive / (NORMALIZE_EPSILON + positive.sum(axis=0))
     return shares
 
 
 def _normalize_channels_softmax(x: Array, largest: Array | float = 0.0) -> Array:
     powers = np.exp(x - largest)
-    shares: Array = powers / (_NORMALIZE_EPSILON + powers.sum(axis=0))
+    shares: Array = powers / (NORMALIZE_EPSILON + powers.sum(axis=0))
     return shares
 
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from prune.errors import PlanError
 
 Floats = NDArray[np.float32]
+BATCH_NORM_EPSILON = 1e-5
+"""Darknet divides by sqrt(var + 1e-5)."""
 NORMALIZATION_EPSILON = 1e-4
 """What Darknet adds to the sum it divides a shortcut's weights by (its `blas.c`)."""
 

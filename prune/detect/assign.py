@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from prune.darknet.head_rules import anchors_in_pixels, head_rules
 from prune.darknet.layers import Head
 from prune.detect.boxes import wh_iou
-from prune.detect.heads import anchors_in_pixels, head_rules
 
 
 @dataclass(frozen=True, slots=True)

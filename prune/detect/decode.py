@@ -9,11 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from prune.darknet.head_rules import MAX_SIZE_LOGIT, anchors_in_pixels, head_rules
 from prune.darknet.layers import Head
-from prune.detect.heads import anchors_in_pixels, class_scores, head_rules, split_head, uncertainties
-
-# Size logits are clamped here before exp(): 22,000 anchors wide is beyond any image, and still finite.
-MAX_SIZE_LOGIT = 10.0
+from prune.detect.heads import class_scores, split_head, uncertainties
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from prune.darknet.head_rules import HeadRules, head_rules
 from prune.darknet.layers import Head
 from prune.detect.assign import Assignment, assign
 from prune.detect.box_loss import boxes_at, coordinate_loss
 from prune.detect.boxes import aligned_iou, cxcywh_to_xyxy, pairwise_iou
 from prune.detect.decode import HeadGeometry, decode_boxes, head_geometry
-from prune.detect.heads import HeadRules, head_rules, split_head, uncertainties
+from prune.detect.heads import split_head, uncertainties
 from prune.detect.settings import LossSettings
 
 # Probabilities are clamped to this distance from 0 and 1 before they are converted to logits.

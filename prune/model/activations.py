@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_NORMALIZE_EPSILON = 1e-4
+from prune.darknet.activations import NORMALIZE_EPSILON
 
 
 def _leaky(x: Tensor) -> Tensor:
@@ -44,12 +44,12 @@ def _stair(x: Tensor) -> Tensor:
 
 def _normalize_channels(x: Tensor) -> Tensor:
     positive = F.relu(x)
-    return positive / (_NORMALIZE_EPSILON + positive.sum(1, keepdim=True))
+    return positive / (NORMALIZE_EPSILON + positive.sum(1, keepdim=True))
 
 
 def _normalize_channels_softmax(x: Tensor) -> Tensor:
     powers = x.exp()
-    return powers / (_NORMALIZE_EPSILON + powers.sum(1, keepdim=True))
+    return powers / (NORMALIZE_EPSILON + powers.sum(1, keepdim=True))
 
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from prune.darknet.layers import Connected, Convolutional, Head, Shortcut
 from prune.darknet.netdef import NetDef
+from prune.darknet.records import BATCH_NORM_EPSILON
 from prune.darknet.shapes import Kernel, kernel_shapes, shapes
 from prune.darknet.walk import steps
 from prune.errors import PlanError, UsageError
 from prune.model.activations import ACTIVATIONS
-from prune.model.tensors import BATCH_NORM_EPSILON, TensorDomain
+from prune.model.tensors import TensorDomain
 
 
 class ConvBlock(nn.Module):

@@ -7,17 +7,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prune.darknet.layers import LocalAvgpool, Maxpool
-
-Pool = Maxpool | LocalAvgpool
+from prune.darknet.windows import Pool, margins
 
 
 def maxpool(layer: Maxpool, x: Tensor) -> Tensor:
     """(B, C, H, W) → (B, C, H', W'); over channels, (B, depth, H, W), where the layer has a `depth`."""
     if layer.depth:
         return _over_channels(layer.depth, x)
-    before, after_y, after_x = _padding(layer, x)
+    before, below, right = margins(layer, *x.shape[2:])
     strides = (layer.stride_y, layer.stride_x)
-    if before == after_x == after_y and 2 * before <= layer.size:
+    if before == right == below and 2 * before <= layer.size:
         return F.max_pool2d(x, layer.size, strides, before)
     return F.max_pool2d(_padded(layer, x, float("-inf")), layer.size, strides)
 
@@ -40,18 +39,7 @@ def _over_channels(depth: int, x: Tensor) -> Tensor:
 
 
 def _padded(layer: Pool, x: Tensor, value: float) -> Tensor:
-    before, after_y, after_x = _padding(layer, x)
-    if not before and after_x <= 0 and after_y <= 0:
+    before, below, right = margins(layer, *x.shape[2:])
+    if not before and right <= 0 and below <= 0:
         return x
-    return F.pad(x, (before, max(after_x, 0), before, max(after_y, 0)), value=value)
-
-
-def _padding(layer: Pool, x: Tensor) -> tuple[int, int, int]:
-    """Pixels of padding before the map, below and to the right of it; negative where some are not read."""
-    after_y, after_x = _after(x.shape[2], layer, layer.stride_y), _after(x.shape[3], layer, layer.stride_x)
-    return layer.padding // 2, after_y, after_x
-
-
-def _after(length: int, layer: Pool, stride: int) -> int:
-    outputs = (length + layer.padding - layer.size) // stride + 1
-    return (outputs - 1) * stride + layer.size - length - layer.padding // 2
+    return F.pad(x, (before, max(right, 0), before, max(below, 0)), value=value)

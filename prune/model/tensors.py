@@ -26,9 +26,6 @@ from prune.darknet.walk import Channelwise, Domain
 from prune.model.activations import ACTIVATIONS
 from prune.model.pooling import local_avgpool, maxpool
 
-BATCH_NORM_EPSILON = 1e-5
-"""Darknet divides by sqrt(var + 1e-5)."""
-
 
 class TensorDomain(Domain[Tensor]):
     """A forward pass; subclasses supply the parameters of convolutions and of weighted shortcuts."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from prune.darknet.records import ConvParams
+from prune.darknet.records import BATCH_NORM_EPSILON, ConvParams
 from prune.surgery.constant import Constant
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-BATCH_NORM_EPSILON = 1e-5
 
 
 def own_strength(record: ConvParams) -> Array:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from prune.darknet.head_rules import HeadRules, head_rules
 from prune.darknet.layers import Head
-from prune.detect.heads import HeadRules, head_rules, split_head
+from prune.detect.heads import split_head
 from prune.detect.loss import as_logits
 
 

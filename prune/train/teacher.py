@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from prune.darknet.head_rules import head_rules
 from prune.darknet.layers import Head
 from prune.darknet.netdef import NetDef
-from prune.detect.heads import head_rules
 from prune.errors import UsageError
 
 

@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prune.darknet.layers import IMAGE, Convolutional, Gate, Layer, Reorg, Shortcut
-from prune.darknet.records import ConvParams, Weights
+from prune.darknet.records import BATCH_NORM_EPSILON, ConvParams, Weights
 from prune.darknet.walk import Channelwise
 from prune.errors import VerificationError
 from prune.graph.trace import is_depthwise
 from prune.model.activations import ACTIVATIONS
 from prune.surgery.apply import Pruned
 from prune.surgery.losses import Flags, Place
-from prune.surgery.strength import BATCH_NORM_EPSILON, dead_by_input, own_strength
+from prune.surgery.strength import dead_by_input, own_strength
 from prune.verify.passes import CircularDomain, outputs, random_image
 
 TOLERANCE = 1e-9

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from prune.darknet.layers import Connected, Convolutional, Head, Reorg, Shortcut
 from prune.darknet.netdef import NetDef
-from prune.darknet.records import ConvParams, Weights
+from prune.darknet.records import BATCH_NORM_EPSILON, ConvParams, Weights
 from prune.darknet.shapes import input_shapes, largest_stride
 from prune.darknet.walk import Domain, steps
 from prune.errors import CfgError
 from prune.graph.freeze import unread_layers
 from prune.model.activations import ACTIVATIONS
-from prune.model.tensors import BATCH_NORM_EPSILON, TensorDomain
+from prune.model.tensors import TensorDomain
 
 _LARGEST_SIDE = 128
 

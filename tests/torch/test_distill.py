@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from prune.cli import Parser, add_options, take, take_row
+from prune.darknet.head_rules import HeadRules
 from prune.darknet.layers import Head
 from prune.darknet.netdef import NetDef, parse_netdef
-from prune.detect.heads import HeadRules
 from prune.detect.loss import as_logits
 from prune.errors import UsageError
 from prune.model.build import DarknetModel

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from prune.detect.heads import HeadRules
+from prune.darknet.head_rules import HeadRules
 from prune.train.bounded_boxes import bounded_boxes
 from prune.train.distill import DistillHook
 from prune.train.divergence import class_divergence

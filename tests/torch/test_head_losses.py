@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from prune.detect.heads import HeadRules
+from prune.darknet.head_rules import HeadRules
 from prune.detect.loss import YoloLoss, class_loss
 from prune.detect.settings import LossSettings
 from tests.torch.heads import random_raw, two_heads

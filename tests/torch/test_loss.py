@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from prune.darknet.head_rules import HeadRules, head_rules
 from prune.darknet.layers import Head
 from prune.darknet.netdef import NetDef, parse_netdef
 from prune.detect.assign import assign
 from prune.detect.boxes import cxcywh_to_xyxy, pairwise_iou
 from prune.detect.decode import decode
-from prune.detect.heads import HeadRules, head_rules, split_head
+from prune.detect.heads import split_head
 from prune.detect.loss import YoloLoss, class_loss, padded_truths
 from prune.detect.settings import LossSettings
 from prune.errors import UsageError
