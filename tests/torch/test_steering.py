@@ -23,11 +23,13 @@ from prune.plan.budget import BUDGETS
 from prune.plan.channel import ChannelPolicy, plan_channels
 from prune.plan.goal import LAYER_KEEP, reachable_goal
 from prune.plan.score import gammas, prunable_ids
+from prune.plan.target import MEASURES
 from prune.surgery.apply import apply
 from prune.train.gammas import Gammas
 from prune.train.hooks import StepInfo
 from prune.train.proximal_l1 import ProximalL1
-from prune.train.sparsity import slots_of
+from prune.train.settings import SparsitySettings
+from prune.train.sparsity import goal_of, slots_of
 from prune.train.steering import Steering, slot_costs
 from tests.shared import REPOSITORY
 from tests.small_cfgs import ADD, HEAD, NET, cbl
@@ -147,6 +149,17 @@ def test_what_is_not_an_amount_is_refused(text: str) -> None:
         parse_amount(text)
 
 
+def test_sparse_training_takes_the_targets_of_pruning() -> None:
+    graph = trace_groups(read_netdef(REPOSITORY / "cfg" / "yolov3-tiny.cfg"))
+    for name, amount in (("bflops", "0.25x"), ("mb", "10"), ("params", "0.25x")):
+        goal, counted = goal_of(graph, SparsitySettings(**{f"target_{name}": MEASURES[name].parse(amount)}))  # type: ignore[arg-type]
+        assert counted == MEASURES[name].name
+        whole = goal.budget.cost(graph, np.ones(graph.trace.total, bool))
+        left = 10e6 if name == "mb" else 0.25 * whole
+        assert (1 - goal.share) * whole == pytest.approx(left)
+    assert goal == goal_of(graph, SparsitySettings())[0], "the default is 0.25x of the parameters"
+
+
 def test_a_target_that_cannot_be_reached_names_the_least() -> None:
     graph = trace_groups(read_netdef(REPOSITORY / "cfg" / "yolov3-tiny.cfg"))
     with pytest.raises(UsageError, match=rf"0\.001x: at least [\d,]+ \(0\.0\d+x\) .* {LAYER_KEEP:.0%} of each"):
@@ -203,6 +216,9 @@ def test_a_resumed_run_ends_in_the_weights_of_the_undisturbed_one(
     ("more", "message"),
     [
         (["--target-params", "0.001x"], "at least"),
+        (["--target-bflops", "0.001x"], "--target-bflops 0.001x: at least"),
+        (["--target-mb", "9"], "--target-mb 9: "),
+        (["--target-params", "0.5x", "--target-mb", "0.5x"], "--target-params and --target-mb: sparse training steers"),
         (["--target-params", "0.5x", "--target-percent", "0.5"], "--target-params only works without --target-percent"),
         (["--target-params", "0.5x", "--s", "0.1"], "--target-params only works with --s auto"),
         (["--sr-mode", "2"], "--sr-mode global-decay needs a strength"),
