@@ -31,6 +31,7 @@ CALLED = {
     "evaluate.py": "evaluate",
     "detect.py": "detect",
     "benchmark.py": "benchmark",
+    "export.py": "export",
     "python -m prune.explain": "prune.explain",
     "python -m prune.readiness": "prune.readiness",
     "python -m prune.adapt": "prune.adapt",

@@ -64,6 +64,8 @@ class Command:
     """Files that are read but not listed as inputs in the summary."""
     lock: FolderLock | None = None
     """The lock on the out folder, held until everything is written."""
+    summary_name: str = SUMMARY
+    """The name of the summary in the out folder."""
 
     @property
     def out(self) -> Path:
@@ -88,18 +90,18 @@ class Command:
         """The out folder; call this before writing into it. Removes the summary of the run that is replaced: until this
         one is finished, it would describe a mixture of both runs' files."""
         if self.run.overwrite:
-            (self.out / SUMMARY).unlink(missing_ok=True)
+            (self.out / self.summary_name).unlink(missing_ok=True)
         return self.out
 
     def finish(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """Write `summary.json` (if there is an out folder) and `--json`; returns the summary.
+        """Write the summary (if there is an out folder) and `--json`; returns the summary.
 
         `facts`: what CLI.md calls before/after, or the fields of a single network.
         """
         summary = self.summary(facts, file_records(path for path in self.written if path.is_file()))
         text = format_summary(summary)
         if self.run.out is not None and self.written:
-            atomic_write(self.out / SUMMARY, text)
+            atomic_write(self.out / self.summary_name, text)
             self._remove_earlier()
         self.show(text)
         return summary
@@ -146,10 +148,11 @@ def open_command(
     outputs: Sequence[str] = (),
     resume: Path | None = None,
     read: Sequence[Path] = (),
+    summary: str = SUMMARY,
 ) -> Command:
     """Begin a command: set up logging, hash the inputs, check that no earlier result or input would be overwritten.
 
-    `outputs`: names of the files it will write into `run.out` (`summary.json` is added). Raises UsageError
+    `outputs`: names of the files it will write into `run.out` (`summary`, its own, is added). Raises UsageError
     if one exists already (without `--overwrite`) or is an input; OSError if an input is missing. `resume`: the
     checkpoint from which a run is resumed. If it is the out folder's own `last.pt`, the run continues in place and
     replaces its earlier outputs; any other checkpoint is an ordinary input. `read`: files that are read but not named
@@ -160,7 +163,7 @@ def open_command(
     for path in given:
         plain = not path.exists() or path.is_file() or path.is_dir()
         require(plain, f"{path}: is a pipe or a device, but inputs are read more than once; give a file")
-    targets = [run.out / name for name in (*outputs, SUMMARY)] if run.out is not None and outputs else []
+    targets = [run.out / name for name in (*outputs, summary)] if run.out is not None and outputs else []
     in_place = resume is not None and run.out is not None and resume.resolve() == (run.out / "last.pt").resolve()
     asked = [Path(run.json)] if run.json not in (None, "-") and run.json is not None else []
     for path in asked:
@@ -174,7 +177,8 @@ def open_command(
         remove_leftovers([*targets, *asked])
     name = command_name()
     earlier = earlier_outputs(run.out, name) if run.out is not None and run.overwrite else {}
-    return Command(name, dict(vars(namespace)), run, records, time.monotonic(), earlier=earlier, read=read, lock=lock)
+    began = time.monotonic()
+    return Command(name, dict(vars(namespace)), run, records, began, [], earlier, read, lock, summary)
 
 
 def _hold(out: Path, absent: Sequence[Path]) -> FolderLock | None:

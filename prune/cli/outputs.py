@@ -28,7 +28,7 @@ def refuse_existing(targets: Iterable[Path]) -> None:
     for path in targets:
         require(
             not os.path.lexists(path),
-            f"{path} exists already: choose another folder, or pass --overwrite to replace it",
+            f"{path} exists already: choose another --out, or pass --overwrite to replace it",
         )
 
 

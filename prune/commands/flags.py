@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prune.commands.table import SUBCOMMANDS
 
-FILES = {"FILE", "DIR", "PATH", "CFG", "DATA", "WEIGHTS", "NEW.cfg"}
+FILES = {"FILE", "DIR", "PATH", "CFG", "DATA", "WEIGHTS", "NEW.cfg", "FILE.onnx"}
 """The metavars of values that are paths."""
 
 

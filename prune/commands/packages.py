@@ -45,6 +45,11 @@ PACKAGES = (
     Package("matplotlib", ("matplotlib",), "no plots, only ASCII class names in pictures"),
     Package("hotcoco", ("hotcoco",), "COCO metrics are computed by pycocotools: same numbers, slower"),
     Package("tensorboard", ("tensorboard",), "no scalars for TensorBoard while training"),
+    Package("onnx", ("onnx",), "no network can be exported"),
+    Package("onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "exported files are neither checked nor evaluated"),
+    Package("openvino", ("openvino",), "benchmark.py leaves this runtime out"),
+    Package("ncnn", ("ncnn",), "benchmark.py leaves this runtime out"),
+    Package("pnnx", ("pnnx",), "benchmark.py leaves out ncnn, whose files it makes"),
 )
 
 

@@ -38,6 +38,7 @@ SUBCOMMANDS = (
     Subcommand("detect", "detect", "draw what a network detects in images and videos", "results"),
     Subcommand("benchmark", "benchmark", "latency of networks in every runtime that is installed", "results"),
     Subcommand("compare", "compare", "networks of several stages side by side", "results"),
+    Subcommand("export", "export", "a network as one ONNX file, checked with onnxruntime", "results"),
     Subcommand("explain", "explain", "layers, costs, and what can be pruned", "networks"),
     Subcommand("readiness", "readiness", "how much can be pruned safely", "networks"),
     Subcommand("adapt", "adapt", "a cfg for another number of classes", "networks"),

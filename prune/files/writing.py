@@ -15,13 +15,16 @@ from prune.files.temporary import open_temporary
 
 @contextmanager
 def atomic_file(path: Path | str) -> Iterator[BinaryIO]:
-    """A binary file that appears under `path` only when the block ended without an error. An OSError names `path`."""
+    """A binary file that appears under `path` only when the block ended without an error. An OSError names `path`.
+
+    Until then it is in the same folder as `file.name`, where the block can read it again once it is flushed.
+    """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     with naming(target, unless_named=False):
         descriptor, temporary = open_temporary(target)
     try:
-        with naming(target), os.fdopen(descriptor, "wb") as file:
+        with naming(target), open(temporary, "wb", opener=lambda *_: descriptor) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
