@@ -91,5 +91,5 @@ def write_results(command: cli.Command, rows: Sequence[Latency], asked: Benchmar
     command.begin_writing()
     atomic_write(command.path("benchmark.csv"), latency_csv(rows))
     if any(row.milliseconds is not None for row in rows):
-        title = f"{asked.repeat} runs, {asked.threads} threads, {asked.batch_size} images per run"
+        title = f"median of {asked.repeat} runs; threads: {asked.threads}; images per run: {asked.batch_size}"
         write_picture(command.path("latency.png"), latency_chart(rows, title))

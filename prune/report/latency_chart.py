@@ -78,15 +78,23 @@ def _point(panel: Panel, row: Latency) -> tuple[int, int]:
     return panel.x(row.bflops), panel.y(row.milliseconds or 0.0)
 
 
+def _mark(panel: Panel, row: Latency) -> Edges:
+    """What a point and its whisker cover."""
+    x, y = _point(panel, row)
+    top, below = panel.y(row.third_quartile or 0.0), panel.y(row.first_quartile or 0.0)
+    return x - _RADIUS, min(y - _RADIUS, top), x + _RADIUS, max(y + _RADIUS, below)
+
+
 def _label_networks(canvas: Image, panel: Panel, rows: Sequence[Latency]) -> None:
     """The name of each network above the highest of its points."""
-    points = [_point(panel, row) for row in rows]
-    taken: list[Edges] = [(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS) for x, y in points]
+    marks = [_mark(panel, row) for row in rows]
+    taken = list(marks)
     for name in dict.fromkeys(row.network for row in rows):
-        x, y = min((point for point, row in zip(points, rows, strict=True) if row.network == name), key=lambda p: p[1])
+        own = [mark for mark, row in zip(marks, rows, strict=True) if row.network == name]
+        left, top, right, below = min(own, key=lambda mark: mark[1])
         mask = text_mask(name, CAPITAL)
-        size = (mask.shape[1], mask.shape[0])
-        box = (x - size[0] // 2, y - _RADIUS - 3, x + size[0] // 2, y + _RADIUS + 3)
+        size, middle = (mask.shape[1], mask.shape[0]), (left + right) // 2
+        box = (middle - size[0] // 2, top - 3, middle + size[0] // 2, below + 3)
         place = find_place(size, box, taken, (WIDTH, HEIGHT)) or (*box[:2], box[0] + size[0], box[1] + size[1])
         taken.append(place)
         write(canvas, name, place[0], (place[1] + place[3]) / 2, ink=GREY)

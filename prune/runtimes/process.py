@@ -33,14 +33,14 @@ class Worker:
                 stderr=messages,
                 env=environment(job.threads),
                 text=True,
-                process_group=0,  # Ctrl-C reaches the command only, which ends this process
+                process_group=0,  # its own: Ctrl-C reaches the command only, which then ends this group
             )
 
     def __enter__(self) -> Worker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.process.kill()
+        self._kill()
         for pipe in (self.process.stdin, self.process.stdout):
             with suppress(OSError):
                 if pipe is not None:
@@ -66,6 +66,14 @@ class Worker:
         if answer.failure is not None:
             raise DeploymentError(answer.failure)
         return answer
+
+    def _kill(self) -> None:
+        """End the process and what it has started, such as a converter."""
+        if hasattr(os, "killpg") and self.process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        else:
+            self.process.kill()
 
     def _ending(self) -> str:
         code = self.process.wait()
