@@ -41,7 +41,9 @@ class MeasuredArgs:
     )
 
     def __post_init__(self) -> None:
-        message = "give a network (--cfg FILE --weights FILE, or --weights FILE.onnx) or its detections (--results FILE)"
+        message = (
+            "give a network (--cfg FILE --weights FILE, or --weights FILE.onnx) or its detections (--results FILE)"
+        )
         single = self.results is not None or (self.weights is not None and is_exported(self.weights))
         require(len(self.files) == (1 if single else 2), message)
 

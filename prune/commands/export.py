@@ -83,19 +83,19 @@ def write_checked(command: Command, path: Path, source: Source) -> float | None:
     Raises VerificationError if it is too large; then nothing was written.
     """
     from prune.detect.exported import check_exported
-    from prune.export.build import export_network
+    from prune.export.build import write_network
     from prune.export.runtime import can_run
 
-    content = export_network(source).SerializeToString()
-    command.begin_writing()
+    deviation = None
     with atomic_file(command.path(path.name)) as file:
-        file.write(content)
+        write_network(file, source)
         file.flush()
-        del content
         if can_run():
-            return check_exported(Path(file.name), source)
-    logger.warning(UNCHECKED, path)
-    return None
+            deviation = check_exported(Path(file.name), source)
+        else:
+            logger.warning(UNCHECKED, path)
+        command.begin_writing()
+    return deviation
 
 
 def closing_lines(path: Path, cost: Cost, deviation: float | None) -> str:

@@ -11,9 +11,7 @@ from prune.darknet.head_rules import MAX_SIZE_LOGIT, HeadRules, anchors_in_pixel
 from prune.darknet.layers import Head
 from prune.export.layers import Value
 from prune.export.operators import LOWEST, Graph, Operators
-
-DETECTIONS = "detections"
-"""The name of the output of decoded boxes."""
+from prune.export.settings import DETECTIONS
 
 Array = NDArray[np.float64]
 

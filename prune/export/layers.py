@@ -29,9 +29,7 @@ from prune.darknet.windows import Pool, margins
 from prune.export.activations import ACTIVATIONS
 from prune.export.convolutions import attributes, stored
 from prune.export.operators import Graph, Operators, layer_name
-
-IMAGES = "images"
-"""The name of the input."""
+from prune.export.settings import IMAGES
 
 
 class Value(NamedTuple):

@@ -13,21 +13,22 @@ from onnx import ModelProto, TensorProto, helper
 from prune.darknet.layers import Layer
 
 LOWEST, LARGEST = float(np.finfo(np.float32).min), float(np.finfo(np.float32).max)
+Array = NDArray[Any]
 _TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.int64): TensorProto.INT64}
 
 
 class Graph:
-    """The graph of a model that is being built. Every tensor's first dimension is the batch, `batch` images or, where
-    that is a word, as many as there are; no constant contains it.
+    """The graph of `model` while it is built, and apart from it `tensors`: its weights and constants by name.
 
-    It is built in its place in `model`: copying it there would copy all weights.
+    The first dimension of what is computed is the batch: `batch` images or, where that is a word, any number. No
+    constant contains it.
     """
 
     def __init__(self, batch: int | str) -> None:
         self.model, self.batch = ModelProto(), batch
         self.proto = self.model.graph
+        self.tensors: dict[str, Array] = {}
         self._names = Counter[str]()
-        self._tensors = set[str]()
 
     def input(self, name: str, shape: Sequence[int]) -> None:
         """Declare an input (batch, *shape)."""
@@ -50,12 +51,9 @@ class Graph:
         self.proto.node.append(helper.make_node(op, inputs, [name], name=name, **attributes))
         return name
 
-    def tensor(self, name: str, values: NDArray[Any]) -> str:
+    def tensor(self, name: str, values: Array) -> str:
         """Store an array of float32 or int64 under `name`, unless one is stored there already; returns the name."""
-        if name not in self._tensors:
-            self._tensors.add(name)
-            data = np.ascontiguousarray(values).tobytes()
-            self.proto.initializer.add(name=name, data_type=_TYPES[values.dtype], dims=values.shape, raw_data=data)
+        self.tensors.setdefault(name, values)
         return name
 
 
@@ -69,7 +67,7 @@ class Operators:
         """Any operator with one output."""
         return self.graph.node(self.prefix, op, inputs, attributes)
 
-    def tensor(self, name: str, values: NDArray[Any]) -> str:
+    def tensor(self, name: str, values: Array) -> str:
         """An array of float32 or int64, named within the layer."""
         return self.graph.tensor(f"{self.prefix}.{name}", values)
 
@@ -116,3 +114,8 @@ class Operators:
 def layer_name(layer: Layer) -> str:
     """`convolutional_12`: the section's kind and the layer's index, from 0 without [net]."""
     return f"{layer.kind}_{layer.index}"
+
+
+def tensor_header(name: str, values: Array) -> TensorProto:
+    """A tensor of the graph without its values."""
+    return TensorProto(name=name, data_type=_TYPES[values.dtype], dims=values.shape)

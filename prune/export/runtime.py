@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prune.errors import FileError
-from prune.export.layers import IMAGES
+from prune.export.settings import IMAGES
 
 _ERRORS_ONLY = 3
 

@@ -8,6 +8,8 @@ from prune.errors import UsageError
 from prune.settings import option
 
 DYNAMIC = "dynamic"
+IMAGES, DETECTIONS, BATCH = "images", "detections", "batch"
+"""The names of the input, of the output of decoded boxes, and of their first dimension where it is dynamic."""
 OPSET = 13
 """The oldest in which all that is written here exists, and which onnxruntime, OpenVINO, OpenCV and pnnx read."""
 IR_VERSION = 7

@@ -93,7 +93,9 @@ def _label_networks(canvas: Image, panel: Panel, rows: Sequence[Latency]) -> Non
         own = [mark for mark, row in zip(marks, rows, strict=True) if row.network == name]
         left, top, right, below = min(own, key=lambda mark: mark[1])
         mask = text_mask(name, CAPITAL)
-        size, middle = (mask.shape[1], mask.shape[0]), (left + right) // 2
+        size = mask.shape[1], mask.shape[0]
+        inner = panel.left + size[0] // 2 + _RADIUS, panel.right - size[0] // 2 - _RADIUS
+        middle = min(max((left + right) // 2, inner[0]), inner[1])
         box = (middle - size[0] // 2, top - 3, middle + size[0] // 2, below + 3)
         place = find_place(size, box, taken, (WIDTH, HEIGHT)) or (*box[:2], box[0] + size[0], box[1] + size[1])
         taken.append(place)

@@ -147,17 +147,17 @@ def _prepared(
 
 def _with_export(files: NetworkFiles, netdef: NetDef, weights: Weights, batch_wh: tuple[int, int, int]) -> NetworkFiles:
     """With the exported file, or with the reason why the network cannot be expressed in one."""
-    from prune.export.build import export_network
+    from prune.export.build import write_network
     from prune.export.settings import ExportSettings
     from prune.export.source import Source
 
     batch, width, height = batch_wh
+    path = files.folder / "net.onnx"
     try:
-        model = export_network(Source(netdef, weights, ExportSettings(batch=batch), (width, height)))
+        with path.open("wb") as file:
+            write_network(file, Source(netdef, weights, ExportSettings(batch=batch), (width, height)))
     except PruneError as error:
         return replace(files, unexported=f"cannot be exported: {error}")
-    path = files.folder / "net.onnx"
-    path.write_bytes(model.SerializeToString())
     return replace(files, onnx=path)
 
 

@@ -18,7 +18,7 @@ from tests.shared import REPOSITORY
 NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 FAKE_TORCH = f"import json, os, sys\nprint(json.dumps([os.environ.get(n) for n in {NAMES}]))\nsys.exit(0)\n"
 SCRIPTS = ("train.py", "train_sparse.py", "finetune.py", "distill.py", "prune_channel.py", "prune_layer.py",
-           "evaluate.py", "detect.py")  # fmt: skip
+           "evaluate.py", "detect.py", "export.py")  # fmt: skip
 MODULES = ("adapt", "check", "compare", "convert", "explain")
 
 
