@@ -22,7 +22,6 @@ from prune.darknet.netdef import read_netdef
 from prune.darknet.weights import read_weights
 from prune.detect.decode import decode
 from prune.detect.evaluate import detect, evaluate, make_loader, network_input, nms_settings, one_thread, select
-from prune.detect.fused import fused
 from prune.detect.settings import EvaluateSettings
 from prune.loading.dataset import EvalDataset
 from prune.loading.loaders import EvalBatch
@@ -30,6 +29,7 @@ from prune.metrics.detections import Detected
 from prune.metrics.measure import measure
 from prune.metrics.result import Inference
 from prune.model.build import DarknetModel
+from prune.model.fused import fused
 from prune.model.state import load_weights
 from prune.report.tables import format_table
 from prune.samples.coco_json import read_coco

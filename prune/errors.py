@@ -57,6 +57,10 @@ class PlanError(PruneError):
     """A plan that does not fit its network, or that asks for what cannot be done."""
 
 
+class DeploymentError(PruneError):
+    """A runtime is not installed, or cannot read or run a network."""
+
+
 class VerificationError(PruneError):
     """The pruned network does not compute what the plan promised; nothing was written."""
 

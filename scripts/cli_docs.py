@@ -30,6 +30,7 @@ CALLED = {
     "distill.py": "distill",
     "evaluate.py": "evaluate",
     "detect.py": "detect",
+    "benchmark.py": "benchmark",
     "export.py": "export",
     "python -m prune.explain": "prune.explain",
     "python -m prune.readiness": "prune.readiness",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prune.cli.command import Command
+from prune.cli.detectors import CFG, WEIGHTS, Files
 from prune.cli.groups import RunArgs, require
 from prune.detect.settings import EvaluateSettings, KeepSettings
 from prune.files.writing import atomic_write
@@ -18,6 +19,7 @@ from prune.metrics.measure import check_objects, protocol_notes, with_findings, 
 from prune.metrics.result import Metrics
 from prune.report.plots import MISSING, PLOTS, available, save_plots
 from prune.report.tables import format_table
+from prune.runtimes.types import is_exported
 from prune.samples.issues import Issues
 from prune.samples.sample import SampleSet
 from prune.settings import option
@@ -32,15 +34,18 @@ logger = logging.getLogger(__name__)
 class MeasuredArgs:
     """What is evaluated: a network, or the detections of one."""
 
-    cfg: Path | None = option(None, "the network definition (Darknet cfg)", metavar="FILE")
-    weights: Path | None = option(None, "its weights (.weights or our .pt)", metavar="FILE")
+    cfg: Path | None = option(None, CFG, metavar="FILE")
+    weights: Path | None = option(None, WEIGHTS, metavar="FILE")
     results: Path | None = option(
         None, "evaluate this COCO results file (--save-json) instead of a network", metavar="FILE"
     )
 
     def __post_init__(self) -> None:
-        message = "give a network (--cfg FILE --weights FILE) or its detections (--results FILE)"
-        require(len(self.files) == (1 if self.results else 2), message)
+        message = (
+            "give a network (--cfg FILE --weights FILE, or --weights FILE.onnx) or its detections (--results FILE)"
+        )
+        single = self.results is not None or (self.weights is not None and is_exported(self.weights))
+        require(len(self.files) == (1 if single else 2), message)
 
     @property
     def files(self) -> list[Path]:
@@ -48,9 +53,9 @@ class MeasuredArgs:
         return [path for path in (self.results, self.cfg, self.weights) if path is not None]
 
     @property
-    def network(self) -> tuple[Path, Path] | None:
-        """Cfg and weights of the network; None if a results file is evaluated."""
-        return (self.cfg, self.weights) if self.cfg and self.weights else None
+    def network(self) -> Files | None:
+        """Cfg (None for an exported file) and weights of the network; None if a results file is evaluated."""
+        return (self.cfg, self.weights) if self.weights else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,13 +10,13 @@ from typing import Any
 from prune import cli
 from prune.cli.evaluation import Evaluation, MeasuredArgs, close_evaluation, output_names, refuse_making
 from prune.darknet.datafile import read_datafile
-from prune.darknet.netdef import read_netdef
 from prune.darknet.shapes import network_size
 from prune.detect.settings import EvaluateSettings, KeepSettings
 from prune.graph.cost import network_cost
 from prune.metrics.coco_results import read_results
 from prune.metrics.measure import measure
 from prune.metrics.result import ResultsFile
+from prune.runtimes.open import read_detector
 from prune.samples.read import read_samples
 from prune.samples.sample import SampleSet
 
@@ -48,14 +48,13 @@ def main() -> int:
 
 
 def evaluate_network(
-    cfg: Path, weights: Path, samples: SampleSet, settings: EvaluateSettings, device: str
+    cfg: Path | None, weights: Path, samples: SampleSet, settings: EvaluateSettings, device: str
 ) -> tuple[Evaluation, Mapping[str, Any]]:
     from prune.detect.evaluate import examine  # torch is imported only after the arguments are parsed
-    from prune.model.files import load_network
 
-    netdef = read_netdef(cfg)
-    done = Evaluation(*examine(load_network(netdef, weights, device), samples, settings))
-    return done, asdict(network_cost(netdef, *network_size(netdef, settings.img_size)))
+    model = read_detector(cfg, weights).open(device)
+    done = Evaluation(*examine(model, samples, settings))
+    return done, asdict(network_cost(model.netdef, *network_size(model.netdef, settings.img_size)))
 
 
 def evaluate_results(path: Path, samples: SampleSet, settings: EvaluateSettings) -> Evaluation:

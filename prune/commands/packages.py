@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Literal
@@ -46,7 +49,10 @@ PACKAGES = (
     Package("hotcoco", ("hotcoco",), "COCO metrics are computed by pycocotools: same numbers, slower"),
     Package("tensorboard", ("tensorboard",), "no scalars for TensorBoard while training"),
     Package("onnx", ("onnx",), "no network can be exported"),
-    Package("onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "an exported file is not compared with its network"),
+    Package("onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "exported files are neither checked nor evaluated"),
+    Package("openvino", ("openvino",), "benchmark.py leaves this runtime out"),
+    Package("ncnn", ("ncnn",), "benchmark.py leaves this runtime out"),
+    Package("pnnx", ("pnnx",), "benchmark.py leaves out ncnn, whose files it makes"),
 )
 
 
@@ -75,7 +81,8 @@ def installed(distributions: Iterable[str]) -> dict[str, str]:
 
 def _state(package: Package, version: str | None) -> tuple[State, str]:
     try:
-        module = importlib.import_module(package.module)
+        with no_messages():
+            module = importlib.import_module(package.module)
     except ModuleNotFoundError as error:
         if error.name == package.module:
             return "missing", package.without
@@ -86,6 +93,22 @@ def _state(package: Package, version: str | None) -> tuple[State, str]:
     if package.minimum and version and release(version) < release(package.minimum):
         return "old", f"{package.minimum} or newer is required"
     return "ok", ""
+
+
+@contextmanager
+def no_messages() -> Iterator[None]:
+    """Discard what is written to standard error, by extension modules too: onnxruntime prints a traceback where it
+    cannot import numpy."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def release(version: str) -> tuple[int, ...]:

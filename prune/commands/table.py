@@ -36,6 +36,7 @@ SUBCOMMANDS = (
     Subcommand("prune-layer", "prune_layer", "remove whole residual blocks", "pruning"),
     Subcommand("evaluate", "evaluate", "average precision by the protocol of COCO, VOC or Darknet", "results"),
     Subcommand("detect", "detect", "draw what a network detects in images and videos", "results"),
+    Subcommand("benchmark", "benchmark", "latency of networks in every runtime that is installed", "results"),
     Subcommand("compare", "compare", "networks of several stages side by side", "results"),
     Subcommand("export", "export", "a network as one ONNX file, checked with onnxruntime", "results"),
     Subcommand("explain", "explain", "layers, costs, and what can be pruned", "networks"),

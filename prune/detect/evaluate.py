@@ -14,7 +14,6 @@ from tqdm import tqdm
 from prune.darknet.layers import Yolo
 from prune.darknet.shapes import largest_stride, network_size
 from prune.detect.decode import decode
-from prune.detect.fused import fused
 from prune.detect.nms import nms_batch
 from prune.detect.settings import EvaluateSettings, NmsSettings
 from prune.errors import DataError, UsageError
@@ -24,6 +23,8 @@ from prune.metrics.detections import Detected
 from prune.metrics.measure import measure
 from prune.metrics.result import Inference, Metrics
 from prune.model.build import DarknetModel
+from prune.model.fused import fused
+from prune.runtimes.exported import Detector, device_of
 from prune.samples.channels import check_classes
 from prune.samples.fit import Fit
 from prune.samples.images import none_decodes
@@ -42,7 +43,7 @@ def alone(part: Part) -> list[Part]:
     return [part]
 
 
-def evaluate(model: DarknetModel, samples: SampleSet, settings: EvaluateSettings) -> Metrics:
+def evaluate(model: Detector, samples: SampleSet, settings: EvaluateSettings) -> Metrics:
     """Measure a network on a set of images; it is run in eval mode and left in the mode it was in.
 
     Images that cannot be decoded are left out and counted. Raises UsageError where the network and the data
@@ -51,15 +52,13 @@ def evaluate(model: DarknetModel, samples: SampleSet, settings: EvaluateSettings
     return examine(model, samples, settings)[0]
 
 
-def examine(
-    model: DarknetModel, samples: SampleSet, settings: EvaluateSettings
-) -> tuple[Metrics, list[Detected], Issues]:
+def examine(model: Detector, samples: SampleSet, settings: EvaluateSettings) -> tuple[Metrics, list[Detected], Issues]:
     """As `evaluate`; besides the metrics the detections, and the images that could not be decoded."""
     return examine_loaded(model, samples, settings, make_loader(model, samples, settings))
 
 
 def examine_loaded(
-    model: DarknetModel, samples: SampleSet, settings: EvaluateSettings, loader: EvalLoader, gather: Gather = alone
+    model: Detector, samples: SampleSet, settings: EvaluateSettings, loader: EvalLoader, gather: Gather = alone
 ) -> tuple[Metrics, list[Detected], Issues]:
     """As `examine`, over the images of a `make_loader` that is kept for several evaluations.
 
@@ -67,7 +66,7 @@ def examine_loaded(
     """
     settings = settings.for_source(samples.source)
     chosen = nms_settings(model, settings)
-    runner = fused(model) if settings.fuse else model
+    runner = fused(model) if settings.fuse and isinstance(model, DarknetModel) else model
     # Darknet's own map does not clip boxes to the image; the files of the other protocols contain only clipped ones.
     placed = detect_placed(runner, loader, chosen, settings.progress, clip=settings.ap != "darknet")
     parts, faults = gather((placed, loader.dataset.faults)), Issues()
@@ -80,7 +79,7 @@ def examine_loaded(
     return metrics, detected, faults
 
 
-def nms_settings(model: DarknetModel, settings: EvaluateSettings) -> NmsSettings:
+def nms_settings(model: Detector, settings: EvaluateSettings) -> NmsSettings:
     """How detections are selected. Darknet's protocol takes the kind from the last head, as Darknet does: its
     `greedynms` is DIoU with an exponent of 0.6, its `diounms` DIoU with `beta_nms`, all else is by IoU."""
     if settings.ap != "darknet" or settings.nms_kind is not None:
@@ -92,7 +91,7 @@ def nms_settings(model: DarknetModel, settings: EvaluateSettings) -> NmsSettings
 
 
 def make_loader(
-    model: DarknetModel,
+    model: Detector,
     samples: SampleSet,
     settings: EvaluateSettings,
     cache_images: bool = False,
@@ -116,12 +115,12 @@ def make_loader(
         rect_stride=stride if settings.rect else None,
         channels=net.channels,
     )
-    pinned = next(model.parameters()).is_cuda
+    pinned = device_of(model).type == "cuda"
     return eval_loader(dataset, settings.batch_size, settings.workers, pinned, shard)
 
 
 def detect(
-    model: DarknetModel,
+    model: Detector,
     batches: Iterable[EvalBatch],
     settings: NmsSettings,
     progress: bool = False,
@@ -133,7 +132,7 @@ def detect(
 
 
 def detect_placed(
-    model: DarknetModel, batches: Iterable[EvalBatch], settings: NmsSettings, progress: bool, clip: bool
+    model: Detector, batches: Iterable[EvalBatch], settings: NmsSettings, progress: bool, clip: bool
 ) -> list[Placed]:
     """As `detect`, with the position of each image in the set, in any order."""
     training = model.training
@@ -154,8 +153,8 @@ def in_order(found: Iterable[Placed]) -> list[Detected]:
 
 
 @torch.inference_mode()
-def _detect_batch(model: DarknetModel, batch: EvalBatch, settings: NmsSettings, clip: bool) -> list[Detected]:
-    imgs = network_input(batch.imgs, next(model.parameters()).device)
+def _detect_batch(model: Detector, batch: EvalBatch, settings: NmsSettings, clip: bool) -> list[Detected]:
+    imgs = network_input(batch.imgs, device_of(model))
     raw = model(imgs)
     with one_thread():
         decoded = decode(raw, model.heads, (imgs.shape[3], imgs.shape[2]))

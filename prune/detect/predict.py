@@ -13,7 +13,7 @@ from prune.darknet.shapes import network_size
 from prune.detect.evaluate import detect
 from prune.detect.predict_settings import DetectSettings
 from prune.loading.loaders import EvalBatch
-from prune.model.build import DarknetModel
+from prune.runtimes.exported import Detector
 from prune.samples.boxes import Boxes, area
 from prune.samples.fit import fit_for, fit_image, planes
 from prune.samples.frames import Frame
@@ -29,9 +29,7 @@ class FrameDetections:
     found: tuple[Boxes, ...]
 
 
-def predict(
-    models: Sequence[DarknetModel], frames: Iterable[Frame], settings: DetectSettings
-) -> Iterator[FrameDetections]:
+def predict(models: Sequence[Detector], frames: Iterable[Frame], settings: DetectSettings) -> Iterator[FrameDetections]:
     """Run each network on the frames, in their order, `settings.batch_size` at a time.
 
     Raises UsageError for an input size that a network cannot take.
@@ -44,9 +42,7 @@ def predict(
             yield FrameDetections(frame, tuple(boxes))
 
 
-def _found(
-    model: DarknetModel, frames: Sequence[Frame], size_wh: tuple[int, int], settings: DetectSettings
-) -> list[Boxes]:
+def _found(model: Detector, frames: Sequence[Frame], size_wh: tuple[int, int], settings: DetectSettings) -> list[Boxes]:
     letterbox = model.netdef.net.letter_box if settings.letterbox is None else settings.letterbox
     fits = [fit_for(frame.size_wh, size_wh, letterbox) for frame in frames]
     pixels = [frame.pixels(model.netdef.net.channels) for frame in frames]

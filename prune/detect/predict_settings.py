@@ -25,11 +25,14 @@ class NamesArgs:
         if self.names and self.data:
             raise UsageError("--names and --data both name the classes; pass one of them")
 
-    def read(self, classes: int) -> tuple[str, ...]:
-        """The names; numbers, `classes` of them, where none were given."""
+    def read(self, classes: int, own: tuple[str, ...] | None = None) -> tuple[str, ...]:
+        """The names; where none were given `own`, those that the network's file contains, else numbers, `classes` of
+        them."""
         if self.data:
             return read_datafile(self.data).names
-        return read_names(self.names) if self.names else tuple(f"class {number}" for number in range(classes))
+        if self.names:
+            return read_names(self.names)
+        return own or tuple(f"class {number}" for number in range(classes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,7 @@ def test_the_required_packages_are_those_that_doctor_looks_for() -> None:
 
 def test_every_extra_is_an_optional_package_that_doctor_looks_for() -> None:
     extras = project()["project"]["optional-dependencies"]
-    assert set(extras) == {"report", "log", "fast-eval", "export", "dev"}
+    assert set(extras) == {"report", "log", "fast-eval", "export", "runtimes", "dev"}
     optional = {package.distributions[0] for package in PACKAGES if not package.minimum}
     assert {name for extra in extras if extra != "dev" for name in names(extras[extra])} == optional
 

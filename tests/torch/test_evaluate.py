@@ -19,7 +19,6 @@ from prune.darknet.layers import Head, Yolo
 from prune.darknet.netdef import read_netdef
 from prune.darknet.weights import read_weights, write_weights
 from prune.detect.evaluate import evaluate, examine
-from prune.detect.fused import fused
 from prune.detect.settings import EvaluateSettings
 from prune.errors import DataError, UsageError
 from prune.metrics.detections import Detected
@@ -27,6 +26,7 @@ from prune.metrics.measure import measure, write_detections
 from prune.metrics.result import Inference, Metrics
 from prune.metrics.settings import Protocol
 from prune.model.build import DarknetModel
+from prune.model.fused import fused
 from prune.model.state import load_weights, to_weights
 from prune.samples.coco_json import read_coco
 from prune.samples.labels import Labels
