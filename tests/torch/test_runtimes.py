@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prune.errors import DeploymentError, FileError, UsageError
+from prune.errors import CfgError, DeploymentError, FileError, UsageError
 from prune.runtimes.measure import MOST_ROUNDS, Repeats, difference, measure, steps
 from prune.runtimes.prepare import Given, InputSetting, match_pairs, prepare, share_references, short_names
-from prune.runtimes.process import Worker
+from prune.runtimes.process import THREAD_VARIABLES, Worker, environment
 from prune.runtimes.table import RUNTIMES
 from prune.runtimes.worker import Answer, Job, read_answer, read_job, reason
 from tests.runtime_networks import UNREADABLE, pixels, prepared, two_headed, write_pair
@@ -184,3 +184,26 @@ def test_torch_says_that_it_does_not_run_exported_files(tmp_path: Path) -> None:
         bare = type(files)(tmp_path, files.heads, cfg=cfg)
         with pytest.raises(DeploymentError, match="export"):
             RUNTIMES[name].load(bare, (1, 3, 32, 32), 1)
+
+
+def test_a_network_that_cannot_be_exported_is_a_reason_in_the_runtimes_that_need_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = pytest.importorskip("prune.export.build", exc_type=ImportError)
+
+    def refuse(*_: object) -> None:
+        raise CfgError("net.cfg", 3, "is too odd")
+
+    monkeypatch.setattr(build, "write_network", refuse)
+    network = prepared(tmp_path, two_headed(2), export=True)
+    assert network.files.onnx is None
+    for runtime in RUNTIMES.values():
+        if runtime.reads_onnx and runtime.missing() is None:
+            with pytest.raises(DeploymentError, match=r"cannot be exported: net\.cfg:3: is too odd"):
+                runtime.load(network.files, network.shape, 1)
+
+
+def test_a_process_gets_its_threads_before_it_starts_and_finds_this_package() -> None:
+    found = environment(3)
+    assert {found[name] for name in THREAD_VARIABLES} == {"3"}
+    assert (Path(found["PYTHONPATH"].split(os.pathsep)[0]) / "prune" / "runtimes").is_dir()
