@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterable
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from importlib import metadata
+from io import StringIO
 from typing import Literal
 
 State = Literal["ok", "missing", "broken", "old"]
@@ -75,7 +77,8 @@ def installed(distributions: Iterable[str]) -> dict[str, str]:
 
 def _state(package: Package, version: str | None) -> tuple[State, str]:
     try:
-        module = importlib.import_module(package.module)
+        with redirect_stderr(StringIO()):  # onnxruntime prints a traceback where numpy is broken
+            module = importlib.import_module(package.module)
     except ModuleNotFoundError as error:
         if error.name == package.module:
             return "missing", package.without
