@@ -13,6 +13,7 @@ from prune.darknet.layers import (
     Convolutional,
     Dropout,
     Gate,
+    Layer,
     LocalAvgpool,
     Maxpool,
     Reorg,
@@ -83,7 +84,7 @@ class OnnxDomain(Domain[Value]):
     def channelwise(self, layer: Channelwise, x: Value) -> Value:
         return self._value(layer, _channelwise(self.graph.of(layer), layer, x))
 
-    def _value(self, layer: Convolutional | Shortcut | Route | Gate | Reorg | Channelwise, name: str) -> Value:
+    def _value(self, layer: Layer, name: str) -> Value:
         return Value(name, self.shapes[layer.index])
 
     def _parameters(self, layer: Convolutional) -> list[str]:

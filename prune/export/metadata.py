@@ -16,7 +16,7 @@ from prune.errors import FileError
 KEY = "darknet-prune"
 """The key of the metadata under which everything is stored, as JSON."""
 FORMAT = 1
-_KINDS = {"str": str, "int": int, "bool": bool, "int | None": (int, NoneType)}
+_KINDS: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "bool": bool, "int | None": (int, NoneType)}
 """The types of plain fields, by their annotation."""
 
 

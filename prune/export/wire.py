@@ -38,7 +38,7 @@ def write_model(file: BinaryIO, model: ModelProto, tensors: Mapping[str, Array])
 
 def _tensor_head(name: str, values: Array) -> bytes:
     """All of an initializer that comes before its values."""
-    header = tensor_header(name, values).SerializeToString() + _key(_RAW_DATA, values.nbytes)
+    header: bytes = tensor_header(name, values).SerializeToString() + _key(_RAW_DATA, values.nbytes)
     return _key(_INITIALIZER, len(header) + values.nbytes) + header
 
 
