@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -45,7 +44,8 @@ def main() -> int:
     command = cli.open_command(given, run, inputs=[*given.cfg, *given.weights], outputs=OUTPUTS)
     runtimes = choose_runtimes(asked.runtime)
     setting = InputSetting(asked.img_size, asked.batch_size, run.seed)
-    with working_folder() as folder:
+    with tempfile.TemporaryDirectory(prefix="darknet-prune-") as name:
+        folder = Path(name)
         export = any(runtime.reads_onnx for runtime in runtimes)
         prepared = [prepare(one, setting, folder / f"network-{n}", export) for n, one in enumerate(networks)]
         jobs = [make_job(network, runtime, asked.threads) for runtime, network in product(runtimes, prepared)]
@@ -58,13 +58,6 @@ def main() -> int:
     if all(row.failure for row in rows):
         raise DeploymentError("no runtime could run a network: the table names the reasons")
     return 0
-
-
-@contextmanager
-def working_folder() -> Iterator[Path]:
-    """A folder that is removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="darknet-prune-") as name:
-        yield Path(name)
 
 
 def make_job(network: Prepared, runtime: Runtime, threads: int) -> Job:

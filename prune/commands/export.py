@@ -82,7 +82,7 @@ def write_checked(command: Command, path: Path, source: Source) -> float | None:
 
     Raises VerificationError if it is too large; then nothing was written.
     """
-    from prune.detect.exported import check_exported
+    from prune.detect.export_check import check_exported
     from prune.export.build import write_network
     from prune.export.runtime import can_run
 

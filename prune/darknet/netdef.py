@@ -90,6 +90,10 @@ class NetDef:
         net = self.net.section.with_option(key, value)
         return from_sections(self.document.preamble, (net, *self.document.sections[1:]), self.path)
 
+    def with_size(self, width: int, height: int) -> NetDef:
+        """The same network for images of so many pixels."""
+        return self.with_net_option("width", str(width)).with_net_option("height", str(height))
+
 
 def parse_netdef(text: str, path: Path | str = "<text>") -> NetDef:
     """Cfg text → NetDef. Raises CfgError with file and line."""

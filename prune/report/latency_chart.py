@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -12,7 +11,7 @@ from prune.report.colours import Colour
 from prune.report.label_placement import Edges, find_place
 from prune.report.latency import Latency
 from prune.report.line_chart import COLOURS
-from prune.report.panel import CAPITAL, GREY, Axis, Panel, blank, draw_axes, draw_grid, write
+from prune.report.panel import CAPITAL, GREY, Axis, Panel, blank, draw_axes, draw_grid, round_values, write
 from prune.report.text import text_mask
 from prune.samples.images import Image
 
@@ -58,10 +57,7 @@ def _panel(rows: Sequence[Latency]) -> Panel:
 
 
 def _ticks(end: float) -> tuple[tuple[float, str], ...]:
-    """Four to ten round values from 0."""
-    power = 10.0 ** math.floor(math.log10(end))
-    step = next(factor * power for factor in (0.1, 0.2, 0.5, 1.0) if end / (factor * power) <= 10)
-    return tuple((n * step, f"{n * step:.6g}") for n in range(math.floor(end / step) + 1))
+    return tuple((value, f"{value:.6g}") for value in round_values(0.0, end))
 
 
 def _draw_runtime(canvas: Image, panel: Panel, rows: Sequence[Latency], colour: Colour) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prune.report.colours import Colour
-from prune.report.panel import CAPITAL, Axis, Panel, blank, draw_axes, draw_grid, write
+from prune.report.panel import CAPITAL, Axis, Panel, blank, draw_axes, draw_grid, round_values, write
 from prune.report.text import text_mask
 from prune.samples.images import Image
 
@@ -91,26 +91,17 @@ def _axis(ends: tuple[float, float], log: bool, whole: bool = False) -> Axis:
     scale: Callable[[float], float] = math.log10 if log else float
     low, high = ends if ends[0] < ends[1] else (ends[0] - 0.5, ends[1] + 0.5)
     first, last = scale(low), scale(high)
-    values = (_log_ticks if log else _ticks)(low, high).tolist()
+    values = (_log_ticks if log else round_values)(low, high)
     ticks = tuple((value, f"{value:.4g}") for value in values if value == round(value) or not whole)
     return Axis("", lambda value: (scale(value) - first) / (last - first), ticks)
 
 
-def _ticks(low: float, high: float) -> Floats:
-    """Four to ten round values of a linear axis."""
-    raw = (high - low) / 5
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
-    whole = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
-    return np.array([number * step for number in whole], np.float64)
-
-
-def _log_ticks(low: float, high: float) -> Floats:
+def _log_ticks(low: float, high: float) -> list[float]:
     """1, 2 and 5 times powers of ten; only the powers where the axis is long, round values where it is short."""
     powers = [10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
     fine = [factor * power for power in powers for factor in ((1, 2, 5) if high / low < 1000 else (1,))]
     found = [value for value in fine if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
-    return np.array(found, np.float64) if len(found) > 1 else _ticks(low, high)
+    return found if len(found) > 1 else round_values(low, high)
 
 
 def _draw_curve(canvas: Image, panel: Panel, curve: Curve, colour: Colour) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -128,3 +129,11 @@ def spaced(ticks: Iterable[tuple[float, str]], scale: Scale, apart: float) -> tu
         if -1e-9 <= place <= 1 + 1e-9 and all(abs(place - scale(other)) >= apart for other, _ in found):
             found.append((value, label))
     return tuple(found)
+
+
+def round_values(low: float, high: float) -> list[float]:
+    """Four to eleven round values between two ends, the first of which is lower."""
+    raw = (high - low) / 10
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
+    return [number * step for number in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]

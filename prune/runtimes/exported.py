@@ -28,9 +28,7 @@ class ExportedModel(nn.Module):
         if info.decoded:
             raise FileError(path, None, "has its boxes decoded in the file; export it without --decode to evaluate it")
         self.path, self.batch, self.size_wh = path, info.batch, (info.width, info.height)
-        self.netdef: NetDef = (
-            info.network(path).with_net_option("width", str(info.width)).with_net_option("height", str(info.height))
-        )
+        self.netdef: NetDef = info.network(path).with_size(*self.size_wh)
         self.heads: tuple[Head, ...] = self.netdef.heads
         self.names = info.names
         self.session = open_session(path)

@@ -105,7 +105,7 @@ def _pair(given: Given, cfg: Path, setting: InputSetting, folder: Path, export: 
     width, height = network_size(netdef, setting.size_wh)
     _check_heads(netdef)
     weights = read_exact(given.weights, netdef)
-    sized = netdef.with_net_option("width", str(width)).with_net_option("height", str(height))
+    sized = netdef.with_size(width, height)
     write_netdef(folder / "net.cfg", sized)
     write_weights(folder / "net.weights", weights, sized)
     files = NetworkFiles(folder, _heads(netdef), folder / "net.cfg", folder / "net.weights")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prune.plan.readiness import LayerReadiness, Readiness
 from prune.plan.valley import Array, find_valley
 from prune.report.gamma_chart import WIDTH, Histograms, _counts, gamma_chart
-from prune.report.panel import Axis, Panel, spaced
+from prune.report.panel import Axis, Panel, round_values, spaced
 from prune.samples.images import Image
 
 RNG = np.random.default_rng(0)
@@ -98,3 +100,11 @@ def test_values_beyond_an_axis_are_drawn_at_its_end_and_ticks_keep_apart() -> No
     assert [panel.y(value) for value in (-5, 0, 5, 99)] == [60, 60, 35, 10]
     ticks = [(5.0, "5"), (5.5, "5.5"), (20.0, "20"), (9.0, "9")]
     assert spaced(ticks, axis.scale, 0.1) == ((5.0, "5"), (9.0, "9"))
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
+def test_an_axis_has_four_to_eleven_round_values_within_its_ends(low: float, length: float) -> None:
+    values = round_values(low, low + length)
+    assert 4 <= len(values) <= 11
+    assert values[0] >= low - 1e-6 * length
+    assert values[-1] <= low + length * (1 + 1e-6)

@@ -14,7 +14,7 @@ from prune.darknet.activations import ACTIVATIONS
 from prune.darknet.netdef import NetDef, parse_netdef, read_netdef
 from prune.darknet.records import Weights
 from prune.darknet.weights import read_weights
-from prune.detect.exported import expected_outputs
+from prune.detect.export_check import expected_outputs
 from prune.export.build import export_network
 from prune.export.settings import DYNAMIC, ExportSettings
 from prune.export.source import Source

@@ -17,7 +17,7 @@ import export
 from prune.commands import export as command
 from prune.darknet.netdef import read_netdef
 from prune.darknet.weights import write_weights
-from prune.detect import exported
+from prune.detect import export_check
 from prune.export.build import read_exported
 from prune.export.runtime import run_exported
 from prune.files.reading import sha256
@@ -57,7 +57,7 @@ def test_a_file_and_its_summary_are_written(exporting: Export, capsys: pytest.Ca
     assert summary["command"] == "export.py"
     assert summary["parameters"] == network_cost(read_netdef("a.cfg")).parameters
     assert (summary["opset"], summary["img_size"]) == (13, [96, 64])
-    assert 0 <= summary["deviation"] <= exported.TOLERANCE
+    assert 0 <= summary["deviation"] <= export_check.TOLERANCE
     assert [record["path"] for record in summary["inputs"]] == ["a.cfg", "a.weights", "two.names"]
     assert summary["outputs"] == [{"path": "new/net.onnx", "sha256": sha256("new/net.onnx")}]
 
@@ -99,7 +99,7 @@ def test_a_file_that_computes_something_else_is_not_written(
     def wrong(path: Path, imgs: np.ndarray) -> list[np.ndarray]:
         return [output + np.float32(1e-2) for output in run_exported(path, imgs)]
 
-    monkeypatch.setattr(exported, "run_exported", wrong)
+    monkeypatch.setattr(export_check, "run_exported", wrong)
     assert exporting(f"{PAIR} --out net.onnx --overwrite") == 1
     error = capsys.readouterr().err
     assert error.startswith("error: a.cfg: what onnxruntime computes deviates by ")
